@@ -1,0 +1,118 @@
+"""From a file to the rows that change: what is new, what differs, what is refused."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
+
+from hub.registry.cells import Column
+from hub.registry.rules import Refusal
+from hub.registry.sheets import SheetRefused, read_rows
+
+
+class Coded(Protocol):
+    """A row that is known by its code."""
+
+    @property
+    def code(self) -> str:
+        """What the row is known by."""
+        ...
+
+
+R = TypeVar("R", bound=Coded)
+MAX_REFUSALS = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class ImportAnswer:
+    """What an import did, or with `dry_run` would have done."""
+
+    rows: int
+    created: int
+    changed: int
+    unchanged: int
+    refused: tuple[Refusal, ...]
+    dry_run: bool
+
+    def as_json(self) -> dict[str, object]:
+        """The shape of contract.md §2."""
+        return {
+            "rows": self.rows,
+            "created": self.created,
+            "changed": self.changed,
+            "unchanged": self.unchanged,
+            "refused": [
+                {"row": r.row, "column": r.column, "code": r.code, "message": r.message}
+                for r in self.refused
+            ],
+            "dry_run": self.dry_run,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class ParsedFile(Generic[R]):
+    """The good rows of a file by code, and every refusal."""
+
+    row_count: int
+    good: Mapping[str, R]
+    refused: tuple[Refusal, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan(Generic[R]):
+    """What has to be written."""
+
+    to_create: tuple[R, ...]
+    to_change: tuple[R, ...]
+    unchanged: int
+
+
+def parse_file(
+    content: bytes,
+    columns: Sequence[Column],
+    rule: Callable[[int, Mapping[str, str]], R | Sequence[Refusal]],
+) -> ParsedFile[R]:
+    """Read a whole file. A file that cannot be read has no good rows and one refusal.
+
+    Two rows with one code contradict each other: the second is refused.
+    """
+    good: dict[str, R] = {}
+    first_rows: dict[str, int] = {}
+    refused: list[Refusal] = []
+    row_count = 0
+    try:
+        for row in read_rows(content, columns):
+            row_count += 1
+            verdict = rule(row.number, row.cells)
+            if isinstance(verdict, Sequence):
+                refused += verdict
+            elif verdict.code in good:
+                refused.append(_repeated(row.number, verdict.code, first_rows[verdict.code]))
+            else:
+                good[verdict.code] = verdict
+                first_rows[verdict.code] = row.number
+            if len(refused) > MAX_REFUSALS:
+                return ParsedFile(row_count, {}, (*refused, _gave_up(row.number)))
+    except SheetRefused as error:
+        return ParsedFile(row_count, {}, (*refused, error.refusal))
+    return ParsedFile(row_count, good, tuple(refused))
+
+
+def plan(good: Mapping[str, R], existing: Mapping[str, R]) -> Plan[R]:
+    """Which rows are new and which differ from what is stored."""
+    return Plan(
+        to_create=tuple(row for code, row in good.items() if code not in existing),
+        to_change=tuple(
+            row for code, row in good.items() if code in existing and existing[code] != row
+        ),
+        unchanged=sum(existing.get(code) == row for code, row in good.items()),
+    )
+
+
+def _gave_up(row: int) -> Refusal:
+    return Refusal(
+        row, None, "too_many_refusals", f"nothing was read after row {row}: is it the right file?"
+    )
+
+
+def _repeated(row: int, code: str, first_row: int) -> Refusal:
+    return Refusal(row, "code", "repeated", f"code: {code} stands in row {first_row} already")

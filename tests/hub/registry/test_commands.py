@@ -1,0 +1,84 @@
+"""The commands as a person or a script runs them."""
+
+import json
+from types import SimpleNamespace
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from hub.registry.commands import groups
+from hub.registry.service import Registry
+from hub.store import METADATA, Database
+
+GOOD = "code,name,timezone\nJATIM,Jawa Timur,WIB\n"
+BAD = "code,name,timezone\nJATIM,Jawa Timur,WIB\nBALI,,WITA\n"
+
+
+@pytest.fixture
+def run(sqlite_url, tmp_path):
+    """Run `kickstand-hub …` with a file `rows.csv` of the given text."""
+    database = Database(sqlite_url)
+    database.write(METADATA.create_all)
+    program = SimpleNamespace(hub=SimpleNamespace(registry=Registry(database)))
+    root = click.Group("kickstand-hub", commands=groups)
+    file = tmp_path / "rows.csv"
+
+    def invoke(*words, text=GOOD):
+        file.write_text(text, encoding="utf-8")
+        full = [str(file) if word == "FILE" else word for word in words]
+        return CliRunner().invoke(root, full, obj=program, catch_exceptions=False)
+
+    yield invoke
+    database.close()
+
+
+def test_an_import_answers_with_one_json_object(run):
+    """A script reads what happened from stdout; exit 0 means everything went in."""
+    result = run("region", "import", "FILE", "--json")
+    assert result.exit_code == 0
+    assert json.loads(result.stdout) == {
+        "rows": 1,
+        "created": 1,
+        "changed": 0,
+        "unchanged": 0,
+        "refused": [],
+        "dry_run": False,
+    }
+
+
+@pytest.mark.parametrize("options", [[], ["--partial"], ["--dry-run"], ["--json"]])
+def test_a_refused_row_makes_the_exit_code_1(run, options):
+    """Also with --partial: something of the file is not in the hub."""
+    assert run("region", "import", "FILE", *options, text=BAD).exit_code == 1
+
+
+def test_a_person_reads_row_reason_and_next_step(run):
+    """Refusals go to stderr, the sum to stdout."""
+    result = run("region", "import", "FILE", text=BAD)
+    assert "row 2: name: is empty, and every row needs one [missing]" in result.stderr
+    assert "add --partial" in result.stderr
+    assert result.stdout == "2 rows: 0 created, 0 changed, 0 unchanged, 1 refused\n"
+
+
+def test_wrong_usage_is_exit_code_2(run):
+    """A file that is not there is the caller's mistake."""
+    assert run("dealer", "import", "nowhere.csv").exit_code == 2
+
+
+def test_a_listing_is_json_with_items(run):
+    """Every list has the same shape."""
+    run("region", "import", "FILE")
+    listed = json.loads(run("region", "list", "--json").stdout)
+    assert listed == {
+        "items": [
+            {
+                "code": "JATIM",
+                "name": "Jawa Timur",
+                "timezone": "Asia/Jakarta",
+                "manager": None,
+                "executives": [],
+            }
+        ],
+        "next": None,
+    }
