@@ -118,10 +118,10 @@ def test_a_sale_is_sent_again_after_two_seconds_until_it_is_acknowledged(
 
 
 @pytest.mark.parametrize("fault", LineFault)
-def test_a_spoiled_frame_is_followed_by_a_clean_one(cable, counter, clock, running, fault):
+def test_a_spoiled_frame_is_followed_by_a_clean_one(cable, counter, running, fault):
     """Whatever happened to the first transmission, the second can be read."""
     kpos_till = running(
-        KposTill(name="T1", cable=cable, truth=GroundTruth(), clock=clock, resend_ms=100)
+        KposTill(name="T1", cable=cable, truth=GroundTruth(), clock=SystemClock(), resend_ms=100)
     )
     box = BoxEnd(cable.path)
     receipt = counter.receipt([counter.unit(SERIAL, "E8")])

@@ -1,0 +1,203 @@
+"""A store's MQTT broker: Mosquitto where it is installed, else amqtt inside this process.
+
+Both know each device by its own credentials, and a scooter may use only `scooter/<its
+serial>/#`. amqtt speaks MQTT 3.1.1 only and forgets its sessions when it restarts.
+"""
+
+import base64
+import hashlib
+import os
+import pwd
+import secrets
+import shutil
+import signal
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal, Protocol
+
+from firmware_sim.embedded_broker import EmbeddedServer
+from firmware_sim.ports import LOOPBACK, answers, free_port
+from firmware_sim.processes import Program, wait_until
+from firmware_sim.scooter_radio import Credentials
+
+READY_MS = 10_000
+IN_FLIGHT_MAX = 500
+MESSAGE_BYTES_MAX = 65_536
+HASH_ROUNDS = 101
+AGENT_USER = "agent"
+MOSQUITTO_PATHS = ("/usr/sbin", "/usr/local/sbin", "/opt/homebrew/sbin")
+
+# A device writes and reads only below its own name; the box reads all and writes commands.
+ACCESS_RULES = f"""\
+user {AGENT_USER}
+topic read scooter/+/telemetry
+topic read scooter/+/state
+topic read scooter/+/ack
+topic write scooter/+/cmd
+
+pattern write scooter/%u/telemetry
+pattern write scooter/%u/state
+pattern write scooter/%u/ack
+pattern read scooter/%u/cmd
+"""
+
+
+class Broker(Protocol):
+    """What a store needs of a broker."""
+
+    kind: Literal["mosquitto", "amqtt"]
+    port: int
+    mqtt_version: Literal[3, 5]
+
+    def start(self) -> None:
+        """Ready for connections when it returns."""
+        ...
+
+    def stop(self) -> None:
+        """Orderly: Mosquitto writes its sessions to disk."""
+        ...
+
+    def admit(self, accounts: Sequence[Credentials]) -> None:
+        """Let these devices in, too."""
+        ...
+
+    def unacknowledged(self) -> int:
+        """Messages that would be forgotten if the broker restarted now."""
+        ...
+
+
+def broker_for(folder: Path) -> Broker:
+    """The best broker of this machine, its files below `folder`. Not started."""
+    program = find_mosquitto()
+    return EmbeddedBroker() if program is None else Mosquitto(program, folder)
+
+
+def find_mosquitto() -> str | None:
+    """Path of the installed program; it often stands where only root's PATH looks."""
+    return shutil.which("mosquitto") or shutil.which(
+        "mosquitto", path=os.pathsep.join(MOSQUITTO_PATHS)
+    )
+
+
+def mosquitto_hash(password: str, salt: bytes) -> str:
+    """A password as mosquitto_passwd writes it: PBKDF2-SHA512, format 7."""
+    digest = hashlib.pbkdf2_hmac("sha512", password.encode(), salt, HASH_ROUNDS)
+    salt_text, digest_text = base64.b64encode(salt).decode(), base64.b64encode(digest).decode()
+    return f"$7${HASH_ROUNDS}${salt_text}${digest_text}"
+
+
+class Mosquitto:
+    """A real Mosquitto with persistence; sessions survive its restart."""
+
+    kind: Literal["mosquitto", "amqtt"] = "mosquitto"
+    mqtt_version: Literal[3, 5] = 5
+
+    def __init__(self, program: str, folder: Path) -> None:
+        """Writes its settings below `folder`, which must exist."""
+        self._command, self._folder = program, folder
+        self._passwords = folder / "passwords"
+        self._process: Program | None = None
+        self._accounts: dict[str, str] = {}
+        self.port = free_port()
+
+    def start(self) -> None:
+        """Write the settings and wait until it listens. Raises NotReady."""
+        settings = self._folder / "mosquitto.conf"
+        access = self._folder / "access"
+        access.write_text(ACCESS_RULES, encoding="utf-8")
+        access.chmod(0o600)
+        self._write_passwords()
+        settings.write_text(self._settings(access), encoding="utf-8")
+        self._process = process = Program(
+            "mosquitto",
+            [self._command, "-c", str(settings)],
+            log=self._folder / "mosquitto.log",
+        )
+        wait_until(
+            lambda: answers(self.port) or not process.running(),
+            what=f"Mosquitto on port {self.port}, log {process.log}",
+            deadline_ms=READY_MS,
+        )
+
+    def stop(self) -> None:
+        """Orderly; the sessions and all unacknowledged messages are on disk."""
+        if self._process is not None:
+            self._process.stop()
+            self._process = None
+
+    def admit(self, accounts: Sequence[Credentials]) -> None:
+        """Add accounts; a running broker reads the file again."""
+        for account in accounts:
+            hashed = mosquitto_hash(account.password, secrets.token_bytes(12))
+            self._accounts[account.username] = hashed
+        self._write_passwords()
+        if self._process is not None:
+            self._process.send_signal(signal.SIGHUP)
+
+    def unacknowledged(self) -> int:
+        """None: it remembers all."""
+        return 0
+
+    def _write_passwords(self) -> None:
+        lines = "".join(f"{name}:{hashed}\n" for name, hashed in self._accounts.items())
+        fresh = self._passwords.with_suffix(".new")
+        fresh.touch(mode=0o600)
+        fresh.write_text(lines, encoding="ascii")
+        fresh.replace(self._passwords)
+
+    def _settings(self, access: Path) -> str:
+        # Started by root it would become another user, who may not read the settings.
+        user = pwd.getpwuid(os.getuid()).pw_name
+        return f"""\
+user {user}
+listener {self.port} {LOOPBACK}
+allow_anonymous false
+password_file {self._passwords}
+acl_file {access}
+persistence true
+persistence_location {self._folder}/
+autosave_interval 1
+autosave_on_changes true
+max_inflight_messages {IN_FLIGHT_MAX}
+max_queued_messages 0
+message_size_limit {MESSAGE_BYTES_MAX}
+log_dest stderr
+connection_messages false
+"""
+
+
+class EmbeddedBroker:
+    """amqtt on a thread of this process, for machines without Mosquitto."""
+
+    kind: Literal["mosquitto", "amqtt"] = "amqtt"
+    mqtt_version: Literal[3, 5] = 3
+
+    def __init__(self) -> None:
+        """A port is chosen; nothing listens yet."""
+        self.port = free_port()
+        self._accounts: dict[str, str] = {}
+        self._server: EmbeddedServer | None = None
+
+    def start(self) -> None:
+        """Ready when it returns. Raises NotReady."""
+        self._server = EmbeddedServer(self.port, self._accounts, agent=AGENT_USER)
+        self._server.start()
+        wait_until(
+            lambda: answers(self.port),
+            what=f"amqtt on port {self.port}",
+            deadline_ms=READY_MS,
+        )
+
+    def stop(self) -> None:
+        """Forgets all sessions."""
+        if self._server is not None:
+            self._server.stop()
+            self._server = None
+
+    def admit(self, accounts: Sequence[Credentials]) -> None:
+        """Known at once."""
+        self._accounts.update((account.username, account.password) for account in accounts)
+
+    def unacknowledged(self) -> int:
+        """Messages handed out or queued that nobody has acknowledged."""
+        return 0 if self._server is None else self._server.unacknowledged()
