@@ -1,0 +1,93 @@
+"""The one way to open the buffer's file, and what SQLite's errors mean for it."""
+
+import os
+import sqlite3
+from collections.abc import Callable
+from enum import Enum
+from pathlib import Path
+
+PAGE_BYTES = 4096
+WAL_PAGES = 1000
+_PRAGMAS = (
+    f"PRAGMA page_size = {PAGE_BYTES}",
+    "PRAGMA journal_mode = WAL",
+    # FULL: a commit has reached the card when it returns. NORMAL would lose the last ones in a
+    # power cut, and with them what was already acknowledged to a till.
+    "PRAGMA synchronous = FULL",
+    f"PRAGMA wal_autocheckpoint = {WAL_PAGES}",
+    f"PRAGMA journal_size_limit = {2 * WAL_PAGES * PAGE_BYTES}",
+    "PRAGMA cell_size_check = ON",
+    "PRAGMA temp_store = MEMORY",
+    "PRAGMA cache_size = -2048",
+)
+
+ConnectionFactory = Callable[[Path], sqlite3.Connection]
+
+
+def connect(path: Path) -> sqlite3.Connection:
+    """Open the buffer's file for writing, durable at every commit (WAL, synchronous=FULL).
+
+    Transactions are explicit: BEGIN IMMEDIATE, then the connection's commit() or rollback().
+    """
+    connection = sqlite3.connect(path, timeout=5, isolation_level=None, check_same_thread=False)
+    try:
+        for pragma in _PRAGMAS:
+            connection.execute(pragma).fetchall()
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def connect_readonly(path: Path) -> sqlite3.Connection:
+    """Open a buffer to look at it; whoever writes it is not disturbed."""
+    connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, timeout=5)
+    connection.execute("PRAGMA query_only = ON")
+    return connection
+
+
+class Trouble(Enum):
+    """What an SQLite error means for the buffer."""
+
+    DAMAGED = "damaged"
+    FULL = "full"
+    BROKEN = "broken"
+
+
+def trouble_of(error: sqlite3.Error) -> Trouble | None:
+    """What to do about `error`, or None when it is the program's own fault."""
+    code = getattr(error, "sqlite_errorcode", 0) or 0
+    primary = code & 0xFF
+    if primary in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}:
+        return Trouble.DAMAGED
+    if code in {sqlite3.SQLITE_IOERR_READ, sqlite3.SQLITE_IOERR_SHORT_READ}:
+        return Trouble.DAMAGED
+    if primary == sqlite3.SQLITE_FULL:
+        return Trouble.FULL
+    if primary in {
+        sqlite3.SQLITE_IOERR,
+        sqlite3.SQLITE_CANTOPEN,
+        sqlite3.SQLITE_READONLY,
+        sqlite3.SQLITE_BUSY,
+        sqlite3.SQLITE_LOCKED,
+        sqlite3.SQLITE_NOMEM,
+        sqlite3.SQLITE_PROTOCOL,
+    }:
+        return Trouble.BROKEN
+    return None
+
+
+def used_bytes(connection: sqlite3.Connection) -> int:
+    """Bytes of the file in use, free pages not counted."""
+    (pages,) = connection.execute("PRAGMA page_count").fetchone()
+    (free,) = connection.execute("PRAGMA freelist_count").fetchone()
+    return int(pages - free) * PAGE_BYTES
+
+
+def sync_folder(folder: Path) -> None:
+    """Make created and renamed entries of a folder durable."""
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,246 @@
+"""After a restored card, a clone or a salvage: giving waiting events their place anew.
+
+An event whose very bytes the hub can prove goes to the ring. An event whose number the hub has
+with other bytes gets a new number in a new generation. Everything else waits as before.
+"""
+
+import json
+import sqlite3
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import orjson
+
+from edge_agent.buffer import segments, settings
+from edge_agent.buffer.segments import Row
+from shared.wire.events import LANES
+
+_UNSEAL_SEGMENTS = """
+    UPDATE segment SET batch = NULL
+     WHERE batch IN (SELECT id FROM batch WHERE first_index IS NULL)
+"""
+_UNSEAL = "DELETE FROM batch WHERE first_index IS NULL"
+_PLACE = """
+    INSERT INTO lane (lane, next_seq, last_batch) VALUES (:lane, :next_seq, :last_batch)
+    ON CONFLICT (lane) DO UPDATE
+       SET next_seq = excluded.next_seq, last_batch = excluded.last_batch, halted = NULL
+"""
+_SETTLE = """
+    INSERT INTO batch (lane, epoch, first_seq, count, bytes, batch_id, statement, seal, segments,
+                       first_index, received_ms, receipted_running_ms)
+    VALUES (:lane, 0, 0, :count, :bytes, :batch_id, x'', x'', :segments,
+            :first_index, :received_ms, :running_ms)
+"""
+_TAKE = "UPDATE segment SET batch = :batch WHERE id = :segment"
+_GAPS = "SELECT lane, gen, first_n, last_n, reason FROM gap ORDER BY lane, gen, first_n"
+_ADD_GAP = """
+    INSERT INTO gap (lane, gen, first_n, last_n, reason)
+    VALUES (:lane, :gen, :first_n, :last_n, :reason)
+    ON CONFLICT (lane, gen, first_n) DO UPDATE SET last_n = max(last_n, excluded.last_n)
+"""
+_DROP_GAP = "DELETE FROM gap WHERE lane = :lane AND gen = :gen AND first_n = :first_n"
+_MOVE_ACTIVATION = """
+    UPDATE activation SET gen = :new_gen, n = :new_n WHERE gen = :gen AND n = :n
+"""
+_MOVE_SOLD = "UPDATE sold SET gen = :new_gen, n = :new_n WHERE gen = :gen AND n = :n"
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Consecutive capture numbers of one lane and generation."""
+
+    lane: str
+    gen: int
+    first_n: int
+    last_n: int
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """Numbers that were issued and cannot be found."""
+
+    span: Span
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where a lane of the new epoch begins."""
+
+    next_seq: int
+    last_batch: str | None
+
+
+def unseal(connection: sqlite3.Connection) -> None:
+    """Take the batches in flight apart again: their epoch is closed, nobody accepts them."""
+    connection.execute(_UNSEAL_SEGMENTS)
+    connection.execute(_UNSEAL)
+
+
+def place(connection: sqlite3.Connection, places: Mapping[str, Place]) -> None:
+    """Set each lane's next position."""
+    for lane, found in places.items():
+        values = {"lane": lane, "next_seq": found.next_seq, "last_batch": found.last_batch}
+        connection.execute(_PLACE, values)
+
+
+def waiting_spans(connection: sqlite3.Connection) -> list[Span]:
+    """What waits, as spans of at most one batch's worth of numbers."""
+    spans: list[Span] = []
+    for lane in LANES:
+        rows = sorted(segments.waiting(connection, lane), key=lambda row: (row.gen, row.first_n))
+        for row in rows:
+            last = spans[-1] if spans else None
+            if (
+                last is not None
+                and (last.lane, last.gen, last.last_n + 1) == (lane, row.gen, row.first_n)
+                and row.last_n - last.first_n < 50_000
+            ):
+                spans[-1] = Span(lane, row.gen, last.first_n, row.last_n)
+            else:
+                spans.append(Span(lane, row.gen, row.first_n, row.last_n))
+    return spans
+
+
+def events_of(connection: sqlite3.Connection, span: Span) -> tuple[bytes, ...] | None:
+    """The waiting events of a span, or None when not all of them are here."""
+    found: dict[int, bytes] = {}
+    for row in _rows_in(connection, span):
+        part = segments.read_row(connection, row)
+        for offset, event in enumerate(part.events):
+            found[row.first_n + offset] = event
+    numbers = range(span.first_n, span.last_n + 1)
+    if not all(n in found for n in numbers):
+        return None
+    return tuple(found[n] for n in numbers)
+
+
+def settle(
+    connection: sqlite3.Connection,
+    span: Span,
+    *,
+    batch_id: str,
+    first_index: int,
+    received_ms: int,
+    running_ms: int,
+) -> None:
+    """Move the events of a span to the ring: the hub proved that it has these very bytes."""
+    ids: list[int] = []
+    size = 0
+    for row in _rows_in(connection, span):
+        inner = _isolate(connection, row, span)
+        ids.append(inner)
+        size += row.bytes
+    values = {
+        "lane": span.lane,
+        "count": span.last_n - span.first_n + 1,
+        "bytes": size,
+        "batch_id": batch_id,
+        "segments": json.dumps(ids),
+        "first_index": first_index,
+        "received_ms": received_ms,
+        "running_ms": running_ms,
+    }
+    number = connection.execute(_SETTLE, values).lastrowid
+    connection.executemany(_TAKE, [{"batch": number, "segment": segment} for segment in ids])
+
+
+def renumber(connection: sqlite3.Connection, device: str, *, gen: int, new_gen: int) -> int:
+    """Give every waiting event of `gen` a number in `new_gen`; how many there were.
+
+    References to sales that move (activations, their answers) move with them.
+    """
+    moved: dict[int, int] = {}
+    total = 0
+    for lane in LANES:
+        next_n = segments.next_n(connection, lane, new_gen)
+        rows = [row for row in segments.waiting(connection, lane) if row.gen == gen]
+        for row in sorted(rows, key=lambda row: row.first_n):
+            part = segments.read_row(connection, row)
+            if lane == "sale":
+                moved.update({row.first_n + i: next_n + i for i in range(row.count)})
+            fresh = replace(
+                part,
+                gen=new_gen,
+                first_n=next_n,
+                events=tuple(
+                    _renumbered(event, (device, new_gen, next_n + i), old_gen=gen, moved=moved)
+                    for i, event in enumerate(part.events)
+                ),
+            )
+            segments.delete(connection, [row.id])
+            segments.insert(connection, fresh, put_running_ms=0)
+            next_n += row.count
+            total += row.count
+        segments.set_next_n(connection, lane, new_gen, next_n)
+    for n, new_n in moved.items():
+        values = {"gen": gen, "n": n, "new_gen": new_gen, "new_n": new_n}
+        connection.execute(_MOVE_ACTIVATION, values)
+        connection.execute(_MOVE_SOLD, values)
+    settings.count(connection, "renumbered", total)
+    return total
+
+
+def gaps(connection: sqlite3.Connection) -> list[Gap]:
+    """Holes whose fate is not known yet."""
+    return [
+        Gap(Span(lane, gen, first_n, last_n), reason)
+        for lane, gen, first_n, last_n, reason in connection.execute(_GAPS)
+    ]
+
+
+def add_gap(connection: sqlite3.Connection, gap: Gap) -> None:
+    """Note a hole in the caller's transaction."""
+    values = {
+        "lane": gap.span.lane,
+        "gen": gap.span.gen,
+        "first_n": gap.span.first_n,
+        "last_n": gap.span.last_n,
+        "reason": gap.reason,
+    }
+    connection.execute(_ADD_GAP, values)
+
+
+def drop_gap(connection: sqlite3.Connection, span: Span) -> None:
+    """The hole's fate is known."""
+    values = {"lane": span.lane, "gen": span.gen, "first_n": span.first_n}
+    connection.execute(_DROP_GAP, values)
+
+
+def _rows_in(connection: sqlite3.Connection, span: Span) -> list[Row]:
+    return [
+        row
+        for row in segments.waiting(connection, span.lane)
+        if row.gen == span.gen and row.first_n <= span.last_n and row.last_n >= span.first_n
+    ]
+
+
+def _isolate(connection: sqlite3.Connection, row: Row, span: Span) -> int:
+    """Id of a segment with just the part of `row` inside `span`; the rest is stored beside it."""
+    if span.first_n <= row.first_n and row.last_n <= span.last_n:
+        return row.id
+    part = segments.read_row(connection, row)
+    segments.delete(connection, [row.id])
+    first = max(span.first_n, row.first_n)
+    last = min(span.last_n, row.last_n)
+    inner = 0
+    for low, high in ((row.first_n, first - 1), (first, last), (last + 1, row.last_n)):
+        if low > high:
+            continue
+        events = part.events[low - row.first_n : high - row.first_n + 1]
+        # Only segments of several reports are ever split, and reports carry no attachments.
+        piece = replace(part, first_n=low, events=events)
+        number = segments.insert(connection, piece, put_running_ms=0)
+        inner = number if low == first else inner
+    return inner
+
+
+def _renumbered(
+    raw: bytes, name: tuple[str, int, int], *, old_gen: int, moved: Mapping[int, int]
+) -> bytes:
+    event = orjson.loads(raw)
+    event["device"], event["gen"], event["n"] = name
+    sale = event["data"].get("sale") if isinstance(event.get("data"), dict) else None
+    if isinstance(sale, dict) and sale.get("gen") == old_gen and sale.get("n") in moved:
+        event["data"]["sale"] = {"gen": name[1], "n": moved[sale["n"]]}
+    return orjson.dumps(event)
