@@ -8,6 +8,8 @@ import pytest
 from hub.store import METADATA, Database
 from tests.fakes.postgres import PostgresServer, postgres_server
 
+pytest_plugins = ["tests.checks.house_rules"]
+
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[PostgresServer]:
