@@ -5,7 +5,6 @@ that takes a batch off its queue.
 """
 
 import base64
-import binascii
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -17,6 +16,7 @@ from shared.checkpoint import (
     MalformedNote,
     NoteKey,
     NoteUnsigned,
+    from_base64,
     open_checkpoint,
 )
 from shared.wire import fields
@@ -87,9 +87,9 @@ def unpack_hashes(source: Json, name: str) -> tuple[bytes, ...]:
     if not isinstance(value, str) or len(value) > MAX_PROOF_HASHES * 44:
         raise fields.refuse(name, "hashes in base64", value)
     try:
-        data = base64.b64decode(value, validate=True)
-    except (ValueError, binascii.Error):
-        raise fields.refuse(name, "hashes in base64", value) from None
+        data = from_base64(value)
+    except MalformedNote:
+        raise fields.refuse(name, "hashes in canonical base64", value) from None
     if len(data) % 32:
         raise fields.refuse(name, "whole hashes of 32 bytes", len(data))
     return tuple(data[i : i + 32] for i in range(0, len(data), 32))

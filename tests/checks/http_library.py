@@ -50,6 +50,12 @@ class OneKey(http_message_signatures.HTTPSignatureKeyResolver):
         return Ed25519PublicKey.from_public_bytes(self.public)
 
 
+def covered(params: str) -> list[str]:
+    """The components of a Signature-Input member, in the library's spelling."""
+    items = params[1 : params.index(")")].split(" ")
+    return [item if ";" in item else item.strip('"') for item in items]
+
+
 def sign(
     message: LibraryRequest | LibraryResponse,
     key: OneKey,
