@@ -294,8 +294,9 @@ def _attachments(events: Sequence[bytes], rest: bytes) -> tuple[bytes, ...]:
     found = []
     offset = 0
     for event in events:
-        # Parsing 500 events to find none would cost more than all other checks together.
-        if b'"sha256"' not in event:
+        # Parsing 500 events to find none would cost more than all other checks together. JSON
+        # may also spell the key with an escape; ours never do.
+        if b'"sha256"' not in event and b"\\u" not in event:
             continue
         try:
             named = attachments_of(event)

@@ -364,9 +364,8 @@ def read_range(value: object, name: str) -> tuple[int, int]:
     """``[from, to]``, both included, from ≤ to. Raises MalformedField."""
     if not isinstance(value, list) or len(value) != 2:
         raise fields.refuse(name, "[from, to]", value)
-    pair = {"from": value[0], "to": value[1]}
-    first = fields.integer(pair, "from", 1)
-    return first, fields.integer(pair, "to", first)
+    first = fields.integer({name: value[0]}, name, 1)
+    return first, fields.integer({name: value[1]}, name, first)
 
 
 def _loss(data: Json) -> Loss:

@@ -57,14 +57,14 @@ BYTES = SmallLog.of_leaves([bytes([i]) for i in range(130)])
 BIG = SmallLog.of_leaves([i.to_bytes(2, "big") for i in range(2_000)])
 
 
-def verify_range(  # noqa: PLR0917 - as in the corpus
+def verify_range(
     lo: int, leaves: Sequence[bytes], size: int, proof: Sequence[bytes], root: bytes
 ) -> None:
     """`merkle.verify_range`, with the arguments in the order of the published corpus."""
     merkle.verify_range(lo, leaves, size, proof=proof, tree_root=root)
 
 
-def verify_consistency(  # noqa: PLR0917 - as in the corpus
+def verify_consistency(
     old: int, old_root: bytes, new: int, new_root: bytes, proof: Sequence[bytes]
 ) -> None:
     """`merkle.verify_consistency`, with the arguments in the order of the published corpus."""

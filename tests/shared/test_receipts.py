@@ -119,7 +119,7 @@ def test_every_single_bit_of_a_receipt_counts():
 
 @pytest.mark.parametrize(("before", "after", "steps"), [(6, 1, 0), (6, 3, 1), (26, 3, 2)])
 def test_base64_has_one_spelling(before, after, steps):
-    """Where base64 leaves bits unused, at the end of proofs of 1 or 2 hashes more, they are zero."""
+    """Where base64 leaves bits unused, with 1 or 2 hashes more than a multiple of 3, they are 0."""
     log = log_with(before, after=after)
     head = open_checkpoint(log.checkpoint(5), log.key)
     receipt = receipt_of(log, before, len(EVENTS), known=5)
