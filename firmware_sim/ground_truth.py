@@ -93,7 +93,7 @@ def compare(truth_by_dealer: Mapping[str, GroundTruth], rows: Iterable[Row]) -> 
             place: Key = (event["device"], sale["gen"], sale["n"])
             activations.append((place, dealer, str(data["serial"])))
         else:
-            found.update(_key(dealer, str(event["type"]), data))
+            found.update(_key(dealer, str(event["type"]), data, row["index"]))
     for place, dealer, serial in activations:
         found[("activation", dealer, *receipts.get(place, ("?", "?")), serial)] += 1
     return _verdict(truth_by_dealer, found)
@@ -159,7 +159,7 @@ def _reversal_key(
     return (kind, dealer, *place, named)
 
 
-def _key(dealer: str, kind: str, data: Mapping[str, object]) -> list[Key]:
+def _key(dealer: str, kind: str, data: Mapping[str, object], index: object) -> list[Key]:
     if kind == "pos.sale":
         units = tuple(
             (unit["serial"], unit["model"], unit["net_idr"])
@@ -171,7 +171,10 @@ def _key(dealer: str, kind: str, data: Mapping[str, object]) -> list[Key]:
         place = (data["till"], data["receipt"])
         return [_reversal_key(dealer, kind[4:], place, None if named is None else _items(named))]
     if kind == "scooter.report":
-        return [("report", data["serial"], data.get("boot"), data.get("counter"))]
+        if data.get("counter") is None:
+            # Read from a diagnosis port, where the box asks and the scooter counts nothing.
+            return [("report", data["serial"], "port", index)]
+        return [("report", data["serial"], data.get("boot"), data["counter"])]
     if kind == "scooter.fault":
         return [("fault", data["serial"], data["code"], data["detail"])]
     return [("other", kind)]

@@ -57,7 +57,7 @@ class Program:
             env=_environment(),
         )
         _RUNNING.add(self)
-        assert self._process.stdout is not None  # noqa: S101 - asked for above
+        assert self._process.stdout is not None
         self._reader = threading.Thread(
             target=self._read, args=(self._process.stdout,), name=f"{name} log", daemon=True
         )
