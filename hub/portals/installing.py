@@ -1,0 +1,44 @@
+"""Puts the pages into a Flask app."""
+
+from flask import Flask
+
+from hub.portals import device_pages, ledger_pages, sale_pages, unit_pages
+from hub.portals.answers import install_answers
+from hub.portals.assets import assets
+from hub.portals.languages import install_languages
+from hub.portals.login import csrf, gate, meet, own
+from hub.portals.pages import pages
+from hub.portals.services import EXTENSION, Portal, install_templates
+
+FORM_BYTES_MAX = 64 * 1024
+SECTIONS = (ledger_pages, unit_pages, sale_pages, device_pages)
+"""Importing a section registers its addresses with the blueprint."""
+
+
+def install(app: Flask, services: Portal) -> None:
+    """Serve the pages from `app`. Requests of boxes and vendors pass untouched.
+
+    The tables must exist: the key of the forms is read, or made, here.
+    """
+    app.extensions[EXTENSION] = services
+    app.secret_key = services.accounts.portal_key()
+    prefix = "__Host-" if services.secure else ""
+    app.config.update(
+        SESSION_COOKIE_NAME=f"{prefix}kickstand-form",
+        SESSION_COOKIE_SECURE=services.secure,
+        SESSION_COOKIE_HTTPONLY=True,
+        SESSION_COOKIE_SAMESITE="Lax",
+        SESSION_COOKIE_PATH="/",
+        # Checked by `meet`, for people only; no Referer is sent, Sec-Fetch-Site is looked at.
+        WTF_CSRF_CHECK_DEFAULT=False,
+        WTF_CSRF_SSL_STRICT=False,
+        WTF_CSRF_TIME_LIMIT=None,
+        MAX_FORM_MEMORY_SIZE=FORM_BYTES_MAX,
+    )
+    install_answers(app, secure=services.secure)
+    install_languages(app)
+    install_templates(app)
+    csrf.init_app(app)
+    app.before_request(meet)
+    for blueprint in (assets, gate, own, pages):
+        app.register_blueprint(blueprint)

@@ -1,0 +1,265 @@
+"""What the pages need to be told, and the questions they ask.
+
+Promises: frozen values, instants in ms since 1970, money in integer rupiah. The Protocols are
+the whole of what the pages know about the ledger, sales, units, devices and dealers; lists are
+keyset-paginated and every count is bounded (`Count.capped`), so no question scans a table.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from shared.wire.events import Event
+
+Order = Literal["newest", "oldest"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Count:
+    """How many. `capped`: there are at least this many; counting stopped there."""
+
+    n: int
+    capped: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Slice:
+    """Where a page of a list begins: after this row id, or up to before that one."""
+
+    after: int | str | None = None
+    before: int | str | None = None
+    limit: int = 50
+    order: Order = "newest"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dealer:
+    """One authorised location: one store."""
+
+    code: str
+    name: str
+    region: str | None
+    timezone: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EntryFilter:
+    """Which ledger entries. Empty means all. Instants are of the event, in ms, until excluded."""
+
+    types: tuple[str, ...] = ()
+    dealer: str | None = None
+    device: str | None = None
+    serial: str | None = None
+    indexes: tuple[int, ...] | None = None
+    quarantined: bool = False
+    since_ms: int | None = None
+    until_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One leaf of the ledger. `event` is None when its bytes cannot be read."""
+
+    index: int
+    type: str
+    dealer: str | None
+    device: str
+    serials: tuple[str, ...]
+    at_ms: int
+    received_ms: int
+    batch_id: str
+    quarantined: str | None
+    event: Event | None
+    raw: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proof:
+    """Evidence that one entry is in the ledger under one signed checkpoint.
+
+    `seal`: what the box's own signature over the batch is worth today. `text` is the proof in
+    the C2SP tlog-proof form. `sealed_ms` is the box's wall time of sealing, if it knew it.
+    """
+
+    size: int
+    root: str
+    seal: Literal["valid", "invalid", "unknown"]
+    keyid: str | None
+    sealed_ms: int | None
+    witnesses: int | None
+    witnesses_possible: int | None
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LedgerState:
+    """The ledger as a whole. `verified_ms`: when it was last re-read and found unbroken."""
+
+    size: int
+    broken: bool
+    verified_ms: int | None
+    witnesses: int | None
+    witnesses_possible: int | None
+
+
+class LedgerReads(Protocol):
+    """The ledger, as its pages read it."""
+
+    def state(self) -> LedgerState: ...
+    def entries(self, chosen: EntryFilter, page: Slice) -> Sequence[Entry]: ...
+    def entry(self, index: int) -> Entry | None: ...
+    def proof(self, index: int) -> Proof | None: ...
+    def count(self, chosen: EntryFilter) -> Count: ...
+    def counts_by_type(self, chosen: EntryFilter) -> Mapping[str, Count]: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SoldUnit:
+    """One scooter on one receipt."""
+
+    serial: str | None
+    serial_raw: str
+    model: str
+    list_idr: int
+    discount_idr: int
+    net_idr: int
+    flag: str | None
+    undone: Literal["void", "return"] | None
+    undone_index: int | None
+    activated_index: int | None
+    activated_ms: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sale:
+    """One receipt on the ledger. `index` is its entry and its id."""
+
+    index: int
+    dealer: str | None
+    device: str
+    till: str
+    receipt: str
+    units: tuple[SoldUnit, ...]
+    payment: str
+    operator: str | None
+    has_buyer: bool
+    at_ms: int
+    received_ms: int
+    state: Literal["final", "part", "voided", "returned"]
+    flags: tuple[str, ...]
+    total_idr: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SaleFilter:
+    """Which sales. Empty means all."""
+
+    dealer: str | None = None
+    state: str | None = None
+    payment: str | None = None
+    flagged: bool = False
+    receipt: str | None = None
+    serial: str | None = None
+    since_ms: int | None = None
+    until_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unit:
+    """One scooter as the ledger knows it. Every field but the serial may be unknown."""
+
+    serial: str
+    model: str | None
+    dealer: str | None
+    state: Literal["stock", "sold", "returned", "unknown"]
+    sale_index: int | None
+    sold_ms: int | None
+    activated_ms: int | None
+    seen_ms: int | None
+    battery_pct: int | None
+    odometer_m: int | None
+    firmware: str | None
+    fault: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnitFilter:
+    """Which units. Empty means all."""
+
+    dealer: str | None = None
+    state: str | None = None
+    model: str | None = None
+    quiet: bool = False
+    serial: str | None = None
+
+
+class SalesReads(Protocol):
+    """Sales and units, as their pages read them."""
+
+    def sales(self, chosen: SaleFilter, page: Slice) -> Sequence[Sale]: ...
+    def sale(self, index: int) -> Sale | None: ...
+    def sale_counts(self, chosen: SaleFilter) -> Mapping[str, Count]: ...
+    def receipts(self, receipt: str, limit: int) -> Sequence[int]: ...
+    def units(self, chosen: UnitFilter, page: Slice) -> Sequence[Unit]: ...
+    def unit(self, serial: str) -> Unit | None: ...
+    def unit_counts(self, chosen: UnitFilter) -> Mapping[str, Count]: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hole:
+    """Capture numbers that never came. `reason` is None when the box never declared them."""
+
+    lane: str
+    gen: int
+    first_n: int
+    last_n: int
+    reason: str | None
+    index: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Device:
+    """One box in one store, as it last described itself."""
+
+    device: str
+    dealer: str | None
+    state: Literal["active", "suspended", "retired"]
+    enrolled_ms: int | None
+    seen_ms: int | None
+    version: str | None
+    backlog: Mapping[str, int]
+    oldest_unsent_ms: int | None
+    clock: str | None
+    clock_err_ms: int | None
+    uptime_ms: int | None
+    disk_free_bytes: int | None
+    sources: Mapping[str, str]
+    epoch: int
+    declared: int
+    undeclared: int
+    suspected_clone: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeviceFilter:
+    """Which devices. Empty means all."""
+
+    dealer: str | None = None
+    trouble: str | None = None
+    device: str | None = None
+
+
+class DeviceReads(Protocol):
+    """Devices, as their pages read them."""
+
+    def devices(self, chosen: DeviceFilter, page: Slice, now_ms: int) -> Sequence[Device]: ...
+    def device(self, device: str) -> Device | None: ...
+    def device_counts(self, chosen: DeviceFilter, now_ms: int) -> Mapping[str, Count]: ...
+    def holes(self, device: str, limit: int) -> Sequence[Hole]: ...
+
+
+class DealerReads(Protocol):
+    """Dealers, by code or by what a person types."""
+
+    def dealers(self) -> Sequence[Dealer]: ...
+    def dealer(self, code: str) -> Dealer | None: ...

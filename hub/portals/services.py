@@ -1,0 +1,183 @@
+"""The services the pages stand on, and what every template may call."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Final, cast
+
+from flask import Flask, current_app, g, request
+
+from hub.accounts.service import Accounts
+from hub.ledger import verifier as verifier_package
+from hub.portals import formats, sentences
+from hub.portals.assets import asset_url
+from hub.portals.languages import LANGUAGES, current_language, say
+from hub.portals.read_models import (
+    Count,
+    Dealer,
+    DealerReads,
+    DeviceFilter,
+    DeviceReads,
+    LedgerReads,
+    LedgerState,
+    SaleFilter,
+    SalesReads,
+    UnitFilter,
+)
+from shared.clock import Clock
+
+EXTENSION = "kickstand_portal"
+COUNTS_KEPT_MS = 5000
+VERIFIER: Final = Path(verifier_package.__path__[0]) / "kickstand_verify.py"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Portal:
+    """Everything the pages need. `vkey` is the ledger's public key in C2SP form."""
+
+    accounts: Accounts
+    ledger: LedgerReads
+    sales: SalesReads
+    devices: DeviceReads
+    dealers: DealerReads
+    clock: Clock
+    public_url: str
+    vkey: str | None = None
+
+    def verifier(self) -> bytes:
+        """The single-file verifier as it ships."""
+        return VERIFIER.read_bytes()
+
+    @property
+    def secure(self) -> bool:
+        """Do people reach this hub over TLS?"""
+        return self.public_url.startswith("https://")
+
+    @cached_property
+    def side_counts(self) -> "SideCounts":
+        """The counters of the navigation."""
+        return SideCounts(self)
+
+
+def portal() -> Portal:
+    """The services of the running app."""
+    return cast("Portal", current_app.extensions[EXTENSION])
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One line of the navigation."""
+
+    label: str
+    url: str
+    count: str | None
+
+
+class SideCounts:
+    """Counters beside the navigation, asked for at most every five seconds."""
+
+    def __init__(self, services: Portal) -> None:
+        """Know nothing yet."""
+        self._services = services
+        self._asked_ms = -COUNTS_KEPT_MS
+        self._counts: tuple[Count, Count, Count] | None = None
+
+    def items(self, now_ms: int) -> list[Item]:
+        """The sections in reading order."""
+        mono_ms = self._services.clock.mono_ms()
+        if self._counts is None or mono_ms - self._asked_ms >= COUNTS_KEPT_MS:
+            services = self._services
+            since_ms = formats.day_start_ms(now_ms, None)
+            self._counts = (
+                services.sales.unit_counts(UnitFilter())["all"],
+                services.sales.sale_counts(SaleFilter(since_ms=since_ms))["all"],
+                services.devices.device_counts(DeviceFilter(), now_ms)["all"],
+            )
+            self._asked_ms = mono_ms
+        units, sales, devices = self._counts
+        today = say("%(n)s today", n=formats.counted(sales)) if sales.n else None
+        return [
+            Item(say("Ledger"), "/ledger", None),
+            Item(say("Units"), "/units", formats.counted(units) if units.n else None),
+            Item(say("Sales"), "/sales", today),
+            Item(say("Devices"), "/devices", formats.counted(devices) if devices.n else None),
+        ]
+
+
+def navigation() -> list[Item]:
+    """The navigation of this request."""
+    return portal().side_counts.items(g.now_ms)
+
+
+def ledger_state() -> LedgerState:
+    """The ledger as a whole, asked once a request."""
+    if "ledger_state" not in g:
+        g.ledger_state = portal().ledger.state()
+    return cast("LedgerState", g.ledger_state)
+
+
+def dealer_of(code: str | None) -> Dealer | None:
+    """The dealer of a code; None when there is none."""
+    if code is None:
+        return None
+    known: dict[str, Dealer | None] = g.setdefault("dealers", {})
+    if code not in known:
+        known[code] = portal().dealers.dealer(code)
+    return known[code]
+
+
+def zone_for(code: str | None) -> str | None:
+    """The time zone of a dealer; None means head office's."""
+    dealer = dealer_of(code)
+    return None if dealer is None else dealer.timezone
+
+
+def store_text(code: str | None) -> str:
+    """A dealer's name as text; its code when it has none."""
+    dealer = dealer_of(code)
+    return dealer.name if dealer is not None else code or "\N{EN DASH}"
+
+
+def every_page() -> dict[str, object]:
+    """What templates see on every page."""
+    path = request.full_path.removesuffix("?")
+    section = "/" + request.path.split("/")[1]
+    return {
+        "ages": formats.AGES,
+        "here": path if request.method == "GET" else request.path,
+        "language": current_language(),
+        "other_languages": [
+            (code, name) for code, name in LANGUAGES.items() if code != current_language()
+        ],
+        "public_url": portal().public_url,
+        "section": section,
+    }
+
+
+def install_templates(app: Flask) -> None:
+    """Give every template its words and numbers."""
+    app.context_processor(every_page)
+    app.jinja_env.trim_blocks = True
+    app.jinja_env.lstrip_blocks = True
+    app.jinja_env.globals.update(
+        asset=asset_url,
+        code=sentences.code,
+        counted=formats.counted,
+        dealer_of=dealer_of,
+        distance=formats.distance,
+        duration=formats.duration,
+        exact_time=formats.exact_time,
+        fact=sentences.fact,
+        ledger_state=ledger_state,
+        mark_of=sentences.mark_of,
+        money=formats.money,
+        name_of=sentences.name_of,
+        navigation=navigation,
+        number=formats.number,
+        or_none=formats.or_none,
+        percent=formats.percent,
+        short=formats.short,
+        size=formats.size,
+        when=formats.when,
+        zone_for=zone_for,
+    )
