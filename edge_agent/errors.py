@@ -68,11 +68,18 @@ class AnswerUnproven(HubUnreachable):
     """An answer that is not provably the hub's (captive portal, proxy): a network failure."""
 
 
+class HistoryLost(LinkError):
+    """The hub's ledger is shorter than one it proved before: it must be restored first."""
+
+
 class HubRefused(LinkError):
     """The hub's signed refusal.
 
-    `retry_after_ms` is the hub's wish or None; `body` holds the problem's further members.
+    `retry_after_ms` is the hub's wish or None. `time_learned`: the refusal carried an authentic
+    time that was taken, so the request may be signed again at once.
     """
+
+    time_learned = False
 
     def __init__(self, problem: Problem, *, retry_after_ms: int | None = None) -> None:
         super().__init__(f"hub refused with {problem.status} {problem.code}: {problem.detail}")

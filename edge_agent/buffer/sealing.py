@@ -34,7 +34,7 @@ _RECEIPTED = """
     UPDATE batch
        SET first_index = :first_index, received_ms = :received_ms,
            receipted_running_ms = :running_ms
-     WHERE id = :id AND first_index IS NULL
+     WHERE id = :id AND batch_id = :batch_id AND first_index IS NULL
     RETURNING bytes
 """
 # The statement, lengths and seal must fit beside the events.
@@ -146,6 +146,7 @@ def receipted(
     """Move the batch from the queue to the ring; its bytes, 0 when it was there already."""
     values = {
         "id": batch.row,
+        "batch_id": batch.batch_id,
         "first_index": first_index,
         "received_ms": received_ms,
         "running_ms": running_ms,

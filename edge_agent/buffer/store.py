@@ -183,10 +183,15 @@ class Buffer:
 
     # --- delivery -------------------------------------------------------------------------
 
-    def wait_for_work(self, lane: str, timeout_ms: int) -> bool:
-        """Wait until something is put into the lane; False after `timeout_ms`."""
+    def work_seen(self, lane: str) -> int:
+        """A token for wait_for_work: what was put up to now."""
         with self._work:
-            before = self._put_count[lane]
+            return self._put_count[lane]
+
+    def wait_for_work(self, lane: str, timeout_ms: int, seen: int | None = None) -> bool:
+        """Wait until something is put into the lane after `seen`; False after `timeout_ms`."""
+        with self._work:
+            before = self._put_count[lane] if seen is None else seen
             return self._work.wait_for(
                 lambda: self._put_count[lane] != before, timeout=timeout_ms / 1000
             )

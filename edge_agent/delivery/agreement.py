@@ -1,0 +1,217 @@
+"""Before a batch is sent, and after anything odd, box and hub agree where the box stands.
+
+A restored card, a clone or a salvage shows here. The old epoch is then closed on the ledger, and
+only what never reached it is positioned anew.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from edge_agent.buffer import Buffer, Gap, Span
+from edge_agent.buffer.settings import EPOCH_NONCE
+from edge_agent.delivery.head import Agreement, Head, compare, parse_head
+from edge_agent.delivery.link import Link
+from edge_agent.errors import AnswerUnproven, HistoryLost
+from shared import merkle
+from shared.checkpoint import (
+    Checkpoint,
+    MalformedNote,
+    NoteKey,
+    NoteUnsigned,
+    open_checkpoint,
+    parse_checkpoint,
+)
+from shared.crypto.keys import b64url
+from shared.wire import batch as wire
+from shared.wire import fields
+from shared.wire.events import LANES
+from shared.wire.fields import MalformedField
+from shared.wire.receipts import unpack_hashes
+
+OnEvent = Callable[[str, Mapping[str, object]], None]
+MAX_RUNS = 10_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """Capture numbers that the hub says stand in one batch, with the proof of their leaves."""
+
+    first_n: int
+    last_n: int
+    batch_id: str
+    first_index: int
+    received_ms: int
+    proof: tuple[bytes, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Agreed:
+    """The outcome: lanes whose batch in flight the hub has already."""
+
+    received: frozenset[str]
+
+
+class Negotiator:
+    """Compares heads and repositions. Every step may be cut short and simply run again."""
+
+    def __init__(
+        self,
+        buffer: Buffer,
+        *,
+        log_key: NoteKey,
+        random_bytes: Callable[[int], bytes],
+        on_event: OnEvent,
+    ) -> None:
+        """Nothing is asked before agree()."""
+        self._buffer = buffer
+        self._log_key = log_key
+        self._random_bytes = random_bytes
+        self._on_event = on_event
+
+    def agree(self, link: Link) -> Agreed:
+        """Ask for the head until both sides stand in the same place. Raises LinkError."""
+        known = self._buffer.checkpoint()
+        answer = link.head()
+        head = parse_head(answer)
+        self._refuse_younger(known, answer)
+        if self._buffer.epoch() is None and self._buffer.doubt() is None and head.is_fresh:
+            self._buffer.adopt(head.epoch, head.lanes)
+        lanes = self._compare(head)
+        if Agreement.DIFFERENT in lanes.values():
+            self._open_epoch(link, head)
+            lanes = dict.fromkeys(LANES, Agreement.SAME)
+        if self._buffer.doubt() is not None:
+            self._settle_doubt(link)
+        received = [lane for lane, found in lanes.items() if found is Agreement.RECEIVED]
+        return Agreed(received=frozenset(received))
+
+    def _refuse_younger(self, known: str | None, answer: Mapping[str, Any]) -> None:
+        """A hub with a shorter ledger than we have seen proven must be refilled, not written to."""
+        if known is None:
+            return
+        try:
+            offered = open_checkpoint(str(answer.get("checkpoint")), self._log_key)
+        except (MalformedNote, NoteUnsigned) as error:
+            raise AnswerUnproven(f"the hub's checkpoint is not readable: {error}") from error
+        proven = parse_checkpoint(known)
+        if offered.size < proven.size:
+            raise HistoryLost(
+                f"the hub's ledger has {offered.size} entries, {proven.size} were proven to this "
+                "box: nothing is sent until the hub is restored"
+            )
+
+    def _compare(self, head: Head) -> dict[str, Agreement]:
+        if self._buffer.epoch() != head.epoch:
+            return dict.fromkeys(LANES, Agreement.DIFFERENT)
+        ours = self._buffer.places()
+        return {
+            lane: compare(head.lanes[lane], ours[lane], self._buffer.in_flight(lane))
+            for lane in LANES
+        }
+
+    def _open_epoch(self, link: Link, head: Head) -> None:
+        reason = "salvage" if self._buffer.doubt() == "salvage" else "restored"
+        nonce = self._buffer.recall(EPOCH_NONCE)
+        if nonce is None:
+            nonce = b64url(self._random_bytes(16))
+            # Kept before it is used: asked again after a power cut, the hub opens no second one.
+            self._buffer.remember(EPOCH_NONCE, nonce)
+        fresh = parse_head(link.open_epoch(close=head.epoch, nonce=nonce, reason=reason))
+        self._buffer.reopen(fresh.epoch, fresh.lanes, max_gen=fresh.max_gen)
+        self._on_event(
+            "epoch_opened", {"closed": head.epoch, "epoch": fresh.epoch, "reason": reason}
+        )
+
+    # --- what waits, compared with the ledger ----------------------------------------------
+
+    def _settle_doubt(self, link: Link) -> None:
+        conflicting: set[int] = set()
+        settled = 0
+        for span in self._buffer.waiting_spans():
+            for run, checkpoint in self._runs(link, span):
+                if self._settle_run(span, run, checkpoint):
+                    settled += run.last_n - run.first_n + 1
+                else:
+                    conflicting.add(span.gen)
+        for gap in self._buffer.gaps():
+            self._declare(link, gap)
+        renumbered = sum(self._buffer.renumber(gen) for gen in sorted(conflicting))
+        self._buffer.end_doubt()
+        self._on_event("doubt_settled", {"on_ledger": settled, "renumbered": renumbered})
+
+    def _settle_run(self, span: Span, run: Run, checkpoint: Checkpoint) -> bool:
+        """Move the run to the ring if our own bytes are the proven ones; False if they are not."""
+        part = Span(span.lane, span.gen, run.first_n, run.last_n)
+        events = self._buffer.events_of(part)
+        if events is None:
+            raise AnswerUnproven("the hub answered with numbers it was not asked about")
+        hashes = wire.leaf_hashes(events, bytes.fromhex(run.batch_id), run.received_ms)
+        try:
+            merkle.verify_range(
+                run.first_index, hashes, checkpoint.size, run.proof, checkpoint.root
+            )
+        except merkle.ProofRefused:
+            return False
+        self._buffer.settle(
+            part, batch_id=run.batch_id, first_index=run.first_index, received_ms=run.received_ms
+        )
+        return True
+
+    def _declare(self, link: Link, gap: Gap) -> None:
+        """Declare lost what neither side has. The hub's word is enough for what it has: these
+        numbers are gone here, and a wrong word would show as a hole on the hub's own list."""
+        lost: list[tuple[int, int]] = []
+        at = gap.span.first_n
+        for run, _ in self._runs(link, gap.span):
+            if at < run.first_n:
+                lost.append((at, run.first_n - 1))
+            at = run.last_n + 1
+        if at <= gap.span.last_n:
+            lost.append((at, gap.span.last_n))
+        self._buffer.declare_gap(gap, lost)
+        if lost:
+            count = sum(last - first + 1 for first, last in lost)
+            self._on_event(
+                "loss_declared",
+                {"lane": gap.span.lane, "gen": gap.span.gen, "count": count, "why": gap.reason},
+            )
+
+    def _runs(self, link: Link, span: Span) -> list[tuple[Run, Checkpoint]]:
+        """All runs of the ledger inside a span, ascending, each with the tree that proves it."""
+        found: list[tuple[Run, Checkpoint]] = []
+        at = span.first_n
+        while at <= span.last_n and len(found) <= MAX_RUNS:
+            answer = link.receipts(span.lane, span.gen, at, span.last_n)
+            runs, checkpoint = self._read_runs(answer, Span(span.lane, span.gen, at, span.last_n))
+            if not runs:
+                break
+            found.extend((run, checkpoint) for run in runs)
+            at = runs[-1].last_n + 1
+        return found
+
+    def _read_runs(self, answer: Mapping[str, Any], span: Span) -> tuple[list[Run], Checkpoint]:
+        try:
+            checkpoint = open_checkpoint(str(answer.get("checkpoint")), self._log_key)
+            runs = fields.each(answer, "runs", MAX_RUNS, _run)
+        except (MalformedField, MalformedNote, NoteUnsigned) as error:
+            raise AnswerUnproven(f"the hub's receipts are not readable: {error}") from error
+        at = span.first_n
+        for run in runs:
+            if run.first_n < at or run.last_n > span.last_n:
+                raise AnswerUnproven("the hub answered with numbers it was not asked about")
+            at = run.last_n + 1
+        return list(runs), checkpoint
+
+
+def _run(value: object, name: str) -> Run:
+    run = fields.mapping(value, name)
+    first_n = fields.integer(run, "n_from", 1)
+    return Run(
+        first_n=first_n,
+        last_n=fields.integer(run, "n_to", first_n),
+        batch_id=fields.hexadecimal(run, "batch_id"),
+        first_index=fields.integer(run, "first_index"),
+        received_ms=fields.integer(run, "received_ms"),
+        proof=unpack_hashes(run, "proof"),
+    )

@@ -1,0 +1,55 @@
+"""What delivery needs of the network. hub_link.HubLink provides it; a simulator may too."""
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+
+class Answered(Protocol):
+    """A proven answer."""
+
+    @property
+    def status(self) -> int:
+        """The HTTP status, 2xx."""
+        ...
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """Header names in lower case."""
+        ...
+
+    @property
+    def body(self) -> bytes:
+        """The answer's bytes."""
+        ...
+
+
+class Link(Protocol):
+    """A lane's line to the hub. Every method raises HubUnreachable or HubRefused."""
+
+    def post_batch(self, body: bytes, *, known: int | None, wait_s: int) -> Answered:
+        """200 with a receipt, or 202."""
+        ...
+
+    def get_batch(self, batch_id: str, *, known: int | None) -> Answered:
+        """200 with a receipt, or 202."""
+        ...
+
+    def receipts(self, lane: str, gen: int, first_n: int, last_n: int) -> dict[str, Any]:
+        """Runs of capture numbers that stand on the ledger."""
+        ...
+
+    def head(self) -> dict[str, Any]:
+        """Where the hub believes this box to be."""
+        ...
+
+    def open_epoch(self, *, close: int, nonce: str, reason: str) -> dict[str, Any]:
+        """The head of a new epoch."""
+        ...
+
+    def cosign(self, line: str, size: int) -> None:
+        """Vouch for a checkpoint."""
+        ...
+
+    def learn_time(self) -> bool:
+        """Take the hub's time."""
+        ...

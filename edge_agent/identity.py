@@ -1,0 +1,118 @@
+"""Who this box is: its key, made here and never leaving, and the hub it trusts."""
+
+import json
+import os
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from edge_agent.errors import EnrolmentRefused, NotEnrolled
+from shared.checkpoint import MalformedNote, NoteKey
+from shared.crypto.keys import BadKey, KeySet, MalformedKeySet, SigningKey, root_fingerprint
+from shared.identifiers import DEVICE_ID
+
+KEY_FILE = "key.pem"
+IDENTITY_FILE = "identity.json"
+FINGERPRINT_CHARS = 26
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """An enrolled box. `keyset` is the hub's, signed by the root key of the invitation."""
+
+    key: SigningKey
+    device: str
+    dealer: str
+    hub_url: str
+    keyset: KeySet
+
+    @property
+    def log_key(self) -> NoteKey:
+        """The key that signs the ledger's checkpoints."""
+        return NoteKey.parse(self.keyset.ledger_vkey)
+
+
+def own_key(state_dir: Path) -> SigningKey:
+    """The box's key, made on first use: mode 0600, durable. Raises NotEnrolled if unreadable."""
+    path = state_dir / KEY_FILE
+    if not path.exists():
+        state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # If another process was faster, its key is the box's key.
+        with suppress(FileExistsError):
+            SigningKey.generate().save(path)
+    try:
+        return SigningKey.load(path)
+    except (BadKey, OSError) as error:
+        raise NotEnrolled(f"{path} cannot be used: {error}") from error
+
+
+def load(state_dir: Path) -> Identity:
+    """The identity of an enrolled box. Raises NotEnrolled."""
+    path = state_dir / IDENTITY_FILE
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+        keyset = KeySet.parse(values["keys"].encode(), fingerprint=values["fingerprint"])
+        NoteKey.parse(keyset.ledger_vkey)
+        if DEVICE_ID.fullmatch(values["device"]) is None:
+            raise NotEnrolled(f"{path} names no device")
+        return Identity(
+            key=own_key(state_dir),
+            device=values["device"],
+            dealer=values["dealer"],
+            hub_url=values["hub_url"],
+            keyset=keyset,
+        )
+    except FileNotFoundError:
+        raise NotEnrolled(
+            f"no {path}: run `kickstand-agent enroll --hub URL --code CODE` first"
+        ) from None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise NotEnrolled(f"{path} cannot be used: {error}") from error
+
+
+def save(state_dir: Path, identity: Identity) -> None:
+    """Write the identity; after a power cut there is the old file or the new one, whole."""
+    path = state_dir / IDENTITY_FILE
+    text = json.dumps(
+        {
+            "device": identity.device,
+            "dealer": identity.dealer,
+            "hub_url": identity.hub_url,
+            "fingerprint": root_fingerprint(identity.keyset.root),
+            "keys": identity.keyset.encode().decode(),
+        },
+        indent=1,
+    )
+    draft = path.with_name(path.name + ".new")
+    with draft.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    draft.rename(path)
+    folder = os.open(state_dir, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def split_code(code: str) -> tuple[str, str]:
+    """The two parts of ``<invitation>.<root fingerprint>``. Raises EnrolmentRefused."""
+    invitation, dot, fingerprint = code.strip().rpartition(".")
+    if not dot or not invitation or len(fingerprint) != FINGERPRINT_CHARS:
+        raise EnrolmentRefused(
+            "the code must be copied whole: <invitation>.<26 characters of fingerprint>"
+        )
+    return invitation, fingerprint.lower()
+
+
+def check_keyset(body: bytes, fingerprint: str) -> KeySet:
+    """The hub's key set. Raises EnrolmentRefused unless the invitation's root signed it."""
+    try:
+        keyset = KeySet.parse(body, fingerprint=fingerprint)
+        NoteKey.parse(keyset.ledger_vkey)
+    except (MalformedKeySet, MalformedNote) as error:
+        raise EnrolmentRefused(
+            f"this is not the hub that invited the box ({error}): check the address and the code"
+        ) from error
+    return keyset
