@@ -1,0 +1,66 @@
+"""The hub's web application: the boxes' door, the ledger for machines, health, and the pages."""
+
+from collections.abc import Callable
+
+from flask import Flask, Response
+from prometheus_client import CollectorRegistry, Gauge, generate_latest
+
+from hub.devices.routes import MAX_REQUEST_BYTES, Door, DoorKeys
+from hub.devices.routes import blueprint as devices_blueprint
+from hub.ledger.routes import blueprint as ledger_blueprint
+from hub.ledger.tree import newest_checkpoint
+from hub.wiring import Hub
+
+
+def create_app(hub: Hub) -> Flask:
+    """The WSGI application over an open hub."""
+    app = Flask("hub")
+    app.config["MAX_CONTENT_LENGTH"] = MAX_REQUEST_BYTES
+    keys = DoorKeys(
+        authority=hub.config.server.authority, http=hub.keys.http, keyset=hub.keys.keyset
+    )
+    door = Door(
+        hub.devices,
+        hub.ledger,
+        clock=hub.clock,
+        keys=keys,
+        wait_s_max=hub.config.ingest.wait_s_max,
+    )
+    app.register_blueprint(devices_blueprint(door))
+    app.register_blueprint(ledger_blueprint(hub.database, hub.ledger, lambda: False))
+    for path, handle in (
+        ("/healthz", lambda: Response("ok\n", mimetype="text/plain")),
+        ("/readyz", _readiness(hub)),
+        ("/metrics", _metrics(hub)),
+    ):
+        app.add_url_rule(path, path[1:], handle)
+    return app
+
+
+def _readiness(hub: Hub) -> Callable[[], Response]:
+    def ready() -> Response:
+        with hub.database.read() as connection:
+            size, _ = newest_checkpoint(connection)
+        return Response(f"ready, {size} entries\n", mimetype="text/plain")
+
+    return ready
+
+
+def _metrics(hub: Hub) -> Callable[[], Response]:
+    """Counters for Prometheus; ids and sums only."""
+    registry = CollectorRegistry()
+    size = Gauge("kickstand_ledger_entries", "Entries on the ledger", registry=registry)
+    lag = Gauge("kickstand_projection_lag", "Entries not yet projected", registry=registry)
+    waiting = Gauge("kickstand_batches_waiting", "Batches without a place", registry=registry)
+    facts = Gauge("kickstand_facts_pending", "Hub facts without a place", registry=registry)
+
+    def metrics() -> Response:
+        with hub.database.read() as connection:
+            entries, _ = newest_checkpoint(connection)
+            size.set(entries)
+            lag.set(entries - hub.ledger.followers.position(connection))
+            facts.set(hub.ledger.pending(connection))
+        waiting.set(hub.ledger.sequencer.waiting)
+        return Response(generate_latest(registry), mimetype="text/plain")
+
+    return metrics

@@ -1,0 +1,202 @@
+"""The commands of `kickstand-hub` that speak of no single feature, and the devices' own."""
+
+import sys
+from typing import Protocol
+
+import click
+import orjson
+from sqlalchemy import Connection
+
+from hub.accounts.service import create_admin
+from hub.config import HubConfig
+from hub.errors import AnotherSequencer
+from hub.jobs import Worker
+from hub.keys import create_keys
+from hub.ledger.commands import ledger_group
+from hub.ledger.tables import immutability_triggers
+from hub.registry.commands import groups as registry_groups
+from hub.store.migrate import migrate
+from hub.wiring import Hub, elect_sequencer
+
+
+class Program(Protocol):
+    """click's context object."""
+
+    @property
+    def config(self) -> HubConfig:
+        """The settings."""
+        ...
+
+    @property
+    def hub(self) -> Hub:
+        """The hub on its open database."""
+        ...
+
+
+def _say(values: dict[str, object], *, as_json: bool, text: str) -> None:
+    click.echo(orjson.dumps(values).decode() if as_json else text)
+
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Answer with one JSON object.")
+
+
+def _migrate(hub: Hub) -> bool:
+    return migrate(hub.database, immutability_triggers("sqlite" if hub.database.is_sqlite else ""))
+
+
+@click.command(help="Make keys and database, and a login link for the first admin.")
+@click.option("--admin", "email", required=True, help="E-mail address of the first admin.")
+@json_option
+@click.pass_obj
+def init(program: Program, email: str, *, as_json: bool) -> None:
+    """Idempotent: what exists stays; each call gives a new login link."""
+    create_keys(program.config.server.keys_dir)
+    hub = program.hub
+    _migrate(hub)
+    now_ms = hub.clock.wall_ms()
+    try:
+        path = hub.database.write(lambda connection: create_admin(connection, email, now_ms))
+    except ValueError as error:
+        raise click.ClickException(str(error)) from error
+    url = program.config.server.public_url.rstrip("/") + path
+    _say(
+        {
+            "login_url": url,
+            "root_fingerprint": hub.keys.fingerprint,
+            "log_key": hub.ledger.key.vkey,
+        },
+        as_json=as_json,
+        text=f"{email} signs in once at {url}\n"
+        f"The root key's fingerprint is {hub.keys.fingerprint}",
+    )
+    hub.close()
+
+
+@click.command(name="migrate", help="Bring the database to this release's schema.")
+@click.pass_obj
+def migrate_command(program: Program) -> None:
+    """One process migrates; the others start afterwards."""
+    done = _migrate(program.hub)
+    click.echo("migrated" if done else "nothing to do")
+    program.hub.close()
+
+
+@click.command(help="Serve boxes and people.")
+@click.option("--only", type=click.Choice(["leads"]), help="Serve one part alone.")
+@click.option("--no-worker", is_flag=True, help="Leave the background work to `work`.")
+@click.pass_obj
+def serve(program: Program, only: str | None, *, no_worker: bool) -> None:
+    """Prints ``listening on http://…`` when ready."""
+    if only is not None:
+        raise click.UsageError("--only leads: the leads' own server is not part of this release")
+    from hub.app import create_app  # noqa: PLC0415 - Flask costs 200 ms that no other command needs
+    from hub.server import serve as serve_app  # noqa: PLC0415
+
+    hub = program.hub
+    _migrate(hub)
+    lock = elect_sequencer(hub)
+    worker = None if no_worker else Worker(hub.database, hub.ledger, sequences=True)
+    serve_app(create_app(hub), hub, worker)
+    if lock is not None:
+        lock.close()
+
+
+@click.command(help="Do the background work: order facts, follow the ledger.")
+@click.option("--until-idle", is_flag=True, help="Return when nothing is left to do.")
+@click.pass_obj
+def work(program: Program, *, until_idle: bool) -> None:
+    """Beside `serve` or alone; exit 1 when work is left that nobody takes."""
+    hub = program.hub
+    try:
+        lock = elect_sequencer(hub)
+        sequences = True
+    except AnotherSequencer:
+        lock, sequences = None, False
+    worker = Worker(hub.database, hub.ledger, sequences=sequences)
+    if until_idle:
+        idle = worker.until_idle()
+        hub.close()
+        if lock is not None:
+            lock.close()
+        if not idle:
+            raise click.ClickException("work is left that no process takes; is `serve` running?")
+        return
+    from hub.server import run_worker  # noqa: PLC0415 - only a lasting worker needs it
+
+    run_worker(hub, worker)
+
+
+@click.command(help="Compute every projection from the ledger again, and compare.")
+@json_option
+@click.pass_obj
+def rebuild(program: Program, *, as_json: bool) -> None:
+    """Exit 1 when what was there was not the exact fold of the ledger."""
+    from hub.rebuild import rebuild as run  # noqa: PLC0415
+
+    result = run(program.hub)
+    _say(
+        {"entries": result.entries, "rows": result.rows, "differing": result.differing},
+        as_json=as_json,
+        text=f"{result.entries} entries folded into {result.rows} rows; "
+        + (f"differed: {', '.join(result.differing)}" if result.differing else "all as before"),
+    )
+    program.hub.close()
+    if result.differing:
+        sys.exit(1)
+
+
+@click.group(help="Boxes: invite, list.")
+def device() -> None:
+    """Boxes."""
+
+
+@device.command(help="Make a one-use code for a box of a dealer.")
+@click.option("--dealer", required=True, help="The dealer's code.")
+@json_option
+@click.pass_obj
+def invite(program: Program, dealer: str, *, as_json: bool) -> None:
+    """The code also carries the fingerprint of the hub's root key."""
+    hub = program.hub
+    found = hub.registry.dealer(dealer)
+    if found is None:
+        raise click.ClickException(f"no dealer {dealer!r}: import it first (dealer import FILE)")
+
+    def write(connection: Connection) -> str:
+        return hub.devices.invite(connection, found.code)
+
+    code = f"{hub.database.write(write)}.{hub.keys.fingerprint}"
+    hours = program.config.ingest.invitation_s // 3600
+    _say(
+        {"code": code, "dealer": found.code, "expires_s": program.config.ingest.invitation_s},
+        as_json=as_json,
+        text=f"{code}\nOne box of {found.name} can use it within {hours} hours:\n"
+        f"  kickstand-agent enroll --hub {program.config.server.public_url} --code {code}",
+    )
+    hub.close()
+
+
+@device.command(name="list", help="List the boxes and how they are.")
+@json_option
+@click.pass_obj
+def list_devices(program: Program, *, as_json: bool) -> None:
+    """From the projections: what the ledger says of each box."""
+    rows = program.hub.devices.all()
+    if as_json:
+        click.echo(orjson.dumps({"items": rows, "next": None}).decode())
+        return
+    for row in rows:
+        click.echo(
+            f"{row['device']}  {row['dealer']:<12} {row['state']:<10} {row['events']} events"
+        )
+
+
+COMMANDS: tuple[click.Command, ...] = (
+    init,
+    migrate_command,
+    serve,
+    work,
+    rebuild,
+    device,
+    ledger_group,
+    *registry_groups,
+)

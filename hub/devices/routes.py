@@ -1,0 +1,345 @@
+"""The boxes' door over HTTP: signed both ways, every refusal a problem with a code."""
+
+from collections.abc import Callable, Mapping
+from concurrent.futures import TimeoutError as FutureTimeout
+from dataclasses import dataclass
+from email.utils import formatdate
+from functools import partial
+from urllib.parse import parse_qs
+
+import orjson
+from flask import Blueprint, Response
+from flask import request as http
+from werkzeug.exceptions import RequestEntityTooLarge
+
+from hub.devices.service import Devices, read_public_key
+from hub.devices.store import Enrolled
+from hub.errors import Refused
+from hub.ledger.sequencer import Placed
+from hub.ledger.service import Ledger
+from shared import http_signatures as signatures
+from shared.clock import Clock
+from shared.crypto.keys import KeySet, PublicKey, SigningKey
+from shared.wire import batch as wire
+from shared.wire import fields, problems
+from shared.wire.events import LANES
+from shared.wire.fields import MalformedField
+
+MAX_REQUEST_BYTES = wire.MAX_BODY_BYTES + 64 * 1024
+RETRY_AFTER_S = 2
+REFUSED_STATUS = {"key-revoked": 403, "signature-malformed": 400, "digest-mismatch": 400}
+REFUSED_STATUS |= {"components-incomplete": 400, "authority-mismatch": 421}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DoorKeys:
+    """What the door signs with and shows."""
+
+    authority: str
+    http: SigningKey
+    keyset: KeySet
+
+
+class Door:
+    """Reads requests, verifies them, signs answers."""
+
+    def __init__(
+        self, devices: Devices, ledger: Ledger, *, clock: Clock, keys: DoorKeys, wait_s_max: int
+    ) -> None:
+        """`wait_s_max` bounds ``Prefer: wait``."""
+        self.devices = devices
+        self.ledger = ledger
+        self._clock = clock
+        self._keys = keys
+        self._wait_s_max = wait_s_max
+
+    def _request(self) -> signatures.Request:
+        if (http.content_length or 0) > MAX_REQUEST_BYTES:
+            raise Refused(413, "too-large", f"at most {MAX_REQUEST_BYTES} bytes")
+        environ = http.environ
+        headers = {
+            name: environ[key]
+            for name, key in (
+                ("content-type", "CONTENT_TYPE"),
+                ("content-digest", "HTTP_CONTENT_DIGEST"),
+                ("hub-request-id", "HTTP_HUB_REQUEST_ID"),
+                ("signature-input", "HTTP_SIGNATURE_INPUT"),
+                ("signature", "HTTP_SIGNATURE"),
+            )
+            if environ.get(key)
+        }
+        try:
+            body = http.get_data()
+        except RequestEntityTooLarge as error:
+            raise Refused(413, "too-large", f"at most {MAX_REQUEST_BYTES} bytes") from error
+        return signatures.Request(
+            method=http.method,
+            authority=environ.get("HTTP_HOST", "").lower(),
+            path=environ["PATH_INFO"],
+            query=environ.get("QUERY_STRING", ""),
+            headers=headers,
+            body=body,
+        )
+
+    def now_s(self) -> int:
+        """POSIX seconds by the hub's clock."""
+        return self._clock.wall_ms() // 1000
+
+    def answer(
+        self,
+        request: signatures.Request | None,
+        status: int,
+        body: bytes,
+        *,
+        content_type: str = "application/json",
+        headers: Mapping[str, str] | None = None,
+    ) -> Response:
+        """A signed answer; unsigned only when the request cannot be bound to."""
+        plain = {"date": formatdate(self.now_s(), usegmt=True), "content-type": content_type}
+        signed: dict[str, str] = {}
+        if request is not None:
+            try:
+                signed = signatures.sign_response(
+                    request,
+                    status=status,
+                    headers=plain,
+                    body=body,
+                    key=self._keys.http,
+                    now_s=self.now_s(),
+                )
+            except signatures.SignatureRefused:
+                signed = {}
+        # Boxes and proxies must never take an old answer for a new one.
+        fixed = {"cache-control": "no-store"}
+        return Response(body, status, {**plain, **signed, **fixed, **(headers or {})})
+
+    def problem(self, request: signatures.Request | None, refused: Refused) -> Response:
+        """The answer to a refusal."""
+        problem = refused.problem
+        headers = {"retry-after": str(RETRY_AFTER_S)} if problem.status in {429, 503} else {}
+        return self.answer(
+            request,
+            problem.status,
+            problem.encode(),
+            content_type=problems.CONTENT_TYPE,
+            headers=headers,
+        )
+
+    def open(self, handle: Callable[[signatures.Request], Response]) -> Response:
+        """Run a handler that needs no signature; refusals become problems."""
+        request: signatures.Request | None = None
+        try:
+            request = self._request()
+            return handle(request)
+        except Refused as refused:
+            return self.problem(request, refused)
+
+    def signed(self, handle: Callable[[signatures.Request, Enrolled], Response]) -> Response:
+        """Run a handler for an enrolled device's signed request."""
+
+        def verified(request: signatures.Request) -> Response:
+            found: list[Enrolled] = []
+
+            def key_of(keyid: str) -> PublicKey:
+                enrolled, key = self.devices.find(keyid)
+                found.append(enrolled)
+                return key
+
+            signed = self.verify(request, key_of)
+            if not self.devices.first_use(signed.keyid, signed.nonce):
+                raise Refused(401, "replayed", "this very request was made before; sign anew")
+            return handle(request, found[0])
+
+        return self.open(verified)
+
+    def verify(
+        self, request: signatures.Request, key_of: Callable[[str], PublicKey]
+    ) -> signatures.Signed:
+        """Raises Refused with the signature's own code."""
+        try:
+            return signatures.verify_request(
+                request, authority=self._keys.authority, key_of=key_of, now_s=self.now_s()
+            )
+        except signatures.SignatureRefused as error:
+            status = REFUSED_STATUS.get(error.code, 401)
+            extra = {"now_ms": self._clock.wall_ms()} if error.code == "clock-skew" else {}
+            raise Refused(status, error.code, str(error), extra) from error
+
+    def now(self, request: signatures.Request) -> Response:
+        """The time, bound to the asker's nonce: good even over plain HTTP and at 1970."""
+        return self.answer(request, 200, orjson.dumps({"now_ms": self._clock.wall_ms()}))
+
+    def keyset(self, request: signatures.Request) -> Response:
+        """The root-signed key set."""
+        return self.answer(request, 200, self._keys.keyset.encode())
+
+    def enrol(self, request: signatures.Request) -> Response:
+        """Enrol the box that holds the key it sends, which also signs the request."""
+        values = read_json(request.body)
+        key = read_public_key(values.get("public_key"))
+
+        def pending(keyid: str) -> PublicKey:
+            if keyid != key.keyid:
+                raise signatures.SignatureRefused("key-unknown", "signed with another key")
+            return key
+
+        self.verify(request, pending)
+        with refusing():
+            answer = self.devices.enrol(
+                code=fields.text(values, "code", 64),
+                key=key,
+                version=fields.maybe_text(values, "version", 64),
+            )
+        return self.answer(request, 200, orjson.dumps(answer))
+
+    def batch(self, request: signatures.Request, device: Enrolled) -> Response:
+        """Take a batch; its receipt within ``Prefer: wait``, else 202."""
+        known = read_known(request)
+        try:
+            future = self.devices.take(device, request.body, http.headers.get("Content-Encoding"))
+            placed = future.result(timeout=self._wait_s())
+        except FutureTimeout:
+            return self._accepted(request)
+        except Refused as refused:
+            if refused.problem.status == 409:
+                head = self.devices.head(device)
+                problem = refused.problem
+                raise Refused(409, problem.code, problem.detail, {"head": head}) from refused
+            raise
+        return self._receipt(request, placed, known)
+
+    def _accepted(self, request: signatures.Request) -> Response:
+        # Without the digest nobody can poll, and the body has been parsed once already.
+        body = wire.decode_body(wire.decompress(request.body, http.headers.get("Content-Encoding")))
+        location = f"/v1/batches/{body.batch_id}"
+        return self.answer(
+            request,
+            202,
+            orjson.dumps({"batch_id": body.batch_id}),
+            headers={"location": location, "retry-after": "1"},
+        )
+
+    def _receipt(self, request: signatures.Request, placed: Placed, known: int | None) -> Response:
+        receipt = self.ledger.sequencer.receipt(placed, known=known)
+        return self.answer(request, 200, receipt.encode())
+
+    def _wait_s(self) -> float:
+        text = http.headers.get("Prefer", "")
+        if not text.startswith("wait="):
+            return 0.0
+        digits = text[5:8]
+        wait = int(digits) if digits.isascii() and digits.isdigit() else 0
+        return float(min(wait, self._wait_s_max))
+
+    def receipt(self, request: signatures.Request, device: Enrolled, batch: str) -> Response:
+        """The receipt of a batch that was sent before."""
+        known = read_known(request)
+        with refusing():
+            fields.hexadecimal({"batch": batch}, "batch")
+        receipt = self.devices.receipt(device, batch, known)
+        if receipt is None:
+            raise Refused(404, "batch-unknown", "not on the ledger; send it again")
+        return self.answer(request, 200, receipt.encode())
+
+    def receipts(self, request: signatures.Request, device: Enrolled) -> Response:
+        """Proofs by capture number."""
+        query = read_query(request)
+        with refusing():
+            lane = fields.choice(query, "lane", LANES)
+            answer = self.devices.captures(
+                device,
+                lane=lane,
+                gen=fields.integer(query, "gen", 1),
+                first_n=fields.integer(query, "from", 1),
+                last_n=fields.integer(query, "to", 1),
+            )
+        return self.answer(request, 200, orjson.dumps(answer))
+
+    def head(self, request: signatures.Request, device: Enrolled) -> Response:
+        """Where the device's lanes continue."""
+        return self.answer(request, 200, orjson.dumps(self.devices.head(device)))
+
+    def epochs(self, request: signatures.Request, device: Enrolled) -> Response:
+        """Close an epoch, open the next."""
+        values = read_json(request.body)
+        with refusing():
+            answer = self.devices.open_epoch(
+                device,
+                close=fields.integer(values, "close", 1),
+                nonce=fields.text(values, "nonce", 64),
+                reason=fields.text(values, "reason", 64),
+            )
+        return self.answer(request, 200, orjson.dumps(answer))
+
+    def cosignature(self, request: signatures.Request, device: Enrolled) -> Response:
+        """Keep a witness's signature."""
+        values = read_json(request.body)
+        line = values.get("cosignature")
+        if not isinstance(line, str) or len(line) > 400:
+            raise Refused(400, "malformed-request", "cosignature: expected a signature line")
+        with refusing():
+            size = fields.integer(values, "size")
+        time_s = self.devices.cosign(device, size=size, line=line)
+        return self.answer(request, 200, orjson.dumps({"size": size, "time_s": time_s}))
+
+
+class refusing:  # noqa: N801 - reads as a clause
+    """Turns MalformedField into Refused 400."""
+
+    def __enter__(self) -> None:
+        """Nothing to prepare."""
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        """Raises Refused for a MalformedField."""
+        if isinstance(error, MalformedField):
+            raise Refused(400, "malformed-request", str(error)) from error
+
+
+def read_json(body: bytes) -> Mapping[str, object]:
+    """The JSON object of a small request. Raises Refused."""
+    try:
+        value = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise Refused(400, "malformed-request", f"not JSON: {error}") from error
+    if not isinstance(value, dict):
+        raise Refused(400, "malformed-request", "expected a JSON object")
+    return value
+
+
+def read_query(request: signatures.Request) -> dict[str, object]:
+    """The query with whole numbers read as such; the last of repeated names wins."""
+    values: dict[str, object] = {}
+    for name, texts in parse_qs(request.query).items():
+        text = texts[-1]
+        plain = text.isascii() and text.isdigit() and len(text) <= 15
+        values[name] = int(text) if plain else text
+    return values
+
+
+def read_known(request: signatures.Request) -> int | None:
+    """The size of ``?known=``, or None."""
+    with refusing():
+        return fields.maybe_integer(read_query(request), "known")
+
+
+def blueprint(door: Door) -> Blueprint:
+    """The routes of ``/v1``."""
+    routes = Blueprint("devices", __name__, url_prefix="/v1")
+    for path, unsigned in (("/time", door.now), ("/keys", door.keyset)):
+        routes.add_url_rule(path, path[1:], partial(door.open, unsigned))
+    routes.add_url_rule("/enroll", "enroll", partial(door.open, door.enrol), methods=["POST"])
+    for method, path, handle in (
+        ("POST", "/batches", door.batch),
+        ("GET", "/receipts", door.receipts),
+        ("GET", "/devices/self/head", door.head),
+        ("POST", "/devices/self/epochs", door.epochs),
+        ("POST", "/cosignatures", door.cosignature),
+    ):
+        name = path[1:].replace("/", "-")
+        routes.add_url_rule(path, name, partial(door.signed, handle), methods=[method])
+
+    @routes.get("/batches/<batch>")
+    def one_batch(batch: str) -> Response:
+        return door.signed(lambda request, device: door.receipt(request, device, batch))
+
+    return routes

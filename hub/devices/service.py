@@ -1,0 +1,337 @@
+"""What the boxes' door does: invite, enrol, take batches, answer with proofs."""
+
+import hashlib
+import secrets
+import threading
+from collections import OrderedDict
+from collections.abc import Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, func, select
+
+from hub.devices import store
+from hub.devices.store import CAPTURE_RANGE, CAPTURE_RUN, Enrolled
+from hub.errors import Refused
+from hub.ledger.reads import batch_of
+from hub.ledger.sequencer import Incoming, Placed
+from hub.ledger.service import Ledger
+from hub.ledger.tree import newest_checkpoint
+from hub.store import Database
+from hub.vault import store as vault
+from shared.checkpoint import MalformedNote, NoteUnsigned, split_note, verify_cosignature
+from shared.clock import Clock
+from shared.crypto.keys import BadKey, BadSignature, PublicKey, b64url, from_b64url
+from shared.http_signatures import SignatureRefused
+from shared.identifiers import base32_lower, device_id
+from shared.wire import batch as wire
+from shared.wire.events import LANES
+from shared.wire.receipts import Receipt, pack_hashes
+
+KEY_CACHE_MS = 2000
+"""How long a key is believed without asking the database: the delay of a suspension."""
+NONCES_MAX = 200_000
+NONCE_MS = 10 * 60 * 1000
+RUNS_MAX = 100
+CODE_CHARS = 16
+REASON_CHARS = 64
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Cached:
+    enrolled: Enrolled
+    key: PublicKey
+    at_ms: int
+
+
+class Devices:
+    """One function per use case of the boxes' door."""
+
+    def __init__(
+        self,
+        database: Database,
+        ledger: Ledger,
+        *,
+        clock: Clock,
+        invitation_s: int,
+        waiting_max: int,
+    ) -> None:
+        """`waiting_max`: batches in the queue above which new ones are put off."""
+        self._database = database
+        self._ledger = ledger
+        self._clock = clock
+        self._invitation_ms = invitation_s * 1000
+        self._waiting_max = waiting_max
+        self._keys: dict[str, _Cached] = {}
+        self._nonces: OrderedDict[tuple[str, str], int] = OrderedDict()
+        self._nonce_lock = threading.Lock()
+
+    def invite(self, connection: Connection, dealer: str) -> str:
+        """A fresh one-use code for a box of `dealer`; only its hash is stored."""
+        code = base32_lower(secrets.token_bytes(10), CODE_CHARS)
+        now_ms = self._clock.wall_ms()
+        store.add_invitation(
+            connection,
+            code_hash=_code_hash(code),
+            dealer=dealer,
+            now_ms=now_ms,
+            expires_ms=now_ms + self._invitation_ms,
+        )
+        return code
+
+    def enrol(self, *, code: str, key: PublicKey, version: str | None) -> Mapping[str, object]:
+        """Enrol the box that holds `key`; the same box may ask again. Raises Refused.
+
+        On the ledger as ``device.enrolled``. A code serves one box.
+        """
+        device = device_id(key.raw)
+        now_ms = self._clock.wall_ms()
+
+        def enrol(connection: Connection) -> tuple[str, int]:
+            invitation = store.find_invitation(connection, _code_hash(code))
+            if invitation is None:
+                raise Refused(403, "invitation-unknown", "no such invitation; ask for a new code")
+            if invitation.used_by == device:
+                # Its first answer was lost on the way.
+                return invitation.dealer, self._ledger.epoch(connection, device)
+            if invitation.used_by is not None:
+                raise Refused(
+                    409, "invitation-used", "another box has used this code; ask for a new one"
+                )
+            if invitation.expires_ms < now_ms:
+                raise Refused(410, "invitation-expired", "this code has expired; ask for a new one")
+            if store.find_key(connection, key.keyid) is not None:
+                raise Refused(409, "already-enrolled", "this box is enrolled already")
+            store.use_invitation(connection, _code_hash(code), device=device, now_ms=now_ms)
+            enrolled = Enrolled(
+                device=device,
+                dealer=invitation.dealer,
+                keyid=key.keyid,
+                public_key=key.raw,
+                state="active",
+            )
+            store.add_device(connection, enrolled, version=version, now_ms=now_ms)
+            epoch = self._ledger.first_epoch(connection, device, now_ms=now_ms)
+            self._ledger.append(
+                connection,
+                "device.enrolled",
+                {
+                    "device": device,
+                    "dealer": invitation.dealer,
+                    "keyid": key.keyid,
+                    "public_key": b64url(key.raw),
+                    "epoch": epoch,
+                    "method": "code",
+                },
+                now_ms=now_ms,
+            )
+            return invitation.dealer, epoch
+
+        dealer, epoch = self._database.write(enrol)
+        # Before the box may deliver: whoever reads the ledger meets the key before its seals.
+        self._ledger.sequencer.sequence_facts()
+        return {"device": device, "dealer": dealer, "epoch": epoch, "state": "active"}
+
+    def find(self, keyid: str) -> tuple[Enrolled, PublicKey]:
+        """The active device of a key. Raises SignatureRefused key-unknown or key-revoked."""
+        now_ms = self._clock.mono_ms()
+        cached = self._keys.get(keyid)
+        if cached is None or now_ms - cached.at_ms > KEY_CACHE_MS:
+            with self._database.read() as connection:
+                enrolled = store.find_key(connection, keyid)
+            if enrolled is None:
+                self._keys.pop(keyid, None)
+                raise SignatureRefused("key-unknown", "no device has this key; enrol the box")
+            cached = _Cached(enrolled=enrolled, key=PublicKey(enrolled.public_key), at_ms=now_ms)
+            self._keys[keyid] = cached
+        if cached.enrolled.state != "active":
+            raise SignatureRefused("key-revoked", f"this device is {cached.enrolled.state}")
+        return cached.enrolled, cached.key
+
+    def first_use(self, keyid: str, nonce: str) -> bool:
+        """Whether this signature was not seen before.
+
+        Kept in memory only: taking a batch twice changes nothing, so this is hygiene.
+        """
+        now_ms = self._clock.mono_ms()
+        with self._nonce_lock:
+            while self._nonces:
+                oldest = next(iter(self._nonces))
+                if len(self._nonces) < NONCES_MAX and self._nonces[oldest] > now_ms - NONCE_MS:
+                    break
+                del self._nonces[oldest]
+            if (keyid, nonce) in self._nonces:
+                return False
+            self._nonces[keyid, nonce] = now_ms
+        return True
+
+    def take(self, device: Enrolled, raw: bytes, encoding: str | None) -> "Future[Placed]":
+        """Check a body and queue it. Raises Refused; the future may hold one too."""
+        if self._ledger.sequencer.waiting >= self._waiting_max:
+            raise Refused(503, "busy", "too many batches are waiting; come back later")
+        try:
+            body = wire.decode_body(wire.decompress(raw, encoding))
+        except wire.AttachmentMissing as error:
+            raise Refused(422, "attachment-missing", str(error)) from error
+        except wire.MalformedBatch as error:
+            raise Refused(400, "malformed-batch", str(error)) from error
+        if body.statement.device != device.device or body.statement.lane not in LANES:
+            raise Refused(403, "device-mismatch", "a box speaks for itself, in its own lanes")
+        _, key = self.find(device.keyid)
+        try:
+            wire.verify_seal(body.statement_bytes, body.seal, key)
+        except BadSignature as error:
+            raise Refused(400, "seal-invalid", "the seal is not this box's") from error
+        now_ms = self._clock.wall_ms()
+
+        def attach(connection: Connection) -> None:
+            vault.keep(connection, body.attachments, device=device.device, received_ms=now_ms)
+
+        return self._ledger.sequencer.submit(
+            Incoming(
+                device=device.device,
+                body=body,
+                received_ms=now_ms,
+                attach=attach if body.attachments else None,
+            )
+        )
+
+    def receipt(self, device: Enrolled, batch_id: str, known: int | None) -> Receipt | None:
+        """The receipt of a batch of this device, or None when it is not on the ledger."""
+        placed = self._ledger.place(batch_id, device.device)
+        return None if placed is None else self._ledger.sequencer.receipt(placed, known=known)
+
+    def head(self, device: Enrolled) -> dict[str, object]:
+        """Where each lane of the open epoch continues, and what the ledger's head is.
+
+        Exact: the projections are brought up to the ledger first. Raises Refused 503 if that
+        takes too long.
+        """
+        self._caught_up()
+        with self._database.read() as connection:
+            epoch = self._ledger.epoch(connection, device.device)
+            heads = self._ledger.lane_heads(connection, device.device, epoch)
+            newest = connection.execute(
+                select(func.max(CAPTURE_RUN.c.gen)).where(CAPTURE_RUN.c.device == device.device)
+            ).scalar()
+        return {
+            "device": device.device,
+            "dealer": device.dealer,
+            "epoch": epoch,
+            "max_gen": newest or 0,
+            "lanes": {
+                lane: {
+                    "next_seq": heads[lane].next_seq if lane in heads else 1,
+                    "last_batch": heads[lane].last_batch if lane in heads else None,
+                }
+                for lane in LANES
+            },
+            "checkpoint": self._ledger.checkpoint(),
+        }
+
+    def _caught_up(self) -> None:
+        for _ in range(100):
+            if not self._ledger.followers.step():
+                return
+        raise Refused(503, "busy", "the projections are behind; come back later")
+
+    def open_epoch(
+        self, device: Enrolled, *, close: int, nonce: str, reason: str
+    ) -> dict[str, object]:
+        """Close an epoch of this device; the head of the next. Raises Refused.
+
+        The box lost its place (a restored card image, a salvaged buffer), or is a copy.
+        """
+        now_ms = self._clock.wall_ms()
+        self._database.write(
+            lambda connection: self._ledger.open_epoch(
+                connection,
+                device.device,
+                close=close,
+                nonce=nonce,
+                reason=reason[:REASON_CHARS],
+                now_ms=now_ms,
+            )
+        )
+        self._ledger.sequencer.sequence_facts()
+        return self.head(device)
+
+    def captures(
+        self, device: Enrolled, *, lane: str, gen: int, first_n: int, last_n: int
+    ) -> dict[str, object]:
+        """Proof of every capture in ``[first_n, last_n]`` that is on the ledger, in runs."""
+        self._caught_up()
+        with self._database.read() as connection:
+            size, _ = newest_checkpoint(connection)
+            rows = connection.execute(
+                select(CAPTURE_RANGE)
+                .where(
+                    CAPTURE_RANGE.c.device == device.device,
+                    CAPTURE_RANGE.c.lane == lane,
+                    CAPTURE_RANGE.c.gen == gen,
+                    CAPTURE_RANGE.c.first_n <= last_n,
+                    CAPTURE_RANGE.c.last_n >= first_n,
+                )
+                .order_by(CAPTURE_RANGE.c.first_n)
+                .limit(RUNS_MAX)
+            ).all()
+            runs = []
+            for row in rows:
+                low, high = max(first_n, row.first_n), min(last_n, row.last_n)
+                index = row.first_index + low - row.first_n
+                batch = batch_of(connection, index)
+                if batch is None:
+                    continue
+                proof = self._ledger.sequencer.range_proof(
+                    connection, index, index + high - low + 1, size
+                )
+                runs.append(
+                    {
+                        "n_from": low,
+                        "n_to": high,
+                        "batch_id": batch.batch_id,
+                        "first_index": index,
+                        "received_ms": batch.received_ms,
+                        "proof": pack_hashes(proof),
+                    }
+                )
+            note = self._ledger.sequencer.signed_head(connection, size)
+        return {"runs": runs, "checkpoint": note}
+
+    def all(self) -> list[dict[str, object]]:
+        """Every enrolled box with what the ledger says of it, by dealer."""
+        with self._database.read() as connection:
+            return store.list_devices(connection)
+
+    def cosign(self, device: Enrolled, *, size: int, line: str) -> int:
+        """Keep a box's cosignature of the tree head of `size`; its POSIX time. Raises Refused."""
+        _, key = self.find(device.keyid)
+        with self._database.read() as connection:
+            note = self._ledger.sequencer.signed_head(connection, size)
+        if note is None:
+            raise Refused(404, "checkpoint-unknown", f"no tree head of {size} entries")
+        body, _ = split_note(note)
+        try:
+            time_s = verify_cosignature(body, line, name=device.device, public=key)
+        except (MalformedNote, NoteUnsigned) as error:
+            raise Refused(400, "cosignature-invalid", str(error)) from error
+        self._database.write(
+            lambda connection: store.keep_cosignature(
+                connection, device=device.device, size=size, time_s=time_s, line=line
+            )
+        )
+        return time_s
+
+
+def read_public_key(text: object) -> PublicKey:
+    """A public key in base64url. Raises Refused 400."""
+    if not isinstance(text, str):
+        raise Refused(400, "malformed-key", "public_key is an Ed25519 key in base64url")
+    try:
+        return PublicKey(from_b64url(text))
+    except BadKey as error:
+        raise Refused(400, "malformed-key", str(error)) from error
+
+
+def _code_hash(code: str) -> bytes:
+    return hashlib.sha256(b"kickstand invitation\0" + code.strip().lower().encode()).digest()

@@ -1,0 +1,83 @@
+"""What happens without being asked: pending facts get their places, projections follow."""
+
+import threading
+from collections.abc import Callable
+
+import structlog
+from sqlalchemy.exc import DBAPIError
+
+from hub.ledger.service import Ledger
+from hub.store import Database
+
+IDLE_WAIT_S = 0.1
+"""How often facts of other processes are looked for when nothing woke us."""
+RETRY_WAIT_S = 1.0
+
+log = structlog.get_logger()
+
+
+class Worker:
+    """One thread around `step`; several processes may run one on the same database."""
+
+    def __init__(self, database: Database, ledger: Ledger, *, sequences: bool) -> None:
+        """`sequences`: this process may order the ledger (on SQLite: it holds the lock)."""
+        self._database = database
+        self._ledger = ledger
+        self._sequences = sequences
+        self._wake = threading.Event()
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="worker", daemon=True)
+        self.on_progress: Callable[[], object] = lambda: None
+        """Called after every round that went through: feeds the watchdog."""
+        ledger.sequencer.listeners.append(self._wake.set)
+
+    def step(self) -> int:
+        """One round; how much it did. 0: nothing is left that this process can do."""
+        done = 0
+        if self._sequences:
+            with self._database.read() as connection:
+                pending = self._ledger.pending(connection)
+            if pending:
+                done += self._ledger.sequencer.sequence_facts()
+        return done + self._ledger.followers.step()
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            self._wake.clear()
+            try:
+                done = self.step()
+            except DBAPIError as error:
+                # The next round begins with the cursor on disk: nothing is skipped.
+                log.exception("worker_failed", error=type(error.orig).__name__)
+                self._stop.wait(RETRY_WAIT_S)
+                continue
+            self.on_progress()
+            if not done:
+                self._wake.wait(IDLE_WAIT_S)
+
+    def start(self) -> None:
+        """Run until `stop`."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Finish the round and return."""
+        self._stop.set()
+        self._wake.set()
+        self._thread.join()
+
+    def until_idle(self, *, patience_s: float = 30.0) -> bool:
+        """Work until nothing is left, facts that another process has to order included.
+
+        False when `patience_s` passed without progress.
+        """
+        waited = 0.0
+        while True:
+            if self.step():
+                waited = 0.0
+                continue
+            if self._ledger.idle():
+                return True
+            if waited >= patience_s:
+                return False
+            self._stop.wait(IDLE_WAIT_S)
+            waited += IDLE_WAIT_S

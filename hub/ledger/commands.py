@@ -1,0 +1,92 @@
+"""`kickstand-hub ledger verify|checkpoint`."""
+
+import sys
+import time
+from typing import Protocol
+
+import click
+import orjson
+
+from hub.ledger.service import Ledger
+from hub.ledger.verify import Verifier
+from hub.store import Database
+from shared.checkpoint import to_base64
+from shared.crypto.keys import SigningKey
+
+
+class _Keys(Protocol):
+    @property
+    def http(self) -> SigningKey: ...
+
+
+class _Hub(Protocol):
+    @property
+    def database(self) -> Database: ...
+    @property
+    def ledger(self) -> Ledger: ...
+    @property
+    def keys(self) -> _Keys: ...
+
+
+class _Program(Protocol):
+    @property
+    def hub(self) -> _Hub: ...
+
+
+class Progress:
+    """A line now and then on a terminal's stderr, nothing elsewhere."""
+
+    def __init__(self) -> None:
+        """Begin."""
+        self._shown = 0.0
+
+    def __call__(self, entries: int) -> None:
+        """Say how many entries are done, at most once a second."""
+        now = time.monotonic()
+        if sys.stderr.isatty() and now - self._shown >= 1:
+            self._shown = now
+            click.echo(f"\r{entries:,} entries", err=True, nl=False)
+
+
+@click.group(name="ledger", help="The ledger: verify it, show its head.")
+def ledger_group() -> None:
+    """The ledger."""
+
+
+@ledger_group.command(help="Re-read the whole ledger and check every hash, seal and tree head.")
+@click.option("--json", "as_json", is_flag=True, help="Answer with one JSON object.")
+@click.pass_obj
+def verify(program: _Program, *, as_json: bool) -> None:
+    """Exit 1 when anything does not hold."""
+    hub = program.hub
+    with hub.database.read() as connection:
+        found = Verifier(connection, hub_key=hub.keys.http.public, progress=Progress()).run()
+    if as_json:
+        values = {
+            "entries": found.entries,
+            "batches": found.batches,
+            "seals": found.seals,
+            "checkpoints": found.checkpoints,
+            "tiles": found.tiles,
+            "root": to_base64(found.root),
+            "findings": found.findings,
+        }
+        click.echo(orjson.dumps(values).decode())
+    else:
+        click.echo(
+            f"{found.entries} entries in {found.batches} batches: {found.seals} seals, "
+            f"{found.checkpoints} tree heads and {found.tiles} tiles checked\n"
+            f"root {to_base64(found.root)}"
+        )
+        for finding in found.findings:
+            click.echo(f"BROKEN  {finding}")
+        click.echo("unbroken" if not found.findings else "NOT UNBROKEN")
+    if found.findings:
+        sys.exit(1)
+
+
+@ledger_group.command(help="Print the newest signed tree head.")
+@click.pass_obj
+def checkpoint(program: _Program) -> None:
+    """The C2SP checkpoint."""
+    click.echo(program.hub.ledger.checkpoint(), nl=False)

@@ -1,0 +1,517 @@
+"""The sequencer: the only one who gives a fact its place on the ledger.
+
+Batches of boxes and the hub's own pending facts are ordered in groups: one durable transaction
+stores a group, and only after its commit is the new tree head signed. A power cut before the
+commit leaves nothing, after it everything but the signature, which is made again at need.
+"""
+
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+
+import orjson
+from sqlalchemy import Connection, delete, func, insert, select, text, update
+
+from hub.errors import Refused
+from hub.ledger.tables import BATCH, CHECKPOINT, CONTRADICTION, EPOCH, LANE_HEAD, PENDING
+from hub.ledger.tree import Tree, newest_checkpoint
+from hub.store import Database
+from shared import merkle
+from shared.checkpoint import NoteSigner, sign_checkpoint
+from shared.clock import Clock
+from shared.crypto.keys import SigningKey
+from shared.identifiers import HUB_DEVICE
+from shared.wire import batch as wire
+from shared.wire.events import Occurred, encode_event
+from shared.wire.receipts import Consistency, Receipt
+
+GROUP_BATCHES_MAX = 64
+"""Batches of one transaction: bounds how long a commit takes and how much is lost with it."""
+FACTS_MAX = 200
+ADVISORY_LOCK = 0x6B6963_6B73_7461
+"""The PostgreSQL advisory lock that makes one transaction at a time the sequencer."""
+HUB_EPOCH = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Incoming:
+    """A verified batch that waits for its place."""
+
+    device: str
+    body: wire.Body
+    received_ms: int
+    attach: Callable[[Connection], None] | None = None
+    """Stores the attachments, in the very transaction that stores the batch."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Placed:
+    """Where a batch stands on the ledger."""
+
+    batch_id: str
+    first_index: int
+    count: int
+    received_ms: int
+    size: int
+    """Size of a tree that holds it and is on disk."""
+
+
+@dataclass(slots=True)
+class _Head:
+    next_seq: int
+    last_batch: bytes
+
+
+@dataclass(slots=True)
+class _Group:
+    """What one transaction adds."""
+
+    rows: list[dict[str, object]] = field(default_factory=list)
+    heads: dict[tuple[str, int, str], _Head] = field(default_factory=dict)
+    epochs: dict[str, int] = field(default_factory=dict)
+    answers: list[Placed | Refused] = field(default_factory=list)
+    placed: dict[bytes, Placed] = field(default_factory=dict)
+
+
+class Sequencer:
+    """Orders batches and facts. One per process; across processes the database decides."""
+
+    def __init__(
+        self, database: Database, *, clock: Clock, signer: NoteSigner, hub_key: SigningKey
+    ) -> None:
+        """Touch nothing yet: the tree is loaded by the first transaction."""
+        self._database = database
+        self._clock = clock
+        self._signer = signer
+        self._hub_key = hub_key
+        self._tree: Tree | None = None
+        self._tree_lock = threading.RLock()
+        self._waiting: list[tuple[Incoming, Future[Placed]]] = []
+        self._waiting_lock = threading.Lock()
+        self._checkpoint: tuple[int, bytes, str] | None = None
+        self.listeners: list[Callable[[], None]] = []
+        """Called after a commit that made the ledger longer, on the writer's thread."""
+
+    def submit(self, incoming: Incoming) -> "Future[Placed]":
+        """Queue a batch; the future holds its place once it is durable, or a Refused."""
+        future: Future[Placed] = Future()
+        with self._waiting_lock:
+            self._waiting.append((incoming, future))
+            wake = len(self._waiting) == 1
+        if wake:
+            self._database.submit(self._take, self._answer).add_done_callback(self._drop)
+        return future
+
+    @property
+    def waiting(self) -> int:
+        """Batches that have no place yet."""
+        return len(self._waiting)
+
+    def _drop(self, job: "Future[object]") -> None:
+        """Fail a group whose transaction failed: nothing of it is on disk."""
+        error = job.exception()
+        if error is None:
+            return
+        with self._tree_lock:
+            self._tree = None
+        with self._waiting_lock:
+            failed, self._waiting = self._waiting, []
+        for _, future in failed:
+            if not future.done():
+                future.set_exception(error)
+
+    def _take(self, connection: Connection) -> tuple[int, list[Placed | Refused]]:
+        with self._waiting_lock:
+            group = [incoming for incoming, _ in self._waiting[:GROUP_BATCHES_MAX]]
+        return len(group), self.sequence(connection, group)
+
+    def _answer(self, taken: tuple[int, list[Placed | Refused]]) -> None:
+        count, answers = taken
+        with self._waiting_lock:
+            done, self._waiting = self._waiting[:count], self._waiting[count:]
+            more = bool(self._waiting)
+        if more:
+            self._database.submit(self._take, self._answer).add_done_callback(self._drop)
+        self._committed()
+        for (_, future), answer in zip(done, answers, strict=True):
+            if isinstance(answer, Refused):
+                future.set_exception(answer)
+            else:
+                future.set_result(answer)
+
+    def _committed(self) -> None:
+        with self._tree_lock:
+            if self._tree is not None:
+                self._tree.prune()
+        for listener in self.listeners:
+            listener()
+
+    def sequence_facts(self) -> int:
+        """Give the hub's pending facts their places; how many there were."""
+        job = self._database.submit(self._facts, self._after_facts)
+        found: int = job.result()
+        return found
+
+    def _after_facts(self, found: int) -> int:
+        if found:
+            self._committed()
+        return found
+
+    def _facts(self, connection: Connection) -> int:
+        rows = connection.execute(select(PENDING).order_by(PENDING.c.id).limit(FACTS_MAX)).all()
+        if not rows:
+            return 0
+        try:
+            self._append_facts(connection, rows)
+        except BaseException:
+            with self._tree_lock:
+                self._tree = None
+            raise
+        return len(rows)
+
+    def sequence(
+        self, connection: Connection, batches: Sequence[Incoming]
+    ) -> list[Placed | Refused]:
+        """Place `batches` in the caller's transaction; an answer for each, in order.
+
+        On any error the tree in memory is dropped: it may be ahead of the disk.
+        """
+        try:
+            with self._tree_lock:
+                tree = self._current_tree(connection)
+                group = _Group()
+                self._read_heads(connection, batches, group)
+                size = tree.size
+                for incoming in batches:
+                    answer = self._place(connection, incoming, group, size)
+                    group.answers.append(answer)
+                    if isinstance(answer, Placed) and answer.first_index == size:
+                        size += answer.count
+                        tree.append(
+                            wire.leaf_hashes(
+                                incoming.body.events,
+                                bytes.fromhex(incoming.body.batch_id),
+                                incoming.received_ms,
+                            )
+                        )
+                self._store(connection, tree, group)
+        except BaseException:
+            with self._tree_lock:
+                self._tree = None
+            raise
+        return group.answers
+
+    def _current_tree(self, connection: Connection) -> Tree:
+        """The tree as of this transaction; another process may have appended to it."""
+        if connection.dialect.name != "sqlite":
+            connection.execute(text(f"SELECT pg_advisory_xact_lock({ADVISORY_LOCK})"))
+        # Size and root: after a failed commit the tree in memory may have the size that another
+        # process has meanwhile given the ledger, with other leaves.
+        size, root = newest_checkpoint(connection)
+        if self._tree is None or self._tree.size != size or self._tree.root() != root:
+            self._tree = Tree.load(connection)
+        return self._tree
+
+    def _read_heads(
+        self, connection: Connection, batches: Sequence[Incoming], group: _Group
+    ) -> None:
+        devices = {incoming.device for incoming in batches}
+        rows = connection.execute(select(LANE_HEAD).where(LANE_HEAD.c.device.in_(devices)))
+        for device, epoch, lane, next_seq, last_batch in rows:
+            group.heads[device, epoch, lane] = _Head(next_seq, bytes(last_batch))
+        current = connection.execute(
+            select(EPOCH.c.device, func.max(EPOCH.c.epoch))
+            .where(EPOCH.c.device.in_(devices))
+            .group_by(EPOCH.c.device)
+        )
+        group.epochs.update((device, epoch) for device, epoch in current)
+
+    def _place(
+        self, connection: Connection, incoming: Incoming, group: _Group, size: int
+    ) -> Placed | Refused:
+        statement = incoming.body.statement
+        digest = bytes.fromhex(incoming.body.batch_id)
+        key = (incoming.device, statement.epoch, statement.lane)
+        head = group.heads.get(key, _Head(1, b""))
+        expected = head.last_batch.hex() or None
+        if statement.first_seq != head.next_seq or statement.prev != expected:
+            return self._stored_or_refused(connection, incoming, group, head)
+        current = group.epochs.get(incoming.device)
+        if current != statement.epoch:
+            return Refused(
+                409, "epoch-closed", f"epoch {statement.epoch} is closed; {current} is open"
+            )
+        placed = Placed(
+            batch_id=incoming.body.batch_id,
+            first_index=size,
+            count=statement.count,
+            received_ms=incoming.received_ms,
+            size=size + statement.count,
+        )
+        group.placed[digest] = placed
+        group.heads[key] = _Head(head.next_seq + statement.count, digest)
+        group.rows.append(
+            {
+                "first_index": size,
+                "count": statement.count,
+                "device": incoming.device,
+                "epoch": statement.epoch,
+                "lane": statement.lane,
+                "seq": statement.first_seq,
+                "received_ms": incoming.received_ms,
+                "batch_id": digest,
+                "statement": incoming.body.statement_bytes,
+                "seal": incoming.body.seal,
+                "events": incoming.body.events_bytes,
+            }
+        )
+        if incoming.attach is not None:
+            incoming.attach(connection)
+        return placed
+
+    def _stored_or_refused(
+        self, connection: Connection, incoming: Incoming, group: _Group, head: _Head
+    ) -> Placed | Refused:
+        """The old place of a batch that was stored before, or why it cannot have one."""
+        digest = bytes.fromhex(incoming.body.batch_id)
+        known = group.placed.get(digest) or stored_place(connection, digest, incoming.device)
+        if known is not None:
+            return known
+        statement = incoming.body.statement
+        seq = statement.first_seq
+        if seq > head.next_seq:
+            return Refused(409, "seq-gap", f"next is {head.next_seq}, this begins at {seq}")
+        code = "seq-conflict"
+        if seq < head.next_seq:
+            same_place = connection.execute(
+                select(BATCH.c.batch_id).where(
+                    BATCH.c.device == incoming.device,
+                    BATCH.c.epoch == statement.epoch,
+                    BATCH.c.lane == statement.lane,
+                    BATCH.c.seq == seq,
+                )
+            ).first()
+            code = "seq-conflict" if same_place else "seq-overlap"
+        self._keep_evidence(connection, incoming, code)
+        return Refused(409, code, f"position {seq} already holds another statement; both are kept")
+
+    @staticmethod
+    def _keep_evidence(connection: Connection, incoming: Incoming, code: str) -> None:
+        digest = bytes.fromhex(incoming.body.batch_id)
+        known = connection.execute(
+            select(CONTRADICTION.c.batch_id).where(CONTRADICTION.c.batch_id == digest)
+        ).first()
+        if known is not None:
+            return
+        connection.execute(
+            insert(CONTRADICTION).values(
+                batch_id=digest,
+                device=incoming.device,
+                epoch=incoming.body.statement.epoch,
+                lane=incoming.body.statement.lane,
+                seq=incoming.body.statement.first_seq,
+                code=code,
+                statement=incoming.body.statement_bytes,
+                seal=incoming.body.seal,
+                received_ms=incoming.received_ms,
+            )
+        )
+
+    def _store(self, connection: Connection, tree: Tree, group: _Group) -> None:
+        if not group.rows:
+            # A group in which everything was refused or known must write no tree head.
+            return
+        connection.execute(insert(BATCH), group.rows)
+        for row in group.rows:
+            key = (str(row["device"]), row["epoch"], str(row["lane"]))
+            self._store_head(connection, key, group)  # type: ignore[arg-type]
+        tree.flush(connection)
+        root = tree.root()
+        connection.execute(
+            insert(CHECKPOINT).values(size=tree.size, root=root, at_ms=self._clock.wall_ms())
+        )
+
+    @staticmethod
+    def _store_head(connection: Connection, key: tuple[str, int, str], group: _Group) -> None:
+        head = group.heads[key]
+        device, epoch, lane = key
+        values = {"next_seq": head.next_seq, "last_batch": head.last_batch}
+        changed = connection.execute(
+            update(LANE_HEAD)
+            .where(
+                LANE_HEAD.c.device == device,
+                LANE_HEAD.c.epoch == epoch,
+                LANE_HEAD.c.lane == lane,
+            )
+            .values(**values)
+        ).rowcount
+        if not changed:
+            connection.execute(
+                insert(LANE_HEAD).values(device=device, epoch=epoch, lane=lane, **values)
+            )
+
+    def _append_facts(self, connection: Connection, rows: Sequence[object]) -> None:
+        """Seal pending facts as one batch of device ``hub`` and place it."""
+        self._hub_epoch(connection)
+        head = connection.execute(
+            select(LANE_HEAD.c.next_seq, LANE_HEAD.c.last_batch).where(
+                LANE_HEAD.c.device == HUB_DEVICE, LANE_HEAD.c.lane == "hub"
+            )
+        ).one_or_none()
+        first = head[0] if head else 1
+        now_ms = self._clock.wall_ms()
+        events = []
+        for offset, row in enumerate(rows):
+            events.append(
+                encode_event(
+                    type=row.type,  # type: ignore[attr-defined]
+                    device=HUB_DEVICE,
+                    gen=1,
+                    lane="hub",
+                    n=first + offset,
+                    occurred=self._occurred(row.at_ms),  # type: ignore[attr-defined]
+                    data=orjson.loads(row.data),  # type: ignore[attr-defined]
+                )
+            )
+        statement = wire.Statement(
+            device=HUB_DEVICE,
+            epoch=HUB_EPOCH,
+            lane="hub",
+            first_seq=first,
+            count=len(events),
+            root=wire.event_root(events).hex(),
+            prev=bytes(head[1]).hex() if head else None,
+            checkpoint=None,
+            ranges=(wire.CaptureRange(1, first, first + len(events) - 1),),
+            sealed=self._occurred(now_ms),
+        ).encode()
+        body = wire.decode_body(
+            wire.encode_body(statement, wire.seal(statement, self._hub_key), events)
+        )
+        incoming = Incoming(device=HUB_DEVICE, body=body, received_ms=now_ms)
+        [answer] = self.sequence(connection, [incoming])
+        if isinstance(answer, Refused):
+            raise answer
+        ids = [row.id for row in rows]  # type: ignore[attr-defined]
+        connection.execute(delete(PENDING).where(PENDING.c.id.in_(ids)))
+
+    @staticmethod
+    def _hub_epoch(connection: Connection) -> None:
+        known = connection.execute(
+            select(EPOCH.c.epoch).where(EPOCH.c.device == HUB_DEVICE)
+        ).first()
+        if known is None:
+            connection.execute(
+                insert(EPOCH).values(
+                    device=HUB_DEVICE, epoch=HUB_EPOCH, nonce="", reason="first", opened_ms=0
+                )
+            )
+
+    def _occurred(self, at_ms: int) -> Occurred:
+        return Occurred(
+            wall_ms=at_ms,
+            err_ms=0,
+            clock="ntp",
+            boot=self._clock.boot,
+            mono_ms=self._clock.mono_ms(),
+        )
+
+    def checkpoint(self) -> tuple[int, bytes, str]:
+        """Size, root and signed note of the newest tree head that is on disk."""
+        with self._database.read() as connection:
+            size, root = newest_checkpoint(connection)
+        return self._signed(size, root)
+
+    def _signed(self, size: int, root: bytes) -> tuple[int, bytes, str]:
+        # Ed25519 is deterministic: signing one head twice gives the same note.
+        cached = self._checkpoint
+        if cached is None or cached[0] != size or cached[1] != root:
+            cached = (size, root, sign_checkpoint(self._signer, size=size, root=root))
+            self._checkpoint = cached
+        return cached
+
+    def receipt(self, placed: Placed, *, known: int | None = None) -> Receipt:
+        """The proof that `placed` is on the ledger, under the newest tree head on disk.
+
+        `known` asks for consistency with the tree of that size; a size beyond the tree, or 0,
+        is answered without.
+        """
+        with self._database.read() as connection:
+            size, root = newest_checkpoint(connection)
+            proof = self.range_proof(
+                connection, placed.first_index, placed.first_index + placed.count, size
+            )
+            growth = None
+            if known is not None and 0 < known < size:
+                growth = Consistency(
+                    old=known, proof=tuple(self.consistency(connection, known, size))
+                )
+        return Receipt(
+            batch_id=placed.batch_id,
+            first_index=placed.first_index,
+            count=placed.count,
+            received_ms=placed.received_ms,
+            proof=tuple(proof),
+            checkpoint=self._signed(size, root)[2],
+            consistency=growth,
+        )
+
+    def signed_head(self, connection: Connection, size: int) -> str | None:
+        """The signed tree head of exactly `size` entries, or None when none was made."""
+        root = connection.execute(
+            select(CHECKPOINT.c.root).where(CHECKPOINT.c.size == size)
+        ).scalar_one_or_none()
+        if root is None and size:
+            return None
+        return sign_checkpoint(
+            self._signer, size=size, root=bytes(root) if root else merkle.EMPTY_ROOT
+        )
+
+    def range_proof(self, connection: Connection, lo: int, hi: int, size: int) -> list[bytes]:
+        """The proof for leaves ``[lo, hi)`` in the tree of `size`, which is on disk."""
+        with self._tree_lock:
+            tree = self._tree_for_proofs(connection, size)
+            return merkle.range_proof(
+                lo, hi, size, lambda level, index: tree.node(level, index, connection)
+            )
+
+    def consistency(self, connection: Connection, old: int, new: int) -> list[bytes]:
+        """The proof that the tree of `new` leaves extends that of `old`; both are on disk."""
+        with self._tree_lock:
+            tree = self._tree_for_proofs(connection, new)
+            return merkle.consistency_proof(
+                old, new, lambda level, index: tree.node(level, index, connection)
+            )
+
+    def tile(self, connection: Connection, level: int, index: int, width: int) -> bytes:
+        """The first `width` hashes of a tile. Raises KeyError beyond the tree on disk."""
+        with self._tree_lock:
+            size, _ = newest_checkpoint(connection)
+            tree = self._tree_for_proofs(connection, size)
+            return tree.partial_tile(level, index, width, connection)
+
+    def _tree_for_proofs(self, connection: Connection, size: int) -> Tree:
+        """A tree with at least `size` leaves. Nodes never change, so a longer one serves too."""
+        if self._tree is None or self._tree.size < size:
+            self._tree = Tree.load(connection)
+        return self._tree
+
+
+def stored_place(connection: Connection, digest: bytes, device: str) -> Placed | None:
+    """Where the batch of `device` with this id stands, or None."""
+    row = connection.execute(
+        select(BATCH.c.first_index, BATCH.c.count, BATCH.c.received_ms).where(
+            BATCH.c.batch_id == digest, BATCH.c.device == device
+        )
+    ).one_or_none()
+    if row is None:
+        return None
+    size, _ = newest_checkpoint(connection)
+    return Placed(
+        batch_id=digest.hex(),
+        first_index=row[0],
+        count=row[1],
+        received_ms=row[2],
+        size=size,
+    )

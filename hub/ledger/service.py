@@ -1,0 +1,193 @@
+"""The ledger as other features see it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import orjson
+from sqlalchemy import Connection, func, insert, select
+
+from hub.errors import Refused
+from hub.ledger import reads
+from hub.ledger.followers import Followers, LedgerBatch, read_batches
+from hub.ledger.sequencer import Placed, Sequencer, stored_place
+from hub.ledger.tables import EPOCH, LANE_HEAD, PENDING
+from hub.ledger.tree import newest_checkpoint
+from hub.store import Database
+from shared.checkpoint import NoteKey, tlog_proof
+from shared.wire.batch import leaf
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EntryProof:
+    """Everything somebody else needs to check that an entry stands on this ledger."""
+
+    index: int
+    leaf: bytes
+    tlog_proof: str
+    """c2sp.org/tlog-proof@v1, the signed checkpoint included."""
+    checkpoint_size: int
+    root: bytes
+    batch: LedgerBatch
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LaneHead:
+    """Where a lane of a device continues."""
+
+    next_seq: int
+    last_batch: str | None
+
+
+class Ledger:
+    """Appending facts and reading what stands."""
+
+    def __init__(
+        self, database: Database, sequencer: Sequencer, followers: Followers, key: NoteKey
+    ) -> None:
+        """`key` is the public key under which checkpoints are signed."""
+        self._database = database
+        self.sequencer = sequencer
+        self.followers = followers
+        self.key = key
+
+    @staticmethod
+    def append(
+        connection: Connection, kind: str, data: Mapping[str, object], *, now_ms: int
+    ) -> int:
+        """Record a fact in the caller's transaction; it is on the ledger moments later.
+
+        `data` holds ids and plain values only, never personal data. Returns the pending id.
+        """
+        result = connection.execute(
+            insert(PENDING).values(type=kind, data=orjson.dumps(data), at_ms=now_ms)
+        )
+        [pending_id] = result.inserted_primary_key or (0,)
+        return int(pending_id)
+
+    @staticmethod
+    def pending(connection: Connection) -> int:
+        """Facts that have no place yet."""
+        return connection.execute(select(func.count()).select_from(PENDING)).scalar() or 0
+
+    @staticmethod
+    def first_epoch(connection: Connection, device: str, *, now_ms: int) -> int:
+        """Open epoch 1 of a new device in the caller's transaction."""
+        connection.execute(
+            insert(EPOCH).values(
+                device=device, epoch=1, nonce="", reason="enrolled", opened_ms=now_ms
+            )
+        )
+        return 1
+
+    def open_epoch(
+        self,
+        connection: Connection,
+        device: str,
+        *,
+        close: int,
+        nonce: str,
+        reason: str,
+        now_ms: int,
+    ) -> int:
+        """Close epoch `close` of `device` and open the next, as a fact of the ledger.
+
+        The same `nonce` again gives the same answer. Raises Refused when another epoch is open.
+        """
+        rows = connection.execute(
+            select(EPOCH.c.epoch, EPOCH.c.nonce)
+            .where(EPOCH.c.device == device)
+            .order_by(EPOCH.c.epoch.desc())
+        ).all()
+        current, last_nonce = rows[0].epoch, rows[0].nonce
+        if current == close + 1 and last_nonce == nonce:
+            return int(current)
+        if current != close:
+            raise Refused(409, "epoch-closed", f"epoch {close} is closed; {current} is open")
+        connection.execute(
+            insert(EPOCH).values(
+                device=device, epoch=close + 1, nonce=nonce, reason=reason, opened_ms=now_ms
+            )
+        )
+        self.append(
+            connection,
+            "device.epoch_opened",
+            {"device": device, "epoch": close + 1, "closed": close, "reason": reason},
+            now_ms=now_ms,
+        )
+        return close + 1
+
+    @staticmethod
+    def epoch(connection: Connection, device: str) -> int:
+        """The open epoch of `device`, 0 when it has none."""
+        found = connection.execute(
+            select(func.max(EPOCH.c.epoch)).where(EPOCH.c.device == device)
+        ).scalar()
+        return found or 0
+
+    @staticmethod
+    def lane_heads(connection: Connection, device: str, epoch: int) -> dict[str, LaneHead]:
+        """Where each lane of an epoch continues; a lane without batches is absent."""
+        rows = connection.execute(
+            select(LANE_HEAD).where(LANE_HEAD.c.device == device, LANE_HEAD.c.epoch == epoch)
+        )
+        return {
+            row.lane: LaneHead(next_seq=row.next_seq, last_batch=bytes(row.last_batch).hex())
+            for row in rows
+        }
+
+    def size(self) -> int:
+        """Entries on disk."""
+        with self._database.read() as connection:
+            return newest_checkpoint(connection)[0]
+
+    def checkpoint(self) -> str:
+        """The newest signed tree head."""
+        return self.sequencer.checkpoint()[2]
+
+    def place(self, batch_id: str, device: str) -> Placed | None:
+        """Where a batch of `device` stands, or None."""
+        with self._database.read() as connection:
+            return stored_place(connection, bytes.fromhex(batch_id), device)
+
+    def batches(self, start: int, limit: int) -> list[LedgerBatch]:
+        """Batches from entry `start` on."""
+        with self._database.read() as connection:
+            return read_batches(connection, start, limit)
+
+    def leaves(self, start: int, end: int) -> list[bytes]:
+        """The leaves ``[start, end)`` as they were hashed."""
+        found: list[bytes] = []
+        with self._database.read() as connection:
+            while start < end and (batch := reads.batch_of(connection, start)) is not None:
+                first = start - batch.first_index
+                digest = bytes.fromhex(batch.batch_id)
+                found.extend(
+                    leaf(raw, digest, batch.received_ms)
+                    for raw in batch.events[first : first + end - start]
+                )
+                start = batch.first_index + batch.count
+        return found
+
+    def proof(self, index: int) -> EntryProof | None:
+        """The proof of one entry under the newest tree head, or None beyond the ledger."""
+        size, root, note = self.sequencer.checkpoint()
+        with self._database.read() as connection:
+            batch = reads.batch_of(connection, index)
+            if batch is None or index >= size:
+                return None
+            path = self.sequencer.range_proof(connection, index, index + 1, size)
+        raw = batch.events[index - batch.first_index]
+        return EntryProof(
+            index=index,
+            leaf=leaf(raw, bytes.fromhex(batch.batch_id), batch.received_ms),
+            tlog_proof=tlog_proof(index, path, note),
+            checkpoint_size=size,
+            root=root,
+            batch=batch,
+        )
+
+    def idle(self) -> bool:
+        """Whether no fact waits for its place and every projection holds the whole ledger."""
+        with self._database.read() as connection:
+            size, _ = newest_checkpoint(connection)
+            return not self.pending(connection) and self.followers.position(connection) >= size

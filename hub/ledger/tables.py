@@ -1,0 +1,149 @@
+"""The ledger's own tables. Only the sequencer writes the first group; the rest are projections."""
+
+from sqlalchemy import CheckConstraint, Column, Index, PrimaryKeyConstraint, Table
+
+from hub.store.schema import BYTES, INT64, METADATA, TEXT
+
+BATCH = Table(
+    "batch",
+    METADATA,
+    Column("first_index", INT64, primary_key=True, autoincrement=False),
+    Column("count", INT64, nullable=False),
+    Column("device", TEXT, nullable=False),
+    Column("epoch", INT64, nullable=False),
+    Column("lane", TEXT, nullable=False),
+    Column("seq", INT64, nullable=False),
+    Column("received_ms", INT64, nullable=False),
+    Column("batch_id", BYTES, nullable=False, unique=True),
+    Column("statement", BYTES, nullable=False),
+    Column("seal", BYTES, nullable=False),
+    Column("events", BYTES, nullable=False),
+    CheckConstraint("count > 0", name="batch_count"),
+)
+TILE = Table(
+    "tile",
+    METADATA,
+    Column("level", INT64, nullable=False),
+    Column("idx", INT64, nullable=False),
+    Column("hashes", BYTES, nullable=False),
+    Column("root", BYTES, nullable=False),
+    PrimaryKeyConstraint("level", "idx"),
+)
+CHECKPOINT = Table(
+    "checkpoint",
+    METADATA,
+    Column("size", INT64, primary_key=True, autoincrement=False),
+    Column("root", BYTES, nullable=False),
+    Column("at_ms", INT64, nullable=False),
+)
+LANE_HEAD = Table(
+    "lane_head",
+    METADATA,
+    Column("device", TEXT, nullable=False),
+    Column("epoch", INT64, nullable=False),
+    Column("lane", TEXT, nullable=False),
+    Column("next_seq", INT64, nullable=False),
+    Column("last_batch", BYTES, nullable=False),
+    PrimaryKeyConstraint("device", "epoch", "lane"),
+)
+EPOCH = Table(
+    "epoch",
+    METADATA,
+    Column("device", TEXT, nullable=False),
+    Column("epoch", INT64, nullable=False),
+    Column("nonce", TEXT, nullable=False),
+    Column("reason", TEXT, nullable=False),
+    Column("opened_ms", INT64, nullable=False),
+    PrimaryKeyConstraint("device", "epoch"),
+)
+CONTRADICTION = Table(
+    "contradiction",
+    METADATA,
+    Column("batch_id", BYTES, primary_key=True),
+    Column("device", TEXT, nullable=False),
+    Column("epoch", INT64, nullable=False),
+    Column("lane", TEXT, nullable=False),
+    Column("seq", INT64, nullable=False),
+    Column("code", TEXT, nullable=False),
+    Column("statement", BYTES, nullable=False),
+    Column("seal", BYTES, nullable=False),
+    Column("received_ms", INT64, nullable=False),
+    Index("contradiction_device", "device", "received_ms"),
+)
+PENDING = Table(
+    "ledger_pending",
+    METADATA,
+    Column("id", INT64, primary_key=True, autoincrement=True),
+    Column("type", TEXT, nullable=False),
+    Column("data", BYTES, nullable=False),
+    Column("at_ms", INT64, nullable=False),
+)
+CURSOR = Table(
+    "projection_cursor",
+    METADATA,
+    Column("name", TEXT, primary_key=True),
+    Column("next_index", INT64, nullable=False),
+)
+ENTRY = Table(
+    "entry",
+    METADATA,
+    Column("index", INT64, primary_key=True, autoincrement=False),
+    Column("type", TEXT, nullable=False),
+    Column("dealer", TEXT),
+    Column("device", TEXT, nullable=False),
+    Column("at_ms", INT64, nullable=False),
+    Column("quarantined", TEXT),
+    Index("entry_type", "type", "index"),
+    Index("entry_dealer", "dealer", "index"),
+    Index("entry_device", "device", "index"),
+)
+ENTRY_SERIAL = Table(
+    "entry_serial",
+    METADATA,
+    Column("serial", TEXT, nullable=False),
+    Column("index", INT64, nullable=False),
+    PrimaryKeyConstraint("serial", "index"),
+    sqlite_with_rowid=False,
+)
+ENTRY_COUNT = Table(
+    "entry_count",
+    METADATA,
+    Column("dealer", TEXT, nullable=False),
+    Column("type", TEXT, nullable=False),
+    Column("day", INT64, nullable=False),
+    Column("count", INT64, nullable=False),
+    PrimaryKeyConstraint("dealer", "type", "day"),
+)
+DEVICE_DEALER = Table(
+    "device_dealer",
+    METADATA,
+    Column("device", TEXT, primary_key=True),
+    Column("dealer", TEXT, nullable=False),
+)
+
+IMMUTABLE = (BATCH, TILE, CHECKPOINT)
+"""Triggers refuse UPDATE and DELETE on these."""
+
+
+def immutability_triggers(dialect: str) -> list[str]:
+    """The statements that make IMMUTABLE tables refuse change, for ``sqlite`` or PostgreSQL."""
+    statements = []
+    if dialect != "sqlite":
+        statements.append(
+            "CREATE OR REPLACE FUNCTION ledger_is_append_only() RETURNS trigger AS $$ BEGIN "
+            "RAISE EXCEPTION 'the ledger is append-only'; END $$ LANGUAGE plpgsql"
+        )
+    for table in IMMUTABLE:
+        for verb in ("UPDATE", "DELETE"):
+            name = f"{table.name}_no_{verb.lower()}"
+            if dialect == "sqlite":
+                statements.append(
+                    f"CREATE TRIGGER {name} BEFORE {verb} ON {table.name} BEGIN "
+                    "SELECT RAISE(ABORT, 'the ledger is append-only'); END"
+                )
+            else:
+                statements.append(
+                    f"CREATE TRIGGER {name} BEFORE {verb} ON {table.name} FOR EACH ROW "
+                    "EXECUTE FUNCTION ledger_is_append_only()"
+                )
+    return statements

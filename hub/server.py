@@ -1,0 +1,81 @@
+"""Serving: one process, its request threads, and how systemd hears of it."""
+
+import signal
+import socket
+import sys
+from types import FrameType
+
+import waitress
+from flask import Flask
+
+from hub.jobs import Worker
+from hub.wiring import Hub
+from shared.systemd_notify import Notifier
+
+CHANNEL_TIMEOUT_S = 30
+BACKLOG = 1024
+
+
+def listen(address: str) -> socket.socket:
+    """A listening socket on ``host:port``; port 0 takes any free one. Raises OSError."""
+    host, _, port = address.rpartition(":")
+    host = host.strip("[]") or "127.0.0.1"
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    opened = socket.socket(family, socket.SOCK_STREAM)
+    opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    opened.bind((host, int(port)))
+    opened.listen(BACKLOG)
+    return opened
+
+
+def _stop(_signal: int, _frame: FrameType | None) -> None:
+    raise SystemExit(0)
+
+
+def serve(app: Flask, hub: Hub, worker: Worker | None) -> None:
+    """Serve until SIGTERM or SIGINT. Prints ``listening on http://…`` once ready."""
+    opened = listen(hub.config.server.listen)
+    host, port = opened.getsockname()[:2]
+    server = waitress.create_server(
+        app,
+        sockets=[opened],
+        threads=hub.config.server.threads,
+        channel_timeout=CHANNEL_TIMEOUT_S,
+        connection_limit=1000,
+        ident="kickstand",
+        # Boxes keep their connections; the pages are gzipped by the app itself.
+        asyncore_use_poll=True,
+    )
+    signal.signal(signal.SIGTERM, _stop)
+    signal.signal(signal.SIGINT, _stop)
+    notifier = Notifier.from_environment()
+    if worker is not None:
+        worker.on_progress = notifier.watchdog
+        worker.start()
+    sys.stdout.write(f"listening on http://{host}:{port}\n")
+    sys.stdout.flush()
+    notifier.ready()
+    try:
+        server.run()
+    finally:
+        notifier.stopping()
+        server.close()
+        if worker is not None:
+            worker.stop()
+        hub.close()
+
+
+def run_worker(hub: Hub, worker: Worker) -> None:
+    """Work until SIGTERM or SIGINT."""
+    signal.signal(signal.SIGTERM, _stop)
+    signal.signal(signal.SIGINT, _stop)
+    notifier = Notifier.from_environment()
+    worker.on_progress = notifier.watchdog
+    worker.start()
+    notifier.ready()
+    try:
+        signal.pause()
+    finally:
+        notifier.stopping()
+        worker.stop()
+        hub.close()

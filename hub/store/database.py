@@ -1,0 +1,225 @@
+"""The database: read from any thread, written by one.
+
+SQLite lets one writer in at a time; several writers wait in its busy handler for up to a second.
+So all writes of a process go through one thread in the order they were asked for: a FIFO, which
+also makes group commit natural. On PostgreSQL the same thread is one of the cluster's writers.
+"""
+
+import queue
+import sqlite3
+import threading
+from collections.abc import Callable, Generator, Sequence
+from concurrent.futures import Future
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection, Engine, Table, create_engine, event, make_url
+from sqlalchemy.engine import URL
+from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.pool import NullPool, QueuePool
+
+from hub.errors import StoreUnavailable
+
+T = TypeVar("T")
+BUSY_TIMEOUT_MS = 10_000
+READ_CONNECTIONS = 16
+SQLITE_PRAGMAS = (
+    "PRAGMA journal_mode=WAL",
+    # FULL: a commit that was answered survives a power cut. NORMAL would let the hub sign a
+    # root and then forget it: a fork.
+    "PRAGMA synchronous=FULL",
+    f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}",
+    "PRAGMA foreign_keys=ON",
+    "PRAGMA cache_size=-65536",
+    "PRAGMA journal_size_limit=67108864",
+    "PRAGMA wal_autocheckpoint=4000",
+)
+ConnectionFactory = Callable[[str], sqlite3.Connection]
+
+
+def connect_sqlite(path: str) -> sqlite3.Connection:
+    """Open a SQLite file the way the hub does; a simulated disk takes this function's place."""
+    return sqlite3.connect(path, check_same_thread=False, isolation_level=None, timeout=10)
+
+
+class _Job:
+    """A write and the future that waits for it."""
+
+    __slots__ = ("after", "done", "work")
+
+    def __init__(
+        self, work: Callable[[Connection], Any], after: Callable[[Any], Any] | None
+    ) -> None:
+        self.work = work
+        self.after = after
+        self.done: Future[Any] = Future()
+
+
+class Database:
+    """A pool of readers and one writer."""
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        threaded: bool = True,
+        connection_factory: ConnectionFactory = connect_sqlite,
+    ) -> None:
+        """Open nothing yet. `threaded=False` writes in the caller's thread (the simulator)."""
+        self.url = _driver_url(url)
+        self.is_sqlite = self.url.get_backend_name() == "sqlite"
+        self._factory = connection_factory
+        self._writer_engine = self._engine(writer=True)
+        self._reader_engine = self._engine(writer=False)
+        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._thread: threading.Thread | None = None
+        self._connection: Connection | None = None
+        self._threaded = threaded
+        self._closed = False
+        self._start_lock = threading.Lock()
+
+    def _engine(self, *, writer: bool) -> Engine:
+        if not self.is_sqlite:
+            return create_engine(
+                self.url, pool_size=1 if writer else READ_CONNECTIONS, pool_pre_ping=True
+            )
+        path = self.url.database or ""
+
+        def open_file() -> sqlite3.Connection:
+            connection = self._factory(path)
+            for pragma in SQLITE_PRAGMAS:
+                connection.execute(pragma)
+            if not writer:
+                connection.execute("PRAGMA query_only=ON")
+            return connection
+
+        # The writer is held for life; a simulated disk must see every connection open.
+        simple = writer or self._factory is not connect_sqlite
+        engine = create_engine(
+            "sqlite://", creator=open_file, poolclass=NullPool if simple else QueuePool
+        )
+        begin = "BEGIN IMMEDIATE" if writer else "BEGIN"
+
+        @event.listens_for(engine, "begin")
+        def _begin(connection: Connection) -> None:
+            connection.exec_driver_sql(begin)
+
+        return engine
+
+    @property
+    def sqlite_path(self) -> str | None:
+        """The file behind this database, None on PostgreSQL."""
+        return self.url.database if self.is_sqlite else None
+
+    @contextmanager
+    def read(self) -> Generator[Connection]:
+        """A connection for reading, one snapshot from its first statement on."""
+        try:
+            connection = self._reader_engine.connect()
+        except DBAPIError as error:
+            raise StoreUnavailable(f"cannot open the database: {error.orig}") from error
+        with connection:
+            yield connection
+
+    def write(self, work: Callable[[Connection], T]) -> T:
+        """Run `work` in a write transaction of its own; its result once it is durable.
+
+        An exception rolls back and comes out here. Never called from inside another write.
+        """
+        if threading.current_thread() is self._thread:
+            raise RuntimeError("a write inside a write: pass the connection down instead")
+        result: T = self.submit(work).result()
+        return result
+
+    def submit(
+        self, work: Callable[[Connection], T], after: Callable[[T], Any] | None = None
+    ) -> "Future[Any]":
+        """Queue `work`; the future holds its result (or `after(result)`) once it is durable.
+
+        `after` runs on the writer thread straight behind the commit, before any later write.
+        """
+        job = _Job(work, after)
+        if not self._threaded:
+            self._run(job)
+            return job.done
+        if self._thread is None:
+            self._start()
+        self._jobs.put(job)
+        return job.done
+
+    def _start(self) -> None:
+        with self._start_lock:
+            if self._thread is None and not self._closed:
+                thread = threading.Thread(target=self._loop, name="writer", daemon=True)
+                self._thread = thread
+                thread.start()
+
+    def _loop(self) -> None:
+        while (job := self._jobs.get()) is not None:
+            self._run(job)
+        if self._connection is not None:
+            self._connection.close()
+
+    def _run(self, job: _Job) -> None:
+        if not job.done.set_running_or_notify_cancel():
+            return
+        try:
+            result = self._transact(job.work)
+            job.done.set_result(result if job.after is None else job.after(result))
+        except BaseException as error:  # noqa: BLE001 - it goes to whoever asked for the write
+            job.done.set_exception(error)
+
+    def _transact(self, work: Callable[[Connection], T]) -> T:
+        if self._connection is None or self._connection.closed:
+            self._connection = self._writer_engine.connect()
+        connection = self._connection
+        try:
+            with connection.begin():
+                return work(connection)
+        except DBAPIError as error:
+            if error.connection_invalidated or isinstance(error, OperationalError):
+                # A lost server or a full disk: start the next write on a fresh connection.
+                connection.close()
+                self._connection = None
+            raise
+
+    def close(self) -> None:
+        """Finish queued writes, then let go of the file or the server."""
+        self._closed = True
+        if self._thread is not None:
+            self._jobs.put(None)
+            self._thread.join()
+            self._thread = None
+        elif self._connection is not None:
+            self._connection.close()
+        self._writer_engine.dispose()
+        self._reader_engine.dispose()
+
+
+def _driver_url(url: str) -> URL:
+    parsed = make_url(url)
+    if parsed.drivername in {"postgresql", "postgres"}:
+        return parsed.set(drivername="postgresql+psycopg")
+    return parsed
+
+
+def bulk_insert(connection: Connection, table: Table, rows: Sequence[Sequence[object]]) -> None:
+    """Insert `rows` (values in the order of the table's columns) as fast as the engine can.
+
+    executemany on SQLite, COPY on PostgreSQL; either is part of the caller's transaction.
+    """
+    if not rows:
+        return
+    columns = [column.name for column in table.columns]
+    names = ", ".join(f'"{name}"' for name in columns)
+    driver: Any = connection.connection.driver_connection
+    if connection.dialect.name == "sqlite":
+        marks = ", ".join("?" * len(columns))
+        driver.executemany(
+            f'INSERT INTO "{table.name}" ({names}) VALUES ({marks})',  # noqa: S608 - our own names
+            rows,
+        )
+        return
+    with driver.cursor() as cursor, cursor.copy(f'COPY "{table.name}" ({names}) FROM STDIN') as out:
+        for row in rows:
+            out.write_row(row)

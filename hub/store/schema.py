@@ -1,0 +1,12 @@
+"""Where every feature registers its tables, and the few column types they use.
+
+Only three types, so that SQLite can hold them STRICT and PostgreSQL means the same: whole
+numbers of 64 bits, text, bytes. Times are integer milliseconds, money is integer rupiah.
+"""
+
+from sqlalchemy import INTEGER, BigInteger, LargeBinary, MetaData, Text
+
+METADATA = MetaData()
+INT64 = BigInteger().with_variant(INTEGER(), "sqlite")
+TEXT = Text()
+BYTES = LargeBinary()

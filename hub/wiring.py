@@ -1,0 +1,96 @@
+"""Settings in, a whole hub out: the only place that knows every feature."""
+
+import fcntl
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TextIO
+
+from hub.config import HubConfig
+from hub.devices.follower import DeviceFollower
+from hub.devices.service import Devices
+from hub.errors import AnotherSequencer
+from hub.keys import HubKeys, load_keys
+from hub.ledger.entries import EntryFollower
+from hub.ledger.followers import Follower, Followers
+from hub.ledger.sequencer import Sequencer
+from hub.ledger.service import Ledger
+from hub.registry.service import Registry
+from hub.store import Database
+from hub.store.database import ConnectionFactory, connect_sqlite
+from hub.vault.service import Vault
+from shared.clock import Clock, SystemClock
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hub:
+    """Every service of one hub process, on one open database."""
+
+    config: HubConfig
+    keys: HubKeys
+    clock: Clock
+    database: Database
+    ledger: Ledger
+    devices: Devices
+    registry: Registry
+    vault: Vault
+
+    def close(self) -> None:
+        """Finish queued writes and let go of the database."""
+        self.database.close()
+
+
+def followers() -> Sequence[Follower]:
+    """Every projection, in the order in which each sees a chunk of the ledger."""
+    return (EntryFollower(), DeviceFollower())
+
+
+def open_hub(
+    config: HubConfig,
+    *,
+    clock: Clock | None = None,
+    threaded: bool = True,
+    connection_factory: ConnectionFactory = connect_sqlite,
+) -> Hub:
+    """A hub on its database. Raises ConfigError when keys are missing; opens no port."""
+    clock = clock or SystemClock()
+    keys = load_keys(config.server)
+    database = Database(
+        config.server.database, threaded=threaded, connection_factory=connection_factory
+    )
+    sequencer = Sequencer(database, clock=clock, signer=keys.signer, hub_key=keys.http)
+    ledger = Ledger(database, sequencer, Followers(database, followers()), keys.signer.verifier)
+    devices = Devices(
+        database,
+        ledger,
+        clock=clock,
+        invitation_s=config.ingest.invitation_s,
+        waiting_max=config.ingest.queue_batches_max,
+    )
+    return Hub(
+        config=config,
+        keys=keys,
+        clock=clock,
+        database=database,
+        ledger=ledger,
+        devices=devices,
+        registry=Registry(database),
+        vault=Vault(database, keys.encryption),
+    )
+
+
+def elect_sequencer(hub: Hub) -> TextIO | None:
+    """Become the one sequencer of a SQLite hub; keep the result open as long as you are.
+
+    PostgreSQL decides for itself, inside each transaction: None. Raises AnotherSequencer.
+    """
+    path = hub.database.sqlite_path
+    if path is None:
+        return None
+    lock = Path(f"{path}.sequencer").open("w", encoding="ascii")  # noqa: SIM115 - held for life
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        lock.close()
+        raise AnotherSequencer(f"another process orders the ledger in {path}") from error
+    return lock
