@@ -5,8 +5,8 @@ import socket
 import sys
 from types import FrameType
 
-import waitress
 from flask import Flask
+from waitress.server import create_server
 
 from hub.jobs import Worker
 from hub.wiring import Hub
@@ -36,7 +36,7 @@ def serve(app: Flask, hub: Hub, worker: Worker | None) -> None:
     """Serve until SIGTERM or SIGINT. Prints ``listening on http://…`` once ready."""
     opened = listen(hub.config.server.listen)
     host, port = opened.getsockname()[:2]
-    server = waitress.create_server(
+    server = create_server(
         app,
         sockets=[opened],
         threads=hub.config.server.threads,
