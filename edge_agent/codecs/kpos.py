@@ -80,58 +80,54 @@ class Decoder:
 
     def __init__(self) -> None:
         """Start between two lines."""
-        self._held = bytearray()
-        self._base = 0  # stream offset of the first held byte
-        self._searched = 0  # held bytes known to be free of a line end
-        self._offsets: list[int] = []  # stream offsets at which chunks began …
+        self._held = b""  # a line whose end has not come yet
+        self._starts: list[int] = []  # where in it chunks began …
         self._times_ms: list[int] = []  # … and when those were read
         self._overlong = False
 
     def feed(self, chunk: bytes, at_ms: int) -> list[Frame | Unreadable]:
         """Everything that is complete now, in order. `at_ms`: when `chunk` was read."""
         found: list[Frame | Unreadable] = []
-        if not self._held:
-            self._offsets.clear()
-            self._times_ms.clear()
-        self._offsets.append(self._base + len(self._held))
+        self._starts.append(len(self._held))
         self._times_ms.append(at_ms)
-        self._held += chunk
-        while (end := self._held.find(b"\n", self._searched)) >= 0:
-            self._take_line(bytes(self._held[:end]), found)
-            self._drop(end + 1)
-        self._searched = len(self._held)
+        if b"\n" not in chunk:
+            self._held += chunk
+        else:
+            first, *lines, rest = chunk.split(b"\n")
+            self._take_line(self._held + first, found)
+            self._starts, self._times_ms = [0], [at_ms]
+            for line in lines:
+                self._take_line(line, found)
+            self._held = rest
+            if not rest:
+                self._starts, self._times_ms = [], []
         if len(self._held) > LINE_BYTES_MAX:
             self._shrink(found)
-        if found:
-            self._forget_times()
         return found
 
-    def _drop(self, count: int) -> None:
-        del self._held[:count]
-        self._base += count
-        self._searched = 0
-
     def _time_of(self, position: int) -> int:
-        index = bisect_right(self._offsets, self._base + position) - 1
-        return self._times_ms[max(index, 0)]
+        return self._times_ms[max(bisect_right(self._starts, position) - 1, 0)]
 
     def _take_line(self, line: bytes, found: list[Frame | Unreadable]) -> None:
+        payload = line[_HEAD_BYTES:]
+        if line[:_HEAD_BYTES] == b"K1 %04X " % crc_hqx(payload, 0):
+            found.append(Frame(payload, len(line) + 1, self._times_ms[0]))
+            self._overlong = False
+        elif line:
+            self._search_line(line.removesuffix(b"\r"), found)
+
+    def _search_line(self, line: bytes, found: list[Frame | Unreadable]) -> None:
+        """The frame behind noise, behind half a frame, or with a line end of two characters."""
         overlong, self._overlong = self._overlong, False
-        if line.endswith(b"\r"):
-            line = line[:-1]
-        if line.startswith(b"K1 ") and self._is_good(line, 0):
-            found.append(Frame(line[_HEAD_BYTES:], len(line) + 1, self._time_of(0)))
-            return
         heads = list(_HEAD.finditer(line))
         for head in heads:
             start = head.start()
             if head[1] == b"1" and self._is_good(line, start):
-                if not overlong:  # half a frame may stand before a whole one
-                    why: Why = "noise" if head is heads[0] else "crc"
+                if start and not overlong:
+                    why = _reason(line[:start], heads[: heads.index(head)])
                     self._refuse(why, line[:start], found)
                 size_bytes = len(line) - start + 1
-                at_ms = self._time_of(start)
-                found.append(Frame(line[start + _HEAD_BYTES :], size_bytes, at_ms))
+                found.append(Frame(line[start + _HEAD_BYTES :], size_bytes, self._time_of(start)))
                 return
         if line.strip() and not overlong:
             self._refuse(_reason(line, heads), line, found)
@@ -150,19 +146,17 @@ class Decoder:
         if start < 0:
             start = len(self._held) - 2  # may be the beginning of "K1 "
         if not self._overlong:
-            self._refuse("oversize", bytes(self._held[:start]), found)
+            self._refuse("oversize", self._held[:start], found)
             self._overlong = True
-        self._drop(start)
-        self._searched = len(self._held)
-        self._forget_times()
-
-    def _forget_times(self) -> None:
-        past = max(bisect_right(self._offsets, self._base) - 1, 0)
-        del self._offsets[:past]
-        del self._times_ms[:past]
+        self._held = self._held[start:]
+        past = bisect_right(self._starts, start) - 1
+        self._starts = [max(begin - start, 0) for begin in self._starts[past:]]
+        self._times_ms = self._times_ms[past:]
 
 
 def _reason(line: bytes, heads: list[re.Match[bytes]]) -> Why:
+    if len(line) > LINE_BYTES_MAX:
+        return "oversize"
     if any(head[1] != b"1" and head.start() == 0 for head in heads):
         return "version"
     return "crc" if heads or b"K1 " in line else "noise"

@@ -273,4 +273,4 @@ def test_the_decoder_forgets_what_it_has_read():
         decoder.feed(chunk, at_ms)
 
     assert len(decoder._held) < 400
-    assert len(decoder._offsets) < 10
+    assert len(decoder._starts) < 10

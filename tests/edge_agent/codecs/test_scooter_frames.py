@@ -1,7 +1,9 @@
 """Xiaomi 55AA and Ninebot 5AA5: published frames, noise, and what is never sent."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -20,7 +22,7 @@ GOOD = {
 }
 
 # What the published vectors call a value → what we call it and how ours follows from theirs.
-MEANINGS = {
+MEANINGS: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "battery_pct": ("battery_pct", int),
     "battery_pct_B4": ("battery_pct", int),
     "speed_m_h": ("speed_m_h", int),
