@@ -9,7 +9,7 @@ import signal
 import statistics
 import tempfile
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ from firmware_sim.director import Director
 from firmware_sim.errors import SimulationError
 from firmware_sim.ground_truth import Comparison, compare
 from firmware_sim.hub_pages import HubPages
-from firmware_sim.hub_program import HubProgram
+from firmware_sim.hub_program import HubProgram, Opening
 from firmware_sim.places import places
 from firmware_sim.scenario import Step, endless, one_round
 from firmware_sim.store import Store, StorePlan
@@ -77,8 +77,9 @@ class Demo:
 
     def _run(self, folder: Path) -> tuple[dict[str, object], bool]:
         begun_ms = self._clock.mono_ms()
-        hub, pages = self._open_hub(folder)
-        started_ms = self._open_stores(hub)
+        hub, opening = self._open_hub(folder)
+        pages = HubPages(hub.url, opening.login_urls[1])
+        started_ms = self._open_stores(hub, opening.codes)
         self._tell(f"ready in {(started_ms - begun_ms) / 1000:.1f} s; Ctrl-C ends it")
         self._tell("")
         director = Director(stores=self._stores, hub=hub, clock=self._clock, story=self._story)
@@ -101,11 +102,11 @@ class Demo:
             return endless(seed=seed, stores=stores)
         return one_round(seed=seed, length_ms=length_ms, stores=stores)
 
-    def _open_hub(self, folder: Path) -> tuple[HubProgram, HubPages]:
+    def _open_hub(self, folder: Path) -> tuple[HubProgram, Opening]:
+        """A hub that begins to serve, and the stores' brokers."""
         self._hub = hub = HubProgram(folder)
-        login = hub.init(ADMIN)
         network = places(self._plan.stores)
-        hub.import_places(network)
+        opening = hub.set_up(admins=(ADMIN, WATCHER), network=network)
         hub.start()
         self._stores = [
             Store(
@@ -124,20 +125,18 @@ class Demo:
         for store in self._stores:
             store.open_broker()
         hub.wait_until_ready()
-        pages = HubPages(hub.url, hub.init(WATCHER))
         kinds = " and ".join(sorted({store.broker.kind for store in self._stores}))
         self._tell(f"hub      {hub.url}")
-        self._tell(f"sign in  {login}")
+        self._tell(f"sign in  {opening.login_urls[0]}")
         self._tell(f"stores   {', '.join(place.code for place in network)}, broker {kinds}")
-        return hub, pages
+        return hub, opening
 
-    def _open_stores(self, hub: HubProgram) -> int:
+    def _open_stores(self, hub: HubProgram, codes: Mapping[str, str]) -> int:
         """Enrol and start every store; returns when the first one ran."""
         with ThreadPoolExecutor(max_workers=2) as pool:
             list(
                 pool.map(
-                    lambda store: store.install(hub.url, hub.invite(store.plan.dealer)),
-                    self._stores,
+                    lambda store: store.install(hub.url, codes[store.plan.dealer]), self._stores
                 )
             )
         for store in self._stores:

@@ -1,7 +1,8 @@
 """A real hub as a subprocess, on the embedded database, in a folder of its own."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,16 @@ from firmware_sim.processes import Program, python_program, run, wait_until
 
 READY_MS = 30_000
 READY_LINE = "listening on http"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opening:
+    """What a fresh hub hands out."""
+
+    login_urls: tuple[str, ...]
+    """One-use addresses, one for each admin."""
+    codes: Mapping[str, str]
+    """Enrolment codes by dealer."""
 
 
 class HubProgram:
@@ -37,44 +48,47 @@ database = "sqlite:///{folder / "hub.db"}"
             encoding="utf-8",
         )
 
-    def command(self, *arguments: str) -> list[str]:
-        """The command line of `kickstand-hub` with these settings."""
-        return python_program("hub", "--config", str(self._config), *arguments)
+    def ask(self, *commands: Sequence[str]) -> list[dict[str, Any]]:
+        """Run `kickstand-hub` commands in order, with --json; their answers.
 
-    def ask(self, *arguments: str) -> dict[str, Any]:
-        """Run a command with --json and return its answer. Raises CommandFailed."""
-        what = f"kickstand-hub {' '.join(arguments)}"
-        answer = run(self.command(*arguments, "--json"), what=what)
+        Raises CommandFailed with the words of the first that fails.
+        """
+        settings = ["--config", str(self._config)]
+        lines = [[*settings, *command, "--json"] for command in commands]
+        chores = python_program("firmware_sim.hub_chores", json.dumps(lines))
+        answers = run(chores, what="setting up the hub").splitlines()
         try:
-            parsed = json.loads(answer)
+            return [json.loads(answer) for answer in answers]
         except ValueError as error:
-            raise CommandFailed(f"{what} did not answer with JSON: {answer[:200]!r}") from error
-        if not isinstance(parsed, dict):
-            raise CommandFailed(f"{what} answered with no object: {answer[:200]!r}")
-        return parsed
+            raise CommandFailed(f"kickstand-hub did not answer with JSON: {answers}") from error
 
-    def init(self, admin: str) -> str:
-        """Make keys, database and an admin; returns the whole address that signs the admin in."""
-        path = str(self.ask("init", "--admin", admin)["login_url"])
-        return path if path.startswith("http") else self.url + path
-
-    def import_places(self, network: Sequence[Place]) -> None:
-        """Regions and dealers from files, as an administrator would."""
+    def set_up(self, *, admins: Sequence[str], network: Sequence[Place]) -> Opening:
+        """Keys, database, admins, regions and dealers from files, one invitation a dealer."""
         regions, dealers = self._folder / "regions.csv", self._folder / "dealers.csv"
         write_regions(regions, network)
         write_dealers(dealers, network)
-        self.ask("region", "import", str(regions))
-        self.ask("dealer", "import", str(dealers))
-
-    def invite(self, dealer: str) -> str:
-        """A one-use enrolment code for a box of this dealer."""
-        return str(self.ask("device", "invite", "--dealer", dealer)["code"])
+        answers = self.ask(
+            *(["init", "--admin", admin] for admin in admins),
+            ["region", "import", str(regions)],
+            ["dealer", "import", str(dealers)],
+            *(["device", "invite", "--dealer", place.code] for place in network),
+        )
+        return Opening(
+            login_urls=tuple(str(answer["login_url"]) for answer in answers[: len(admins)]),
+            codes={
+                place.code: str(answer["code"])
+                for place, answer in zip(network, answers[len(admins) + 2 :], strict=True)
+            },
+        )
 
     def start(self) -> None:
         """Begin to serve; `wait_until_ready` tells when. Call from the main thread."""
         self._listening = False
         self._process = Program(
-            "hub", self.command("serve"), log=self._folder / "hub.log", on_line=self._heard
+            "hub",
+            python_program("hub", "--config", str(self._config), "serve"),
+            log=self._folder / "hub.log",
+            on_line=self._heard,
         )
 
     def wait_until_ready(self) -> None:
