@@ -5,9 +5,12 @@ import re
 MAX_IDR = 10**12
 """No single price is above a trillion rupiah; more is a misread."""
 
-_GROUPED = re.compile(r"\d{1,3}(?:([.,])\d{3})(?:\1\d{3})*")
+_AMOUNT = re.compile(
+    r"(?:(?P<grouped>\d{1,3}(?P<mark>[.,])\d{3}(?:(?P=mark)\d{3})*)|(?P<plain>\d+))"
+    r"(?:[.,]-|(?P<cents>[.,])00)?",
+    re.ASCII,
+)
 _PREFIX = re.compile(r"^(?:rp\.?|idr)\s*", re.IGNORECASE)
-_CENTS = re.compile(r"[.,](?:00|-)$")
 
 
 class MalformedMoney(ValueError):
@@ -23,14 +26,11 @@ def parse_idr(text: str) -> int:
     if len(text) > 64:
         raise MalformedMoney(f"amount of {len(text)} characters")
     body = _PREFIX.sub("", text.strip().replace("\N{NO-BREAK SPACE}", " ")).strip()
-    plain = body
-    if _CENTS.search(body) and (body.count(".") + body.count(",") > 1 or len(body) <= 6):
-        plain = body[: _CENTS.search(body).start()]  # type: ignore[union-attr]
-    if _GROUPED.fullmatch(plain):
-        plain = plain.replace(".", "").replace(",", "")
-    if not (plain.isascii() and plain.isdigit()):
+    amount = _AMOUNT.fullmatch(body)
+    # Behind groups set off by one mark, cents take the other: 21.400.00 has lost a digit.
+    if amount is None or (amount["cents"] and amount["cents"] == amount["mark"]):
         raise MalformedMoney(f"not an amount of rupiah: {text!r}")
-    value = int(plain)
+    value = int((amount["grouped"] or amount["plain"]).replace(".", "").replace(",", ""))
     if value > MAX_IDR:
         raise MalformedMoney(f"amount above {MAX_IDR}: {text!r}")
     return value

@@ -228,6 +228,8 @@ class KeySet:
         try:
             document = orjson.loads(body)
             text, signature = document["keyset"], base64.b64decode(document["signature"])
+            if base64.b64encode(signature).decode("ascii") != document["signature"]:
+                raise MalformedKeySet("key set: signature is not canonical base64")
             keyset = cls._build(text, signature)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise MalformedKeySet(f"key set: {error}") from error
