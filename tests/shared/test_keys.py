@@ -5,11 +5,14 @@ import json
 import stat
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.checkpoint import to_base64
+from shared.crypto.dsse import pae
 from shared.crypto.keys import (
+    KEYSET_TYPE,
     BadKey,
     BadSignature,
     KeySet,
@@ -33,9 +36,7 @@ SMALL_ORDER = [
     "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05",
     "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a",
 ]
-SMALL_ORDER += [
-    (bytes.fromhex(k)[:31] + bytes([bytes.fromhex(k)[31] | 0x80])).hex() for k in SMALL_ORDER
-]
+SMALL_ORDER += [f"{key[:62]}{int(key[62:], 16) | 0x80:02x}" for key in SMALL_ORDER]
 NON_CANONICAL = [(P + extra).to_bytes(32, "little").hex() for extra in range(19)]
 NON_CANONICAL += ["ff" * 32, "ff" * 31 + "7f"]
 
@@ -67,8 +68,6 @@ def test_keys_that_prove_nothing_are_refused(raw):
 
 def test_why_small_order_keys_are_refused():
     """For the identity key one fixed signature fits any message: who has it can deny anything."""
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-
     identity = Ed25519PublicKey.from_public_bytes(bytes.fromhex(SMALL_ORDER[1]))
     for message in (b"sold", b"not sold"):
         identity.verify(bytes.fromhex("01" + "00" * 63), message)
@@ -195,9 +194,6 @@ def test_any_value_in_a_key_set_is_refused(name, value):
 @given(st.sampled_from(["v", "name", "version", "root", "http", "ledger", "encryption"]), VALUES)
 def test_any_field_signed_by_the_root_is_read_or_malformed(name, value):
     """Even what the root itself signed is read strictly: MalformedKeySet or a key set."""
-    from shared.crypto.dsse import pae
-    from shared.crypto.keys import KEYSET_TYPE
-
     root = SigningKey.from_seed(bytes.fromhex(KEYS["root"]["seed"]))
     text = json.dumps(json.loads(json.loads(golden("keyset.json"))["keyset"]) | {name: value})
     signature = to_base64(root.sign(pae(KEYSET_TYPE, text.encode())))

@@ -22,7 +22,6 @@ SERIALS = st.text(ALPHABET, min_size=17, max_size=17) | st.text(
         "LSKTIE8A0RB0004I7",
         "LSKT1E8AQRB000417",
         " LSKT1E8A0RB_000.417\n",
-        "LSKT1E8A0RB000417",
         "LSKT1E8A0RB000417".translate({ord("1"): 0xFF11}),
         "LSKT1E8\N{EN DASH}A0RB000417",
     ],
