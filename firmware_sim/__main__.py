@@ -11,6 +11,7 @@ from typing import Literal
 
 import click
 
+from firmware_sim.broker import BrokerKind
 from firmware_sim.demo import DemoPlan, run_demo
 from firmware_sim.errors import SimulationError
 from firmware_sim.fleet import fleet_plan
@@ -53,13 +54,14 @@ seed_option = click.option("--seed", default=1, show_default=True, help="What ha
 @main.command()
 @seconds_option
 @seed_option
+@click.option("--broker", type=click.Choice(["mosquitto", "amqtt"]), help="Default: the best here.")
 @click.option("--keep", is_flag=True, help="Leave the folder with logs and databases.")
-def demo(seconds: int | None, seed: int, *, keep: bool) -> None:
+def demo(seconds: int | None, seed: int, *, broker: BrokerKind | None, keep: bool) -> None:
     """Two stores against a hub: every step of a sale, live, and at the end the account.
 
     The last line is a JSON object; the exit code is 1 when anything was lost or doubled.
     """
-    _finish(DemoPlan(seconds=seconds, seed=seed, keep=keep))
+    _finish(DemoPlan(seconds=seconds, seed=seed, broker=broker, keep=keep))
 
 
 @main.command()

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Literal, Protocol
 
 from firmware_sim.embedded_broker import EmbeddedServer
+from firmware_sim.errors import NotReady
 from firmware_sim.ports import LOOPBACK, answers, free_port
 from firmware_sim.processes import Program, wait_until
 from firmware_sim.scooter_radio import Credentials
@@ -42,10 +43,13 @@ pattern read scooter/%u/cmd
 """
 
 
+BrokerKind = Literal["mosquitto", "amqtt"]
+
+
 class Broker(Protocol):
     """What a store needs of a broker."""
 
-    kind: Literal["mosquitto", "amqtt"]
+    kind: BrokerKind
     port: int
     mqtt_version: Literal[3, 5]
 
@@ -66,10 +70,17 @@ class Broker(Protocol):
         ...
 
 
-def broker_for(folder: Path) -> Broker:
-    """The best broker of this machine, its files below `folder`. Not started."""
-    program = find_mosquitto()
-    return EmbeddedBroker() if program is None else Mosquitto(program, folder)
+def broker_for(folder: Path, kind: BrokerKind | None = None) -> Broker:
+    """This kind of broker, or the best of this machine; its files below `folder`. Not started.
+
+    Raises NotReady when Mosquitto is asked for and not installed.
+    """
+    program = None if kind == "amqtt" else find_mosquitto()
+    if program is not None:
+        return Mosquitto(program, folder)
+    if kind == "mosquitto":
+        raise NotReady("Mosquitto is not installed on this machine")
+    return EmbeddedBroker()
 
 
 def find_mosquitto() -> str | None:
@@ -89,7 +100,7 @@ def mosquitto_hash(password: str, salt: bytes) -> str:
 class Mosquitto:
     """A real Mosquitto with persistence; sessions survive its restart."""
 
-    kind: Literal["mosquitto", "amqtt"] = "mosquitto"
+    kind: BrokerKind = "mosquitto"
     mqtt_version: Literal[3, 5] = 5
 
     def __init__(self, program: str, folder: Path) -> None:
@@ -169,7 +180,7 @@ connection_messages false
 class EmbeddedBroker:
     """amqtt on a thread of this process, for machines without Mosquitto."""
 
-    kind: Literal["mosquitto", "amqtt"] = "amqtt"
+    kind: BrokerKind = "amqtt"
     mqtt_version: Literal[3, 5] = 3
 
     def __init__(self) -> None:

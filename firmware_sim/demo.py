@@ -17,6 +17,7 @@ from pathlib import Path
 from types import FrameType
 
 from firmware_sim import processes
+from firmware_sim.broker import BrokerKind
 from firmware_sim.director import Director
 from firmware_sim.errors import SimulationError
 from firmware_sim.ground_truth import Comparison, compare
@@ -46,6 +47,8 @@ class DemoPlan:
     seed: int = 1
     steps: Callable[[int, int | None, int], Iterable[Step]] | None = None
     """Another script than the demo's own: seed, length in ms, number of stores."""
+    broker: BrokerKind | None = None
+    """None takes the best that this machine has."""
     keep: bool = False
     """Leave the folder for a look at its logs."""
 
@@ -115,6 +118,7 @@ class Demo:
                     dialect="kpos" if number % 2 == 0 else "escpos",
                     seed=self._plan.seed,
                     with_bench=number == 0,
+                    broker=self._plan.broker,
                 ),
                 folder=folder / place.code,
                 clock=self._clock,

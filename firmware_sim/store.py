@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from firmware_sim.agent_program import AgentProgram, Wiring
-from firmware_sim.broker import AGENT_USER, Broker, broker_for
+from firmware_sim.broker import AGENT_USER, Broker, BrokerKind, broker_for
 from firmware_sim.garage import Garage
 from firmware_sim.ground_truth import GroundTruth
 from firmware_sim.pos_terminal import Dialect, EscposTill, KposTill, Till
@@ -45,6 +45,8 @@ class StorePlan:
     seed: int
     with_bench: bool = False
     """Has a diagnosis cable with one scooter on it."""
+    broker: BrokerKind | None = None
+    """None takes the best that this machine has."""
 
 
 class Store:
@@ -61,7 +63,7 @@ class Store:
         self.cable = PseudoTerminal(folder / "till")
         self.till = self._make_till()
         self.counter = Counter(ReceiptBook(self.till.name, clock), self._random)
-        self.broker: Broker = broker_for(folder)
+        self.broker: Broker = broker_for(folder, plan.broker)
         self.garage = Garage(clock, random.Random(f"garage/{plan.dealer}/{plan.seed}"))
         self._password = secrets.token_hex(16)
         self._bench_cable = PseudoTerminal(folder / "bench")
