@@ -21,6 +21,8 @@ DRIFT_PPM = 100
 """How fast the boot's own clock may run away from true time; a Pi's crystal stays below 50."""
 RTC_ERR_MS = 60_000
 """A hardware clock says nothing of its error; a minute covers months of drift."""
+MARK_ERR_MS = 1000
+"""What is promised of a clock of which only is known that something keeps it."""
 _TIME_ERROR = 5
 _STA_UNSYNC = 0x40
 
@@ -48,7 +50,10 @@ def kernel_error_ms() -> int | None:
         state = ctypes.CDLL(None).adjtimex(ctypes.byref(timex))
     except (OSError, AttributeError):
         return None
-    if state < 0 or state == _TIME_ERROR or timex.status & _STA_UNSYNC:
+    if state < 0:
+        # A service without the clock's system calls: timesyncd leaves a mark for such.
+        return MARK_ERR_MS if Path("/run/systemd/timesync/synchronized").exists() else None
+    if state == _TIME_ERROR or timex.status & _STA_UNSYNC:
         return None
     return int(timex.maxerror) // 1000 + 1
 
@@ -95,6 +100,11 @@ class Timekeeper:
             now = self._sample.offset_ms + self._clock.mono_ms() - self._err_ms(self._sample)
             self._floor_ms = max(self._floor_ms, now)
             return self._floor_ms
+
+    def raise_floor(self, floor_ms: int) -> None:
+        """A later time is known to have passed."""
+        with self._lock:
+            self._floor_ms = max(self._floor_ms, floor_ms)
 
     def learn(self, hub_ms: int, *, sent_mono_ms: int, err_ms: int = 0) -> bool:
         """Take the hub's time from an answer bound to our nonce; False if it is not believed.

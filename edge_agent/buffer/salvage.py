@@ -326,3 +326,14 @@ def _renew(
     if epoch is not None and not epoch.isdecimal():
         settings.remember(new, settings.EPOCH, None)
     settings.count(new, "salvages")
+
+
+def readable_events(path: Path) -> Iterator[bytes]:
+    """Every event that can still be read in a buffer file, damaged or not, in no order."""
+    old = _open_damaged(path)
+    try:
+        for part in _read_frames(old, path).values():
+            yield from part.events
+    finally:
+        if old is not None:
+            old.close()

@@ -11,6 +11,7 @@ from edge_agent.buffer import (
     activations,
     backlog,
     dedupe,
+    journal,
     reposition,
     ring,
     sealing,
@@ -70,6 +71,7 @@ class Buffer:
         self._device = device
         self._clock = clock
         self._now = now
+        self._on_event = on_event
         self._limits = limits or Limits()
         self._rejects = Rejects(self._limits.rejected_max)
         self._file = BufferFile(
@@ -107,6 +109,9 @@ class Buffer:
             for lane in lanes:
                 self._put_count[lane] += 1
             self._work.notify_all()
+        for capture, answer in zip(captures, answers, strict=True):
+            if isinstance(answer, Stored) and capture.priority <= Priority.ACTIVATION:
+                self._on_event("captured", journal.describe(capture, answer, self._clock.mono_ms()))
         return answers
 
     def _put(

@@ -149,7 +149,11 @@ class Negotiator:
         hashes = wire.leaf_hashes(events, bytes.fromhex(run.batch_id), run.received_ms)
         try:
             merkle.verify_range(
-                run.first_index, hashes, checkpoint.size, run.proof, checkpoint.root
+                run.first_index,
+                hashes,
+                checkpoint.size,
+                proof=run.proof,
+                tree_root=checkpoint.root,
             )
         except merkle.ProofRefused:
             return False

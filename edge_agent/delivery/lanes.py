@@ -35,6 +35,8 @@ from shared.wire.receipts import (
 IDLE_MS = 30_000
 """A lane looks for work this often even if nobody woke it."""
 POLL_MS = 1000
+STEP_MAX_MS = 120_000
+"""No step takes longer, agreeing on a long backlog's places included."""
 HALT_MS = 3_600_000
 """A halted lane tries again this often: the hub may have been mended."""
 LEARN_TIME_MS = 3_600_000
@@ -66,7 +68,8 @@ class LaneState:
     obeys_hub: bool = False
     """The pause was named by the hub: not even a sale cuts it short."""
     last_receipt_mono_ms: int | None = None
-    gathering: bool = False
+    due_mono_ms: int | None = None
+    """By when the lane's thread must have shown a sign of life."""
 
 
 @dataclass(slots=True)
@@ -115,13 +118,26 @@ class Delivery:
 
     # --- the loop of one thread -----------------------------------------------------------
 
-    def run(self, lane: str, stop: threading.Event, alive: Callable[[], None]) -> None:
-        """Step until `stop`; calls `alive` before every step. Raises only what is a defect."""
+    def run(self, lane: str, stop: threading.Event) -> None:
+        """Step until `stop`. Raises only what is a defect."""
         while not stop.is_set():
-            alive()
             seen = self._buffer.work_seen(lane)
+            self._due(lane, STEP_MAX_MS)
             wait_ms = self.step(lane)
+            self._due(lane, wait_ms + self._settings.gather_ms + STEP_MAX_MS)
             self._wait(lane, wait_ms, seen, stop)
+
+    def overdue(self) -> list[str]:
+        """Lanes whose thread has not shown a sign of life in time."""
+        now = self._clock.mono_ms()
+        return [
+            lane
+            for lane, state in self.lanes.items()
+            if state.due_mono_ms is not None and now > state.due_mono_ms
+        ]
+
+    def _due(self, lane: str, ms: int) -> None:
+        self.lanes[lane].due_mono_ms = self._clock.mono_ms() + ms
 
     def _wait(self, lane: str, wait_ms: int, seen: int, stop: threading.Event) -> None:
         state = self.lanes[lane]
