@@ -144,9 +144,9 @@ def consistency_proof(old: int, new: int, node: Node) -> list[bytes]:
         middle = start + _split(count)
         if old <= middle:
             return [*walk(start, middle, whole), subtree(middle, end, node)]
-        return [*walk(middle, end, False), subtree(start, middle, node)]  # noqa: FBT003
+        return [*walk(middle, end, False), subtree(start, middle, node)]  # noqa: FBT003 - the recursion of RFC 6962
 
-    return walk(0, new, True)  # noqa: FBT003
+    return walk(0, new, True)  # noqa: FBT003 - the recursion of RFC 6962
 
 
 def verify_consistency(
@@ -160,7 +160,7 @@ def verify_consistency(
         raise ProofRefused(f"no consistency from {old} to {new}")
     rest = iter(proof)
 
-    def walk(start: int, end: int, whole: bool) -> tuple[bytes, bytes]:  # noqa: FBT001
+    def walk(start: int, end: int, whole: bool) -> tuple[bytes, bytes]:  # noqa: FBT001 - the recursion of RFC 6962
         """The roots that the proof gives to the old and to the new part of a subtree."""
         if old - start == end - start:
             both = old_root if whole else next(rest)
@@ -169,12 +169,12 @@ def verify_consistency(
         if old <= middle:
             from_old, from_new = walk(start, middle, whole)
             return from_old, node_hash(from_new, next(rest))
-        from_old, from_new = walk(middle, end, False)  # noqa: FBT003
+        from_old, from_new = walk(middle, end, False)  # noqa: FBT003 - the recursion of RFC 6962
         left = next(rest)
         return node_hash(left, from_old), node_hash(left, from_new)
 
     try:
-        found = walk(0, new, True)  # noqa: FBT003
+        found = walk(0, new, True)  # noqa: FBT003 - the recursion of RFC 6962
     except StopIteration:
         raise ProofRefused("the proof is too short") from None
     if next(rest, None) is not None:

@@ -11,7 +11,7 @@ EXAMPLE = "Mon-Fri 09:00-17:00|Sat 09:00-14:00"
 MAX_SPANS = 28
 _SPAN = re.compile(
     r"(?P<first>[A-Za-z]{3})(?:\s*[-–]\s*(?P<last>[A-Za-z]{3}))?\s+"  # noqa: RUF001 - typed so
-    r"(?P<opens>\d\d?[:.]\d\d)\s*[-–]\s*(?P<closes>\d\d?[:.]\d\d)",  # noqa: RUF001
+    r"(?P<opens>\d\d?[:.]\d\d)\s*[-–]\s*(?P<closes>\d\d?[:.]\d\d)",  # noqa: RUF001 - people type dashes
     re.ASCII,
 )
 

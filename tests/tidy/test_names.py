@@ -10,11 +10,19 @@ WITHOUT_UNIT = re.compile(
     r"(^|_)(timeout|interval|age|size|amount|price|delay|duration|ttl|lifetime|deadline)$",
     re.IGNORECASE,
 )
-# RFC 6962's word for how many leaves a tree has; it is a count, and the wire says it too.
+# RFC 6962's word for how many leaves a tree has: a count, and the wire says it too.
 TREE_SIZE = re.compile(r"(^|_)size$", re.IGNORECASE)
 SPEAKS_OF_TREES = re.compile(
-    r"shared/(merkle|checkpoint|wire/\w+)\.py|hub/ledger/.*|hub/portals/.*|edge_agent/.*"
+    r"shared/(merkle|checkpoint|wire/\w+)\.py|hub/(ledger|devices|portals)/.*"
+    r"|edge_agent/(delivery/.*|\w+\.py)|firmware_sim/.*"
 )
+
+# Older names, to be renamed when their module is next touched. Only ever strike a line.
+OLDER = {
+    ("edge_agent/buffer/carving.py", "size"),
+    ("edge_agent/buffer/segments.py", "size"),
+    ("hub/portals/languages.py", "amount"),
+}
 
 
 def names_that_travel(module: Module) -> Iterator[tuple[int, str]]:
@@ -28,7 +36,11 @@ def names_that_travel(module: Module) -> Iterator[tuple[int, str]]:
 
 
 def assigned_names(scope: ast.ClassDef | ast.Module) -> Iterator[tuple[int, str]]:
+    """Fields and constants; a pattern that recognises amounts is not an amount."""
     for statement in scope.body:
+        value = getattr(statement, "value", None)
+        if isinstance(value, ast.Call) and ast.unparse(value.func) == "re.compile":
+            continue
         targets = (
             [statement.target]
             if isinstance(statement, ast.AnnAssign)
@@ -48,6 +60,7 @@ def test_a_quantity_names_its_unit():
         for module in product()
         for line, name in names_that_travel(module)
         if WITHOUT_UNIT.search(name)
+        and (module.path, name) not in OLDER
         and not (TREE_SIZE.search(name) and SPEAKS_OF_TREES.fullmatch(module.path))
     ]
 
