@@ -1,0 +1,163 @@
+"""Tables of sales and units. Index columns are places on the ledger."""
+
+from sqlalchemy import (
+    CheckConstraint,
+    Column,
+    Computed,
+    Index,
+    PrimaryKeyConstraint,
+    Table,
+)
+
+from hub.store import BYTES, INT64, METADATA, TEXT
+
+SALE = Table(
+    "sale",
+    METADATA,
+    Column("dealer", TEXT, nullable=False),
+    Column("index", INT64, nullable=False),
+    Column("device", TEXT, nullable=False),
+    Column("gen", INT64, nullable=False),
+    Column("n", INT64, nullable=False),
+    Column("kind", TEXT, nullable=False),
+    Column("till", TEXT, nullable=False),
+    Column("receipt", TEXT, nullable=False),
+    Column("at_ms", INT64, nullable=False),
+    Column("err_ms", INT64),
+    Column("received_ms", INT64, nullable=False),
+    Column("state", TEXT, nullable=False),
+    Column("flags", TEXT, nullable=False),
+    Column("content", BYTES, nullable=False),
+    Column("payment", TEXT),
+    Column("operator", TEXT),
+    Column("buyer_commitment", TEXT),
+    Column("list_idr", INT64, nullable=False),
+    Column("discount_idr", INT64, nullable=False),
+    Column("net_idr", INT64, nullable=False),
+    Column("serials", TEXT),
+    Column("refers_to", INT64),
+    Column("reversed_by", INT64),
+    PrimaryKeyConstraint("dealer", "index"),
+    CheckConstraint(
+        "(kind = 'sale' AND state IN ('final', 'part', 'voided', 'returned'))"
+        " OR (kind = 'duplicate' AND state = 'duplicate')"
+        " OR (kind IN ('void', 'return') AND state IN ('applied', 'unmatched'))",
+        name="sale_state",
+    ),
+    CheckConstraint("(state = 'applied') <= (refers_to IS NOT NULL)", name="sale_applied"),
+    Index("sale_index", "index"),
+    Index("sale_receipt", "dealer", "till", "receipt", "index"),
+    Index("sale_number", "receipt", "index"),
+    Index("sale_capture", "device", "gen", "n", "index"),
+    Index("sale_time", "at_ms"),
+    sqlite_strict=True,
+)
+SALE_FLAGGED = Index(
+    "sale_flagged",
+    SALE.c.index,
+    sqlite_where=SALE.c.flags != "",
+    postgresql_where=SALE.c.flags != "",
+)
+
+SALE_UNIT = Table(
+    "sale_unit",
+    METADATA,
+    Column("dealer", TEXT, nullable=False),
+    Column("sale", INT64, nullable=False),
+    Column("line", INT64, nullable=False),
+    Column("serial", TEXT),
+    Column("serial_raw", TEXT),
+    Column("model", TEXT),
+    Column("list_idr", INT64, nullable=False),
+    Column("discount_idr", INT64, nullable=False),
+    Column("net_idr", INT64, nullable=False),
+    Column("state", TEXT, nullable=False),
+    Column("flag", TEXT),
+    Column("reversed_by", INT64),
+    Column("activated_index", INT64),
+    Column("activated_ms", INT64),
+    Column("unanswered_index", INT64),
+    PrimaryKeyConstraint("dealer", "sale", "line"),
+    CheckConstraint("state IN ('sold', 'voided', 'returned', 'duplicate')", name="sale_unit_state"),
+    CheckConstraint(
+        "(state IN ('voided', 'returned')) = (reversed_by IS NOT NULL)", name="sale_unit_reversed"
+    ),
+    Index("sale_unit_serial", "serial", "state", "sale"),
+    sqlite_strict=True,
+)
+
+SALE_ANSWER = Table(
+    "sale_answer",
+    METADATA,
+    Column("dealer", TEXT, nullable=False),
+    Column("index", INT64, nullable=False),
+    Column("device", TEXT, nullable=False),
+    Column("serial", TEXT, nullable=False),
+    Column("kind", TEXT, nullable=False),
+    Column("sale_gen", INT64, nullable=False),
+    Column("sale_n", INT64, nullable=False),
+    Column("at_ms", INT64, nullable=False),
+    Column("err_ms", INT64),
+    Column("sale", INT64),
+    PrimaryKeyConstraint("dealer", "index"),
+    CheckConstraint("kind IN ('answered', 'unanswered')", name="sale_answer_kind"),
+    Index("sale_answer_capture", "device", "sale_gen", "sale_n", "index"),
+    Index("sale_answer_serial", "serial", "kind", "index"),
+    sqlite_strict=True,
+)
+
+UNIT = Table(
+    "unit",
+    METADATA,
+    Column("serial", TEXT, primary_key=True),
+    Column("model", TEXT),
+    # What the scooter said of itself, last.
+    Column("heard_dealer", TEXT),
+    Column("reported_state", TEXT),
+    Column("firmware", TEXT),
+    Column("battery_pct", INT64),
+    Column("odometer_m", INT64),
+    Column("seen_index", INT64),
+    Column("seen_ms", INT64),
+    Column("fault_index", INT64),
+    Column("fault_ms", INT64),
+    Column("fault_code", TEXT),
+    # What its sales say: the first that stands, else the last that was undone.
+    Column("live_count", INT64, nullable=False),
+    Column("sale_index", INT64),
+    Column("sale_ms", INT64),
+    Column("sale_dealer", TEXT),
+    Column("undone", TEXT),
+    Column("activated_index", INT64),
+    Column("activated_ms", INT64),
+    Column(
+        "state",
+        TEXT,
+        Computed(
+            "CASE WHEN live_count > 0 THEN 'sold' WHEN undone = 'returned' THEN 'returned'"
+            " WHEN undone = 'voided' OR reported_state = 'stock' THEN 'stock'"
+            " ELSE 'unknown' END",
+            persisted=True,
+        ),
+        nullable=False,
+    ),
+    Column(
+        "dealer",
+        TEXT,
+        Computed(
+            "CASE WHEN live_count > 0 THEN sale_dealer"
+            " ELSE coalesce(heard_dealer, sale_dealer) END",
+            persisted=True,
+        ),
+    ),
+    CheckConstraint("live_count >= 0", name="unit_live_count"),
+    CheckConstraint("undone IN ('voided', 'returned')", name="unit_undone"),
+    Index("unit_state", "state", "serial"),
+    Index("unit_dealer", "dealer", "state", "serial"),
+    Index("unit_model", "model", "state", "serial"),
+    sqlite_strict=True,
+)
+"""`state` and `dealer` are computed by the engine from the columns beside them, and stored only
+so that lists and counts can use an index."""
+
+TABLES = (SALE, SALE_UNIT, SALE_ANSWER, UNIT)
