@@ -15,8 +15,11 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
+from hub.ledger.export import exported
+from hub.ledger.followers import LedgerBatch
+from hub.ledger.service import EntryProof
 from shared import merkle
-from shared.checkpoint import cosign, parse_checkpoint
+from shared.checkpoint import cosign, parse_checkpoint, tlog_proof
 from shared.crypto.commitment import commit_buyer
 from shared.crypto.encryption import BUYER_INFO, encrypt
 from shared.crypto.keys import KeySet, SigningKey, b64url, root_fingerprint
@@ -208,6 +211,33 @@ def receipt(made: Sealed) -> Receipt:
         checkpoint=ledger.checkpoint(),
         consistency=Consistency(old=5, proof=tuple(ledger.consistency(5))),
     )
+
+
+def proof_file(made: Sealed) -> str:
+    """The sale as a file that proves itself."""
+    ledger = grown(made)
+    batch = LedgerBatch(
+        first_index=9,
+        count=4,
+        device=DEVICE,
+        epoch=1,
+        lane="sale",
+        seq=1,
+        received_ms=NOW_MS + 2_100,
+        batch_id=made.batch_id,
+        statement=made.statement,
+        seal=made.seal,
+        events=made.events,
+    )
+    proof = EntryProof(
+        index=9,
+        leaf=leaves(made)[0],
+        tlog_proof=tlog_proof(9, ledger.inclusion(9), ledger.checkpoint()),
+        checkpoint_size=ledger.size,
+        root=ledger.root(),
+        batch=batch,
+    )
+    return exported(proof, key=AGENT.public.raw)
 
 
 def keyset() -> KeySet:
@@ -428,6 +458,7 @@ def files() -> dict[str, bytes]:
             checkpoint, name=DEVICE, key=AGENT, time_s=NOW_MS // 1000
         ).encode(),
         "keyset.json": keyset().encode(),
+        "proof.tlog-proof": proof_file(made).encode(),
     }
     found |= {f"http.{name}.json": pretty(signed_exchange(name)) for name in exchanges()}
     sent = exchanges()["batches-receipt"][0].body
