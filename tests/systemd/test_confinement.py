@@ -57,6 +57,15 @@ def test_the_libraries_work_without_writable_and_executable_memory():
 
 
 @needs_kernel
+@pytest.mark.parametrize("program", ["edge_agent", "hub"])
+def test_a_program_starts_without_writable_and_executable_memory(program):
+    """All that a service imports before its first line of work is loaded under confinement."""
+    result = confined("-m", program, "--help")
+
+    assert ("", 0) == (result.stderr, result.returncode)
+
+
+@needs_kernel
 def test_the_confinement_of_this_test_is_real():
     """The same way of running refuses memory that is writable and executable."""
     result = confined("-c", "import mmap; mmap.mmap(-1, 4096, prot=7)")

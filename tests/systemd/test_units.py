@@ -3,6 +3,7 @@
 import configparser
 import re
 import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -106,13 +107,22 @@ def test_the_users_that_the_services_run_as_are_declared():
 
 
 @each_unit
-def test_a_unit_starts_a_program_that_we_ship(unit):
-    """ExecStart names a script of pyproject.toml, so a renamed program cannot be forgotten here."""
+def test_a_unit_starts_what_we_ship_in_words_that_it_knows(unit):
+    """ExecStart names a script of pyproject.toml, and that program takes the unit's arguments."""
     scripts = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"]
+    program, *arguments = directives(unit)["Service"]["ExecStart"].split()
+    module = scripts[Path(program).name].split(":")[0].removesuffix(".__main__")
 
-    program = directives(unit)["Service"]["ExecStart"].split()[0]
+    result = subprocess.run(
+        [sys.executable, "-m", module, *arguments, "--help"],
+        cwd=ROOT,
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
 
-    assert Path(program).name in scripts
+    assert ("", 0) == (result.stderr, result.returncode)
 
 
 def test_the_agent_reaches_serial_ports_and_no_other_device():
