@@ -90,7 +90,7 @@ def serve(program: Program, only: str | None, *, no_worker: bool) -> None:
     if only is not None:
         raise click.UsageError("--only leads: the leads' own server is not part of this release")
     from hub.app import create_app  # noqa: PLC0415 - Flask costs 200 ms that no other command needs
-    from hub.server import serve as serve_app  # noqa: PLC0415
+    from hub.server import serve as serve_app  # noqa: PLC0415 - only this command needs it
 
     hub = program.hub
     _migrate(hub)
@@ -131,7 +131,7 @@ def work(program: Program, *, until_idle: bool) -> None:
 @click.pass_obj
 def rebuild(program: Program, *, as_json: bool) -> None:
     """Exit 1 when what was there was not the exact fold of the ledger."""
-    from hub.rebuild import rebuild as run  # noqa: PLC0415
+    from hub.rebuild import rebuild as run  # noqa: PLC0415 - only this command needs it
 
     result = run(program.hub)
     _say(

@@ -53,9 +53,9 @@ _BATCH_COLUMNS = (
     "received_ms",
     "receipted_running_ms",
 )
-_BATCHES = f"SELECT {', '.join(_BATCH_COLUMNS)} FROM batch ORDER BY id"  # noqa: S608
+_BATCHES = f"SELECT {', '.join(_BATCH_COLUMNS)} FROM batch ORDER BY id"  # noqa: S608 - our own column names
 _INSERT_BATCH = (
-    f"INSERT INTO batch ({', '.join(_BATCH_COLUMNS)})"  # noqa: S608
+    f"INSERT INTO batch ({', '.join(_BATCH_COLUMNS)})"  # noqa: S608 - our own column names
     f" VALUES ({', '.join(f':{name}' for name in _BATCH_COLUMNS)})"
 )
 
@@ -203,7 +203,7 @@ def _copy_tables(old: sqlite3.Connection, new: sqlite3.Connection, report: Repor
         names = ", ".join(columns)
         marks = ", ".join("?" for _ in columns)
         query = f"SELECT {names} FROM {table}"  # noqa: S608 - the names above
-        insert = f"INSERT OR REPLACE INTO {table} ({names}) VALUES ({marks})"  # noqa: S608
+        insert = f"INSERT OR REPLACE INTO {table} ({names}) VALUES ({marks})"  # noqa: S608 - our own column names
         try:
             for row in old.execute(query):
                 _insert_if_sound(new, insert, row)

@@ -152,10 +152,10 @@ def _answer_values(answer: Answer) -> tuple[object, ...]:
 def load_records(connection: Connection, query: Select[Any]) -> list[Record]:
     """The records a query on SALE finds, with their lines, in the query's order."""
     rows = list(connection.execute(query))
-    lines: dict[int, list[Line]] = {row._mapping["index"]: [] for row in rows}  # noqa: SLF001
+    lines: dict[int, list[Line]] = {row._mapping["index"]: [] for row in rows}  # noqa: SLF001 - SQLAlchemy documents it
     by_dealer: dict[str, list[int]] = {}
     for row in rows:
-        by_dealer.setdefault(row.dealer, []).append(row._mapping["index"])  # noqa: SLF001
+        by_dealer.setdefault(row.dealer, []).append(row._mapping["index"])  # noqa: SLF001 - SQLAlchemy documents it
     for dealer, indexes in by_dealer.items():
         found = connection.execute(
             select(SALE_UNIT)
@@ -164,7 +164,7 @@ def load_records(connection: Connection, query: Select[Any]) -> list[Record]:
         )
         for row in found:
             lines[row.sale].append(_line(row))
-    return [_record(row, lines[row._mapping["index"]]) for row in rows]  # noqa: SLF001
+    return [_record(row, lines[row._mapping["index"]]) for row in rows]  # noqa: SLF001 - SQLAlchemy documents it
 
 
 class TableShelf:
