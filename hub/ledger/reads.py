@@ -18,9 +18,13 @@ class EntryFilter:
     """Which entries to list; None means any. Times are when the hub received them."""
 
     type: str | None = None
+    types: tuple[str, ...] = ()
+    """Any of these; empty means any at all."""
     dealer: str | None = None
     device: str | None = None
     serial: str | None = None
+    indexes: tuple[int, ...] | None = None
+    """These entries only."""
     since_ms: int | None = None
     until_ms: int | None = None
 
@@ -72,10 +76,15 @@ def index_at(connection: Connection, at_ms: int) -> int:
     return low
 
 
-def _where(connection: Connection, wanted: EntryFilter) -> list[ColumnElement[bool]]:
+def terms_of(connection: Connection, wanted: EntryFilter) -> list[ColumnElement[bool]]:
+    """The conditions on ENTRY; a serial is a join of its own."""
     terms: list[ColumnElement[bool]] = []
     if wanted.type is not None:
         terms.append(ENTRY.c.type == wanted.type)
+    if wanted.types:
+        terms.append(ENTRY.c.type.in_(wanted.types))
+    if wanted.indexes is not None:
+        terms.append(ENTRY.c.index.in_(wanted.indexes))
     if wanted.dealer is not None:
         terms.append(ENTRY.c.dealer == wanted.dealer)
     if wanted.device is not None:
@@ -98,7 +107,7 @@ def list_entries(
     """Entries newest first below `before`, or oldest first above `after`; at most `limit`."""
     limit = min(limit, PAGE_MAX)
     query = select(ENTRY)
-    terms = _where(connection, wanted)
+    terms = terms_of(connection, wanted)
     if wanted.serial is not None:
         query = query.join(
             ENTRY_SERIAL,

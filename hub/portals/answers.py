@@ -33,6 +33,7 @@ MACHINE_PATHS: Final = (
     "/readyz",
     "/metrics",
     "/ledger/checkpoint",
+    "/ledger/key",
     "/ledger/tile/",
     "/ledger/proof/",
 )

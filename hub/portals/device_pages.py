@@ -26,6 +26,7 @@ from hub.portals.read_models import Count, Device, DeviceFilter, EntryFilter, Ho
 from hub.portals.searching import stores_named
 from hub.portals.sentences import LANE_NAMES, LOSS_REASONS
 from hub.portals.services import portal
+from hub.portals.stored_devices import SILENT_MS
 
 NAMES: Final = ("q", "dealer", "trouble", "order")
 COLUMNS: Final = (
@@ -46,9 +47,6 @@ COLUMNS: Final = (
     "undeclared",
     "suspected_clone",
 )
-SILENT_MS = 15 * 60 * 1000
-"""A box that says nothing for this long is shown as silent: three heartbeats missed."""
-
 HOLES_MAX = 100
 LATEST = 8
 TROUBLES: Final = {
@@ -222,7 +220,7 @@ def devices(form: Form) -> Response:
 @every_form("/devices/<device>", "html", "json")
 def device(device: str, form: Form) -> Response:
     """One box: how it is, what it still holds, what it lost."""
-    found = portal().devices.device(device)
+    found = portal().devices.device(device, g.now_ms)
     if found is None:
         abort(404)
     holes = portal().devices.holes(device, HOLES_MAX)

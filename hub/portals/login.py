@@ -32,11 +32,12 @@ SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 OPEN_BLUEPRINTS: Final = frozenset({"gate", "portal_assets"})
 YEAR_S = 365 * 24 * 3600
 HOME = "/ledger"
+BUSY: Final = later("Too many people are signing in right now. Try again in a few seconds.")
 REFUSALS: Final = {
     "wrong": later("E-mail, password or code do not fit."),
     "totp_needed": later("Now the six digits of your authenticator app."),
     "too_many": later("Too many tries. Wait a quarter of an hour, then try again."),
-    "busy": later("Too many people are signing in right now. Try again in a few seconds."),
+    "busy": BUSY,
 }
 PASSWORD_FAULTS: Final = {
     "too_short": later("At least %(n)s characters, please. A sentence is easier to remember."),
@@ -301,6 +302,6 @@ def form_too_old(error: CSRFError) -> Response:
 @own.app_errorhandler(TooBusy)
 def too_busy(_: TooBusy) -> Response:
     """More passwords at once than this machine takes."""
-    answer = fault_page(503, text=say(REFUSALS["busy"]))
+    answer = fault_page(503, text=say(BUSY))
     answer.headers["Retry-After"] = "5"
     return answer

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from shared.wire.events import Event
+from shared.wire.events import Event, Occurred
 
 Order = Literal["newest", "oldest"]
 
@@ -78,14 +78,14 @@ class Proof:
     """Evidence that one entry is in the ledger under one signed checkpoint.
 
     `seal`: what the box's own signature over the batch is worth today. `text` is the proof in
-    the C2SP tlog-proof form. `sealed_ms` is the box's wall time of sealing, if it knew it.
+    the C2SP tlog-proof form. `sealed` is the box's time of sealing, if it is stated.
     """
 
     size: int
     root: str
     seal: Literal["valid", "invalid", "unknown"]
     keyid: str | None
-    sealed_ms: int | None
+    sealed: Occurred | None
     witnesses: int | None
     witnesses_possible: int | None
     text: str
@@ -253,7 +253,7 @@ class DeviceReads(Protocol):
     """Devices, as their pages read them."""
 
     def devices(self, chosen: DeviceFilter, page: Slice, now_ms: int) -> Sequence[Device]: ...
-    def device(self, device: str) -> Device | None: ...
+    def device(self, device: str, now_ms: int) -> Device | None: ...
     def device_counts(self, chosen: DeviceFilter, now_ms: int) -> Mapping[str, Count]: ...
     def holes(self, device: str, limit: int) -> Sequence[Hole]: ...
 

@@ -66,13 +66,15 @@ STATES: Final = {
 }
 MARKS: Final = {"final": "sale", "part": "back", "voided": "back", "returned": "back"}
 FLAGS: Final = {
-    "no_serial": later("A unit on this receipt has no serial."),
-    "malformed": later("A serial on this receipt is not one; the text is kept as it came."),
-    "malformed_serial": later("A serial on this receipt is not one; the text is kept as it came."),
-    "same_number": later("Another sale has the same receipt number and other content."),
-    "receipt_reused": later("Another sale has the same receipt number and other content."),
-    "sold_twice": later("A serial on this receipt was sold before and has not come back."),
+    "serial_missing": later("A unit on this receipt has no serial."),
+    "serial_malformed": later("A serial on this receipt is not one; the text is kept as it came."),
+    "serial_repeated": later("The same serial stands on this receipt twice."),
     "already_sold": later("A serial on this receipt was sold before and has not come back."),
+    "arithmetic": later("List price less discount is not what was paid."),
+    "price_zero": later("A unit on this receipt cost nothing."),
+    "activated_before_sale": later("The scooter answered before it was sold."),
+    "receipt_reused": later("Another sale has the same receipt number and other content."),
+    "capture_repeated": later("The box gave the number of this capture twice: a copied card?"),
     "no_units": later("The receipt names no unit at all."),
 }
 

@@ -68,7 +68,6 @@ LANE_NAMES: Final = {
 LOSS_REASONS: Final = {
     "disk_full": later("the disk was full"),
     "corrupt": later("the buffer was damaged"),
-    "shed": later("the buffer was full"),
 }
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from hub.portals.formats import duration, percent
 from hub.portals.languages import say
 from hub.portals.read_models import Entry, Proof
-from shared.wire.events import Activated, Sale
+from shared.wire.events import Activated, Occurred, Sale
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,8 +25,9 @@ def steps_of(entry: Entry, proof: Proof | None, related: Sequence[Entry]) -> lis
     sale = isinstance(entry.event.data, Sale)
     begun = say("The till finished; stored on the box") if sale else say("Stored on the box")
     moments = [(start_ms, begun)]
-    if proof is not None and proof.sealed_ms is not None:
-        moments.append((proof.sealed_ms, say("Sealed by the box")))
+    sealed_ms = None if proof is None else _sealed_ms(entry.event.occurred, proof.sealed)
+    if sealed_ms is not None:
+        moments.append((sealed_ms, say("Sealed by the box")))
     moments.append((entry.received_ms, say("On the ledger, durable and signed")))
     if sale:
         moments += _answers(entry, related)
@@ -35,6 +36,15 @@ def steps_of(entry: Entry, proof: Proof | None, related: Sequence[Entry]) -> lis
         for at_ms, what in sorted(moments, key=lambda moment: moment[0])
         if at_ms >= start_ms
     ]
+
+
+def _sealed_ms(begun: Occurred, sealed: Occurred | None) -> int | None:
+    """When the box sealed it; by its own clock when it had not been restarted in between."""
+    if sealed is None or begun.wall_ms is None:
+        return None
+    if sealed.boot == begun.boot:
+        return begun.wall_ms + sealed.mono_ms - begun.mono_ms
+    return sealed.wall_ms
 
 
 def _answers(entry: Entry, related: Sequence[Entry]) -> list[tuple[int, str]]:

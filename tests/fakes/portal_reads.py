@@ -126,7 +126,13 @@ class FakeLedger:
             root="rKbDipCvXx2m9bq0s1Vw3uQ5Zt7y6L4nE8aHfJ83cs8=",
             seal="valid",
             keyid="poqkLGiymh_W0uP6PZFw-dvez3QJT5SolqXBCW38r0U",
-            sealed_ms=self.rows[index].at_ms + 9,
+            sealed=Occurred(
+                wall_ms=self.rows[index].at_ms + 9,
+                err_ms=3,
+                clock="hub",
+                boot="b7",
+                mono_ms=self.rows[index].at_ms % 1000 + 9,
+            ),
             witnesses=8,
             witnesses_possible=10,
             text=f"c2sp.org/tlog-proof@v1\nindex {index}\n\nhub.example/ledger\n",
@@ -248,7 +254,7 @@ class FakeDevices:
         """A page of them."""
         return cut(self._chosen(chosen, now_ms), lambda row: row.device, page)
 
-    def device(self, device: str) -> Device | None:
+    def device(self, device: str, now_ms: int) -> Device | None:
         """One of them."""
         return next((row for row in self.rows if row.device == device), None)
 
