@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -72,9 +72,11 @@ def run(log: str) -> None:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: stop.set())
+    write = _write_json if log == "json" else _write_text
+    _forward_logging(write)
     agent = Agent(
         _config(),
-        on_event=_write_json if log == "json" else _write_text,
+        on_event=write,
         notifier=Notifier.from_environment(),
     )
     try:
@@ -83,6 +85,23 @@ def run(log: str) -> None:
         raise _Failed(str(error)) from error
     stop.wait()
     agent.stop()
+
+
+def _forward_logging(write: Callable[[str, Mapping[str, object]], None]) -> None:
+    """Sources log by the standard library: event name as message, fields as `extra`."""
+    import logging  # noqa: PLC0415 - see the module's first line
+
+    plain = set(vars(logging.makeLogRecord({})))
+
+    class Forward(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            fields = {name: value for name, value in vars(record).items() if name not in plain}
+            write(record.getMessage(), fields)
+
+    logger = logging.getLogger("edge_agent")
+    logger.addHandler(Forward())
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
 
 
 def _write_json(event: str, fields: Mapping[str, object]) -> None:

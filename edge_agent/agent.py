@@ -139,6 +139,8 @@ class Agent:
     ) -> list[Source]:
         # A box without a broker need not load an MQTT library.
         module: Any = importlib.import_module("edge_agent.activation")
+        if not hasattr(module, "build"):
+            return []
         sources: list[Source] = module.build(
             self._config,
             buffer=buffer,

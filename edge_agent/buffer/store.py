@@ -105,13 +105,13 @@ class Buffer:
             lambda: self._put(captures, for_sale=for_sale),
             relieve=self._relieve_sale if for_sale else self._relieve_report,
         )
+        for capture, answer in zip(captures, answers, strict=True):
+            if isinstance(answer, Stored) and capture.priority <= Priority.ACTIVATION:
+                self._on_event("captured", journal.describe(capture, answer, self._clock.mono_ms()))
         with self._work:
             for lane in lanes:
                 self._put_count[lane] += 1
             self._work.notify_all()
-        for capture, answer in zip(captures, answers, strict=True):
-            if isinstance(answer, Stored) and capture.priority <= Priority.ACTIVATION:
-                self._on_event("captured", journal.describe(capture, answer, self._clock.mono_ms()))
         return answers
 
     def _put(
