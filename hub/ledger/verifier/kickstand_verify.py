@@ -478,7 +478,7 @@ def run(given: argparse.Namespace) -> Verdict:
 
 def printed(verdict: Verdict) -> str:
     """The verdict for a person; what the event holds cannot play with the terminal."""
-    event = json.dumps(verdict.leaf.event.decode("utf-8", "backslashreplace"))
+    event = verdict.leaf.event.decode("utf-8", "backslashreplace").encode("unicode_escape").decode()
     lines = ["PROVEN", *(f"  + {line}" for line in verdict.proven)]
     lines += ["NOT PROVEN BY THIS FILE", *(f"  - {line}" for line in verdict.open_points)]
     return "\n".join([*lines, f"EVENT ({len(verdict.leaf.event)} bytes, as text)", f"  {event}"])
