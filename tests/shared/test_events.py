@@ -33,7 +33,7 @@ def test_every_type_has_a_lane_a_reader_and_a_golden_file():
     """The eight types of version 1, none forgotten anywhere."""
     kinds = {name.removeprefix("event.").removesuffix(".json") for name in event_names()}
 
-    assert kinds == set(LANE_OF) == set(wire.PARSERS)
+    assert kinds == set(LANE_OF)
 
 
 @pytest.mark.parametrize("name", event_names())
@@ -114,11 +114,11 @@ def test_a_cut_event_is_malformed(name, data):
         (sale(till="t" * 65), "till"),
         (sale(buyer={"commitment": "AB" * 32}), "commitment"),
         (sale(buyer={"name": "Contoh"}), "commitment"),
-        (golden("event.pos.sale.json").replace(b'"v":1', b'"v":2'), "version up to 1"),
-        (golden("event.pos.sale.json").replace(b'"v":1', b'"v":0'), "v:"),
+        (golden("event.pos.sale.json").replace(b'"v":1', b'"v":2'), r"<= 1 - at `\$\.v`"),
+        (golden("event.pos.sale.json").replace(b'"v":1', b'"v":0'), r">= 1 - at `\$\.v`"),
         (golden("event.pos.sale.json").replace(b"pos.sale", b"pos.gift"), "type"),
         (golden("event.pos.sale.json").replace(b'"sale"', b'"system"'), "lane"),
-        (golden("event.pos.sale.json").replace(b'"n":1', b'"n":0'), "n:"),
+        (golden("event.pos.sale.json").replace(b'"n":1', b'"n":0'), r">= 1 - at `\$\.n`"),
         (golden("event.pos.sale.json").replace(b'"clock":"hub"', b'"clock":"none"'), "wall"),
         (golden("event.pos.sale.json").replace(b"2026-11-22T", b"2026-11-31T"), "wall"),
         (golden("event.pos.sale.json").replace(b".284Z", b".284+07:00"), "wall"),
