@@ -167,8 +167,7 @@ password_file {self._passwords}
 acl_file {access}
 persistence true
 persistence_location {self._folder}/
-autosave_interval 1
-autosave_on_changes true
+autosave_interval 10
 max_inflight_messages {IN_FLIGHT_MAX}
 max_queued_messages 0
 message_size_limit {MESSAGE_BYTES_MAX}

@@ -168,17 +168,20 @@ class Demo:
                 break
             pause.wait(DRAIN_STEP_MS / 1000)
         pages.close()
-        self._tell_memory()
+        self._tell_agents()
         self._tell_cases("lost", found.lost)
         self._tell_cases("doubled", found.doubled)
         times_ms = self._story.sale_to_ledger_ms()
         return _summary(found, len(rows), times_ms), not (found.lost or found.doubled)
 
-    def _tell_memory(self) -> None:
+    def _tell_agents(self) -> None:
         for store in self._stores:
-            if store.agent is not None:
-                mib = store.agent.resident_bytes() / 2**20
+            agent = store.agent
+            if agent is not None and agent.running():
+                mib = agent.resident_bytes() / 2**20
                 self._tell(f"agent of {store.plan.dealer}: {mib:.1f} MiB resident")
+            elif agent is not None:
+                self._tell(f"agent of {store.plan.dealer} has ended:\n{agent.last_words()}")
 
     def _tell_cases(self, word: str, cases: Sequence[object]) -> None:
         for case in cases[:SHOWN_CASES]:

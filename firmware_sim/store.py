@@ -9,6 +9,7 @@ from pathlib import Path
 
 from firmware_sim.agent_program import AgentProgram, Wiring
 from firmware_sim.broker import AGENT_USER, Broker, BrokerKind, broker_for
+from firmware_sim.errors import NotReady
 from firmware_sim.garage import Garage
 from firmware_sim.ground_truth import GroundTruth
 from firmware_sim.pos_terminal import Dialect, EscposTill, KposTill, Till
@@ -134,15 +135,21 @@ class Store:
 
     def wait_until_ready(self) -> None:
         """Until the box listens to the till and the scooters to the broker. Raises NotReady."""
-        agent = self.agent
         wait_until(
-            lambda: (
-                (self.cable.attached() and all(r.listening.is_set() for r in self.garage.stock))
-                or (agent is not None and not agent.running())
-            ),
+            lambda: self._ready() or not self.agent_runs(),
             what=f"store {self.plan.dealer}",
             deadline_ms=READY_MS,
         )
+        if self.agent is not None and not self.agent_runs():
+            raise NotReady(f"the agent of {self.plan.dealer} ended:\n{self.agent.last_words()}")
+
+    def agent_runs(self) -> bool:
+        """Is the box's program there?"""
+        return self.agent is not None and self.agent.running()
+
+    def _ready(self) -> bool:
+        listening = all(radio.listening.is_set() for radio in self.garage.stock)
+        return listening and self.cable.attached()
 
     def deliver(self, count: int) -> None:
         """A lorry brings new scooters."""
