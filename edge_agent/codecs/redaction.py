@@ -21,6 +21,7 @@ _PERSON_LINE = re.compile(
     r"|customer|buyer|name|phone|tel|address|sold to|bill to)\b.*$",
     re.IGNORECASE | re.MULTILINE,
 )
+_PLACE = re.compile(rb"-?\d{1,3}\.\d{2,}")
 _RAW_CHARS_MAX = 4096
 
 
@@ -72,3 +73,8 @@ def redact(text: str) -> str:
 def redact_bytes(raw: bytes) -> bytes:
     """`redact` for bytes in an unknown encoding; what is not UTF-8 is shown as replacement."""
     return redact(raw.decode("utf-8", "replace")).encode()
+
+
+def redact_place(raw: bytes) -> bytes:
+    """A scooter's unreadable message without numbers that could be its position."""
+    return redact_bytes(_PLACE.sub(b"[place removed]", raw))

@@ -1,0 +1,374 @@
+"""Scooters at the store's broker: a message is acknowledged only when it is on disk."""
+
+import logging
+import random
+import select
+import socket
+import threading
+from collections import deque
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, Final
+
+import paho.mqtt.client as mqtt
+from paho.mqtt.enums import CallbackAPIVersion
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+
+from edge_agent import errors
+from edge_agent.buffer import Capture, Duplicate
+from edge_agent.codecs.redaction import redact_place
+from edge_agent.codecs.scooter_payload import MalformedScooterPayload, PayloadMapping
+from edge_agent.config import MqttConfig
+from edge_agent.sources.commit_window import CommitWindow
+from edge_agent.sources.scooter_desk import ScooterDesk, address_of
+from edge_agent.sources.source import Sink, SourceState, Vitals, When
+from shared.clock import Clock
+
+logger = logging.getLogger(__name__)
+
+KINDS: Final = ("telemetry", "state", "ack")
+KEEPALIVE_S: Final = 30
+CONNECT_S: Final = 5
+SESSION_S: Final = 30 * 24 * 3600
+"""How long the broker keeps our session while this box is off."""
+
+TURN_MS: Final = 200
+GOODBYE_MS: Final = 1000
+BACKOFF_FIRST_MS: Final = 250
+BACKOFF_MAX_MS: Final = 15_000
+FRESH_ERR_MS: Final = 1000
+UNKNOWN_AGE_MS: Final = SESSION_S * 1000
+OUTBOX_MAX: Final = 1000
+NAMED_SERIALS_MAX: Final = 20
+_REJECT_BYTES: Final = 512
+_READS_MAX: Final = 500
+
+
+@dataclass(frozen=True, slots=True)
+class _Received:
+    """One message: what it becomes, and how to acknowledge it on the connection it came by."""
+
+    client: mqtt.Client
+    mid: int
+    qos: int
+    captures: tuple[Capture, ...]
+
+
+class ScooterMqtt:
+    """One broker. A single thread reads, commits and acknowledges, in the order of arrival."""
+
+    name = "mqtt"
+
+    def __init__(
+        self,
+        config: MqttConfig,
+        *,
+        sink: Sink,
+        clock: Clock,
+        when: When,
+        telemetry_commit_ms: int = 1000,
+        randomness: random.Random | None = None,
+    ) -> None:
+        """See MqttConfig for the settings. Raises MalformedMapping."""
+        self._config = config
+        self._sink = sink
+        self._clock = clock
+        self._when = when
+        self._random = randomness or random.Random()  # noqa: S311 - spreads reconnects
+        mapping = PayloadMapping(config.mapping)
+        self._desk = ScooterDesk(mapping, sink=sink, authenticated_by=config.authenticated_by)
+        self._window: CommitWindow[_Received] = CommitWindow(
+            commit_ms=telemetry_commit_ms, in_flight_max=config.receive_maximum
+        )
+        self._quiet_ms = 2 * telemetry_commit_ms
+        self._vitals = Vitals()
+        self._named: set[str] = set()
+        self._client: mqtt.Client | None = None
+        self._is_connected = False
+        self._is_subscribed = False
+        self._failures = 0
+        self._outbox: deque[tuple[str, bytes]] = deque()
+        self._wake_far: socket.socket | None = None
+        self._lost_at_ms: int | None = None
+        self._stale_ms: int | None = None
+        self._last_message_ms = 0
+
+    def state(self) -> SourceState:
+        """How the connection is."""
+        return self._vitals.snapshot()
+
+    def publish(self, serial: str, payload: bytes) -> bool:
+        """Send a command to a scooter, from any thread; False when the broker is not there.
+
+        Nothing is kept for later: who asks decides when to ask again.
+        """
+        if not self._is_connected or len(self._outbox) >= OUTBOX_MAX:
+            return False
+        self._outbox.append((f"scooter/{serial}/cmd", payload))
+        wake = self._wake_far
+        if wake is not None:
+            with suppress(OSError):  # we are being stopped
+                wake.send(b"\0")
+        return True
+
+    def run(self, stop: threading.Event) -> None:
+        """Listen until `stop` is set; what was received is stored before returning."""
+        near, far = socket.socketpair()
+        with near, far:
+            near.settimeout(0)
+            self._wake_far = far
+            try:
+                while not stop.is_set():
+                    if self._client is None:
+                        self._connect(stop)
+                    else:
+                        self._turn(self._client, near)
+            finally:
+                self._commit()
+                if self._client is not None:
+                    self._say_goodbye(self._client)
+                self._forget_client()
+
+    # --- connection -----------------------------------------------------------------------
+
+    def _connect(self, stop: threading.Event) -> None:
+        if self._failures:
+            stop.wait(self._pause_ms() / 1000)
+        client = self._new_client()
+        config = self._config
+        try:
+            if config.protocol == 5:
+                properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
+                properties.ReceiveMaximum = config.receive_maximum
+                properties.SessionExpiryInterval = SESSION_S
+                client.connect(
+                    config.host,
+                    config.port,
+                    KEEPALIVE_S,
+                    clean_start=False,
+                    properties=properties,
+                )
+            else:
+                client.connect(config.host, config.port, KEEPALIVE_S)
+        except (OSError, ValueError) as error:
+            self._vitals.are("waiting", f"no broker at {config.host}:{config.port}: {error}")
+            self._failures += 1
+            return
+        self._client = client
+
+    def _new_client(self) -> mqtt.Client:
+        """A client a connection: nothing of an earlier one can be acknowledged on it."""
+        config = self._config
+        is_v5 = config.protocol == 5
+        client = mqtt.Client(
+            CallbackAPIVersion.VERSION2,
+            client_id=config.client_id,
+            clean_session=None if is_v5 else False,
+            protocol=mqtt.MQTTv5 if is_v5 else mqtt.MQTTv311,
+            manual_ack=True,
+        )
+        client.connect_timeout = CONNECT_S
+        if config.username is not None:
+            password = None
+            if config.password_file is not None:
+                password = config.password_file.read_text(encoding="utf-8").strip()
+            client.username_pw_set(config.username, password)
+        if config.ca_file is not None:
+            client.tls_set(ca_certs=str(config.ca_file))
+        client.on_connect = self._on_connect
+        client.on_subscribe = self._on_subscribe
+        client.on_message = self._on_message
+        return client
+
+    def _pause_ms(self) -> int:
+        """Full jitter, so that the boxes of a region do not return in step."""
+        top_ms = min(BACKOFF_MAX_MS, BACKOFF_FIRST_MS << min(self._failures, 10))
+        return self._random.randint(BACKOFF_FIRST_MS // 2, top_ms)
+
+    def _on_connect(
+        self, client: mqtt.Client, _userdata: Any, flags: Any, reason: Any, _properties: Any
+    ) -> None:
+        if reason.is_failure:
+            self._vitals.are("failed", f"the broker refuses us: {reason}; check user and password")
+            return
+        client.subscribe([(f"scooter/+/{kind}", 1) for kind in KINDS])
+        now_ms = self._clock.mono_ms()
+        if flags.session_present:
+            # What comes first may have waited at the broker since we were last there.
+            self._stale_ms = (
+                UNKNOWN_AGE_MS if self._lost_at_ms is None else now_ms - self._lost_at_ms
+            )
+        self._last_message_ms = now_ms
+        self._window.forget_broker()
+        self._failures = 0
+        self._is_connected = True
+        self._vitals.are("ok")
+        logger.info("broker_connected", extra={"source": self.name})
+
+    def _say_goodbye(self, client: mqtt.Client) -> None:
+        """Leave when the broker has seen our acknowledgements, or after GOODBYE_MS.
+
+        Closing a socket with unread bytes resets it, and the broker would drop what it had not
+        read yet. Its answer to a subscription shows that it has read everything before it.
+        """
+        self._is_subscribed = False
+        client.subscribe([(f"scooter/+/{kind}", 1) for kind in KINDS])
+        deadline_ms = self._clock.mono_ms() + GOODBYE_MS
+        while not self._is_subscribed and self._clock.mono_ms() < deadline_ms:
+            transport = client.socket()
+            if transport is None:
+                return
+            if client.want_write():
+                client.loop_write()
+            if select.select([transport], [], [], GOODBYE_MS / 10_000)[0]:
+                client.loop_read()
+        client.disconnect()
+
+    def _on_subscribe(self, *_: Any) -> None:
+        self._is_subscribed = True
+
+    def _lose(self) -> None:
+        """The connection is gone: what came by it is stored, and acknowledged to nobody."""
+        if self._is_connected:
+            self._lost_at_ms = self._clock.mono_ms()
+            self._vitals.count("connection_lost")
+            self._vitals.are("waiting", "the broker went away")
+            logger.warning("broker_lost", extra={"source": self.name})
+        else:
+            self._failures += 1
+        self._forget_client()
+        self._commit()
+        # What could not be stored was not acknowledged: the broker still has it.
+        self._vitals.count("left_to_broker", len(self._window.take(self._clock.mono_ms())))
+
+    def _forget_client(self) -> None:
+        self._is_connected = False
+        self._client = None
+        self._outbox.clear()
+
+    # --- one turn -------------------------------------------------------------------------
+
+    def _turn(self, client: mqtt.Client, wake: socket.socket) -> None:
+        """Wait for something to happen, and handle it."""
+        transport = client.socket()
+        if transport is None:
+            self._lose()
+            return
+        now_ms = self._clock.mono_ms()
+        wait_ms = self._window.wait_ms(now_ms)
+        limit_ms = TURN_MS if wait_ms is None else max(0, min(TURN_MS, wait_ms))
+        writers = [transport] if client.want_write() else []
+        readable, writable, _ = select.select([transport, wake], writers, [], limit_ms / 1000)
+        is_lost = transport in readable and not self._read(client, transport)
+        if writable and not is_lost:
+            is_lost = client.loop_write() != mqtt.MQTT_ERR_SUCCESS
+        if not is_lost:
+            is_lost = client.loop_misc() != mqtt.MQTT_ERR_SUCCESS
+        if is_lost:
+            self._lose()
+            return
+        if wake in readable:
+            wake.recv(4096)
+            self._send_outbox(client)
+        now_ms = self._clock.mono_ms()
+        if self._window.is_due(now_ms):
+            self._commit()
+        if not self._window and now_ms - self._last_message_ms > self._quiet_ms:
+            self._stale_ms = None  # the broker has handed over all that had waited
+
+    def _read(self, client: mqtt.Client, transport: Any) -> bool:
+        """Read what is there, at most until a commit is due; False when the connection is lost."""
+        for _ in range(_READS_MAX):
+            if client.loop_read() != mqtt.MQTT_ERR_SUCCESS or client.socket() is None:
+                return False
+            if self._window.is_due(self._clock.mono_ms()):
+                return True
+            pending = getattr(transport, "pending", None)  # bytes inside a TLS socket
+            if not (pending and pending()) and not select.select([transport], [], [], 0)[0]:
+                return True
+        return True
+
+    def _send_outbox(self, client: mqtt.Client) -> None:
+        while self._outbox:
+            topic, payload = self._outbox.popleft()
+            client.publish(topic, payload, qos=1, retain=False)
+            self._vitals.count("commands_sent")
+
+    # --- messages -------------------------------------------------------------------------
+
+    def _on_message(self, client: mqtt.Client, _userdata: Any, message: mqtt.MQTTMessage) -> None:
+        now_ms = self._clock.mono_ms()
+        self._last_message_ms = now_ms
+        self._vitals.count("received")
+        captures = self._captures(message, now_ms)
+        received = _Received(client, message.mid, message.qos, tuple(captures))
+        # What became nothing has nothing to wait for, but its acknowledgement keeps its place.
+        is_urgent = any(capture.type != "scooter.report" for capture in captures)
+        self._window.add(received, now_ms, urgent=is_urgent)
+
+    def _captures(self, message: mqtt.MQTTMessage, now_ms: int) -> list[Capture]:
+        """What to store; nothing for a message that is none, which is kept and counted here."""
+        serial, payload = "other", bytes(message.payload)
+        try:
+            address = address_of(message.topic)
+            serial = address.serial
+            if not message.retain:
+                occurred = self._when(now_ms, max(FRESH_ERR_MS, self._stale_ms or 0))
+                return self._desk.captures(address, payload, occurred)
+            self._reject(serial, "retained", payload)
+        except MalformedScooterPayload as error:
+            self._reject(serial, error.why, payload)
+        except UnicodeDecodeError:
+            self._reject(serial, "topic", payload)
+        return []
+
+    def _reject(self, serial: str, why: str, payload: bytes) -> None:
+        self._vitals.count("rejected")
+        self._vitals.count(f"rejected_{why}")
+        if serial in self._named or len(self._named) < NAMED_SERIALS_MAX:
+            self._named.add(serial)
+            self._vitals.count(f"rejected.{serial}")
+        shown = f"{serial} {len(payload)} bytes: ".encode() + redact_place(payload[:_REJECT_BYTES])
+        try:
+            self._sink.reject(self.name, shown, why)
+        except errors.BufferError:
+            self._vitals.count("not_stored")
+        logger.warning("scooter_message_unreadable", extra={"serial": serial, "why": why})
+
+    # --- commit, then acknowledge ---------------------------------------------------------
+
+    def _commit(self) -> None:
+        now_ms = self._clock.mono_ms()
+        items = self._window.take(now_ms)
+        if not items:
+            return
+        try:
+            self._store([capture for item in items for capture in item.captures])
+        except errors.BufferError as error:
+            self._vitals.count("not_stored")
+            self._vitals.are("failed", f"the buffer takes nothing: {error}")
+            self._window.put_back(items, now_ms)
+            return
+        # Power lost here: everything is on disk and nothing acknowledged. The broker sends it
+        # again, and the scooters' counters show that it was stored.
+        for item in items:
+            if item.qos and item.client is self._client and self._is_connected:
+                item.client.ack(item.mid, item.qos)
+        if self._is_connected:
+            self._vitals.are("ok")
+
+    def _store(self, captures: list[Capture]) -> None:
+        """Put all in one commit; when one of them can never be stored, the others alone."""
+        try:
+            results = list(self._sink.put(captures)) if captures else []
+        except errors.CaptureRefused:
+            if len(captures) == 1:
+                self._vitals.count("rejected")
+                return
+            for capture in captures:
+                self._store([capture])
+            return
+        duplicates = sum(isinstance(result, Duplicate) for result in results)
+        self._vitals.count("duplicates", duplicates)
+        self._vitals.count("stored", len(results) - duplicates)
