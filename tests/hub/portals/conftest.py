@@ -1,0 +1,117 @@
+"""A hub's pages over a made-up network of stores, and a browser-like client."""
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
+
+from hub.accounts.service import Accounts, create_admin
+from hub.portals.installing import install
+from hub.portals.services import Portal
+from hub.store import METADATA, Database
+from tests.fakes.portal_reads import NOW_MS, Network, network
+
+EMAIL = "admin@kickstand.example"
+PASSWORD = "forty scooters in a row"
+TOKEN = re.compile(r'<meta name="csrf-token" content="([^"]+)">')
+
+
+@dataclass
+class Visitor:
+    """A person with a browser: keeps cookies, sends the page's CSRF token."""
+
+    client: FlaskClient
+
+    def get(self, path: str, **kwargs: object) -> TestResponse:
+        """Open a page."""
+        return self.client.get(path, **kwargs)  # type: ignore[arg-type]
+
+    def text(self, path: str) -> str:
+        """The text of a page that must open."""
+        answer = self.get(path)
+        assert answer.status_code == 200, f"{path}: {answer.status}"
+        return answer.get_data(as_text=True)
+
+    def token(self, path: str = "/login") -> str:
+        """The CSRF token of a page."""
+        found = TOKEN.search(self.get(path, follow_redirects=True).get_data(as_text=True))
+        assert found is not None
+        return found.group(1)
+
+    def post(self, path: str, **form: str) -> TestResponse:
+        """Send a form with its token."""
+        return self.client.post(path, data={"csrf_token": self.token(), **form})
+
+    def sign_in_by(self, link: str) -> TestResponse:
+        """Press the button of a login link."""
+        return self.client.post(link)
+
+
+@dataclass
+class House:
+    """One hub's pages under test."""
+
+    app: Flask
+    accounts: Accounts
+    database: Database
+    net: Network
+    link: str
+
+    def visitor(self, language: str = "en") -> Visitor:
+        """Somebody new."""
+        client = self.app.test_client()
+        client.environ_base["HTTP_ACCEPT_LANGUAGE"] = language
+        return Visitor(client)
+
+
+Build = Callable[..., House]
+
+
+@pytest.fixture
+def build(sqlite_url: str) -> Iterator[Build]:
+    """Builds the pages over a network of a given size."""
+    database = Database(sqlite_url)
+    database.write(METADATA.create_all)
+
+    def make(entries: int = 0, public_url: str = "http://localhost") -> House:
+        net = network(entries)
+        if not entries:
+            net.devices.rows = []
+        accounts = Accounts(database)
+        link = database.write(lambda connection: create_admin(connection, EMAIL, NOW_MS))
+        app = Flask("pages")
+        install(
+            app,
+            Portal(
+                accounts=accounts,
+                ledger=net.ledger,
+                sales=net.sales,
+                devices=net.devices,
+                dealers=net.dealers,
+                clock=net.clock,
+                public_url=public_url,
+            ),
+        )
+        app.add_url_rule("/v1/time", "time", lambda: {"now_ms": 1}, methods=["GET", "POST"])
+        return House(app, accounts, database, net, link)
+
+    yield make
+    database.close()
+
+
+@pytest.fixture
+def house(build: Build) -> House:
+    """Pages over 200 entries."""
+    return build(200)
+
+
+@pytest.fixture
+def admin(house: House) -> Visitor:
+    """Somebody who has signed in, reading English."""
+    visitor = house.visitor()
+    assert visitor.sign_in_by(house.link).status_code == 303
+    return visitor

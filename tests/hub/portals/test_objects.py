@@ -1,0 +1,152 @@
+"""Pages of one thing: an entry, a scooter, a receipt, a box."""
+
+import json
+from dataclasses import replace
+
+from hub.portals.read_models import Entry, Sale
+from shared.wire.events import parse_event
+from tests.fakes.portal_reads import NOW_MS, device_named
+from tests.hub.portals.conftest import House, Visitor
+
+ATTACK = '"><script>alert(1)</script>'
+
+
+def a_sale(house: House) -> tuple[Sale, Entry]:
+    """A sale whose scooter answered, and its entry."""
+    sale = next(s for s in house.net.sales.sale_list if s.units[0].activated_index is not None)
+    return sale, house.net.ledger.rows[sale.index]
+
+
+def test_an_entry_shows_facts_way_bytes_and_proof(house: House, admin: Visitor) -> None:
+    """Everything the till stated, when each step was recorded, the bytes, and the proof."""
+    sale, entry = a_sale(house)
+    text = admin.text(f"/ledger/entry/{entry.index}")
+
+    for fact in (sale.receipt, sale.units[0].serial, sale.units[0].model, "Proven to be on"):
+        assert str(fact) in text
+    assert "+9 ms" in text
+    assert "The scooter answered: battery 96%, firmware 2.4.1" in text
+    assert f'href="/ledger/entry/{entry.index - 1}"' in text
+    assert f'href="/ledger/entry/{entry.index + 1}"' in text
+    assert f'href="/ledger/entry/{entry.index}.tlog-proof"' in text
+    assert "&#34;receipt&#34;:&#34;" in text
+
+
+def test_a_step_without_a_recorded_time_is_not_shown(house: House, admin: Visitor) -> None:
+    """A box without a clock recorded nothing to count from."""
+    _, entry = a_sale(house)
+    raw = entry.raw.replace(b'"clock":"hub"', b'"clock":"none"')
+    start = raw.index(b'"wall":"')
+    raw = raw[:start] + b'"wall":null' + raw[raw.index(b'"', start + 8) + 1 :]
+    house.net.ledger.rows[entry.index] = replace(entry, raw=raw, event=parse_event(raw))
+
+    text = admin.text(f"/ledger/entry/{entry.index}")
+
+    assert "From the store to the ledger" not in text
+    assert "the box had no clock yet" in text
+
+
+def test_what_a_till_wrote_never_runs(house: House, admin: Visitor) -> None:
+    """A receipt number, a model and a serial made of HTML stay text on every page."""
+    sale, entry = a_sale(house)
+    raw = (
+        entry.raw.replace(sale.receipt.encode(), b'x\\"><script>alert(1)</script>')
+        .replace(b'"Kota 5"', b'"\\"><script>alert(1)</script>"')
+        .replace(b'"E8S Pro"', b'"\\"><script>alert(1)</script>"')
+    )
+    house.net.ledger.rows[entry.index] = replace(entry, raw=raw, event=parse_event(raw))
+    unit = replace(sale.units[0], serial=None, serial_raw=ATTACK, model=ATTACK)
+    place = house.net.sales.sale_list.index(sale)
+    house.net.sales.sale_list[place] = replace(sale, receipt=ATTACK, units=(unit,), till=ATTACK)
+
+    for path in (f"/ledger/entry/{entry.index}", "/ledger", "/sales", f"/sales/{sale.index}"):
+        text = admin.text(path)
+        assert "<script>alert" not in text, path
+    assert "<script>alert" not in admin.text(f"/ledger?q={ATTACK}")
+
+
+def test_an_unreadable_entry_is_shown_with_its_reason(house: House, admin: Visitor) -> None:
+    """It is on the ledger, it is not counted, and the page says why."""
+    entry = house.net.ledger.rows[5]
+    house.net.ledger.rows[5] = replace(
+        entry, event=None, quarantined="data.units: expected a list", type="quarantined"
+    )
+
+    text = admin.text("/ledger/entry/5")
+
+    assert "data.units: expected a list" in text
+    assert "Sealed correctly, but not readable" in text
+
+
+def test_a_proof_is_a_file(house: House, admin: Visitor) -> None:
+    """Ready for the verifier: the C2SP form, named after the entry."""
+    answer = admin.get("/ledger/entry/7.tlog-proof")
+
+    assert answer.status_code == 200
+    assert answer.get_data(as_text=True).startswith("c2sp.org/tlog-proof@v1\n")
+    assert 'filename="7.tlog-proof"' in answer.headers["Content-Disposition"]
+    assert admin.get("/ledger/entry/999999.tlog-proof").status_code == 404
+
+
+def test_the_verifier_comes_with_the_hub(admin: Visitor) -> None:
+    """One file, as this release ships it."""
+    assert "c2sp.org/tlog-proof@v1" in admin.text("/ledger/kickstand_verify.py")
+
+
+def test_a_scooters_life_is_told_latest_first(house: House, admin: Visitor) -> None:
+    """Sold, then answered; any spelling of the serial leads there."""
+    sale, _ = a_sale(house)
+    serial = str(sale.units[0].serial)
+
+    text = admin.text(f"/units/{serial}")
+    body = json.loads(admin.text(f"/units/{serial}.json"))
+
+    assert text.index("<b>Activated</b>") < text.index("<b>Sale</b>")
+    assert [row["type"] for row in body["entries"]] == ["scooter.activated", "pos.sale"]
+    assert admin.get(f"/units/{serial.lower()}").headers["Location"] == f"/units/{serial}"
+    assert admin.get("/units/KS9F2L7A8NJ999999").status_code == 404
+
+
+def test_a_receipt_shows_prices_discount_and_what_became_of_it(
+    house: House, admin: Visitor
+) -> None:
+    """List, discount and what was paid, in whole rupiah."""
+    sale = next(s for s in house.net.sales.sale_list if s.units[0].discount_idr)
+    text = admin.text(f"/sales/{sale.index}")
+    body = json.loads(admin.text(f"/sales/{sale.index}.json"))
+
+    assert f"Rp\N{NO-BREAK SPACE}{sale.total_idr:,}".replace(",", ".") in text
+    assert body["units"][0]["net_idr"] == sale.total_idr
+    assert body["at"].endswith("Z")
+
+
+def test_a_box_tells_how_it_is_and_what_it_lost(house: House, admin: Visitor) -> None:
+    """Declared holes with the entry that declared them, undeclared ones marked."""
+    text = admin.text(f"/devices/{device_named(3)}")
+    body = json.loads(admin.text(f"/devices/{device_named(3)}.json"))
+
+    assert "3 events never came and were not declared lost." in text
+    assert [hole["reason"] for hole in body["holes"]] == ["disk_full", None]
+    assert "Suspected clone" in admin.text(f"/devices/{device_named(6)}")
+
+
+def test_the_badge_says_how_long_ago_the_ledger_was_checked(house: House, admin: Visitor) -> None:
+    """With the age; without a check it is left out; broken is loud."""
+    assert "Unbroken · checked <time" in admin.text("/ledger")
+    house.net.ledger.verified_ms = None
+    assert "Unbroken" not in admin.text("/ledger")
+    house.net.ledger.verified_ms, house.net.ledger.broken = NOW_MS, True
+    assert "does not add up" in admin.text("/ledger")
+
+
+def test_the_language_is_the_accounts_then_the_cookies_then_the_browsers(house: House) -> None:
+    """Chosen once, it stays: for the browser before signing in, for the person afterwards."""
+    visitor = house.visitor("en")
+    assert "Sign in" in visitor.text("/login")
+    assert visitor.post("/language", language="id", back="/login").status_code == 303
+    assert "Masuk" in visitor.text("/login")
+    visitor.sign_in_by(house.link)
+    visitor.post("/language", language="id", back="//evil.example")
+    visitor.client.delete_cookie("kickstand_language")
+
+    assert "Buku besar" in visitor.text("/ledger")
