@@ -1,5 +1,6 @@
 """Serving: one process, its request threads, and how systemd hears of it."""
 
+import logging
 import signal
 import socket
 import sys
@@ -34,6 +35,8 @@ def _stop(_signal: int, _frame: FrameType | None) -> None:
 
 def serve(app: Flask, hub: Hub, worker: Worker | None) -> None:
     """Serve until SIGTERM or SIGINT. Prints ``listening on http://…`` once ready."""
+    # A line for every request that waits would be most of the journal.
+    logging.getLogger("waitress.queue").setLevel(logging.ERROR)
     opened = listen(hub.config.server.listen)
     host, port = opened.getsockname()[:2]
     server = create_server(

@@ -11,7 +11,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 
 import orjson
-from sqlalchemy import Connection, delete, func, insert, select, text, update
+from sqlalchemy import Connection, bindparam, delete, func, insert, select, text, update
 
 from hub.errors import Refused
 from hub.ledger.tables import BATCH, CHECKPOINT, CONTRADICTION, EPOCH, LANE_HEAD, PENDING
@@ -32,6 +32,27 @@ FACTS_MAX = 200
 ADVISORY_LOCK = 0x6B6963_6B73_7461
 """The PostgreSQL advisory lock that makes one transaction at a time the sequencer."""
 HUB_EPOCH = 1
+
+
+# Built once: building a statement costs more than running it.
+_HEADS = select(LANE_HEAD).where(LANE_HEAD.c.device.in_(bindparam("devices", expanding=True)))
+_EPOCHS = (
+    select(EPOCH.c.device, func.max(EPOCH.c.epoch))
+    .where(EPOCH.c.device.in_(bindparam("devices", expanding=True)))
+    .group_by(EPOCH.c.device)
+)
+_INSERT_BATCH = insert(BATCH)
+_INSERT_CHECKPOINT = insert(CHECKPOINT)
+_INSERT_HEAD = insert(LANE_HEAD)
+_MOVE_HEAD = (
+    update(LANE_HEAD)
+    .where(
+        LANE_HEAD.c.device == bindparam("of_device"),
+        LANE_HEAD.c.epoch == bindparam("of_epoch"),
+        LANE_HEAD.c.lane == bindparam("of_lane"),
+    )
+    .values(next_seq=bindparam("next_seq"), last_batch=bindparam("last_batch"))
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +90,8 @@ class _Group:
 
     rows: list[dict[str, object]] = field(default_factory=list)
     heads: dict[tuple[str, int, str], _Head] = field(default_factory=dict)
+    stored: set[tuple[str, int, str]] = field(default_factory=set)
+    """Heads that have a row already."""
     epochs: dict[str, int] = field(default_factory=dict)
     answers: list[Placed | Refused] = field(default_factory=list)
     placed: dict[bytes, Placed] = field(default_factory=dict)
@@ -216,15 +239,13 @@ class Sequencer:
     def _read_heads(
         self, connection: Connection, batches: Sequence[Incoming], group: _Group
     ) -> None:
-        devices = {incoming.device for incoming in batches}
-        rows = connection.execute(select(LANE_HEAD).where(LANE_HEAD.c.device.in_(devices)))
-        for device, epoch, lane, next_seq, last_batch in rows:
+        devices = list({incoming.device for incoming in batches})
+        for device, epoch, lane, next_seq, last_batch in connection.execute(
+            _HEADS, {"devices": devices}
+        ):
             group.heads[device, epoch, lane] = _Head(next_seq, bytes(last_batch))
-        current = connection.execute(
-            select(EPOCH.c.device, func.max(EPOCH.c.epoch))
-            .where(EPOCH.c.device.in_(devices))
-            .group_by(EPOCH.c.device)
-        )
+        group.stored.update(group.heads)
+        current = connection.execute(_EPOCHS, {"devices": devices})
         group.epochs.update((device, epoch) for device, epoch in current)
 
     def _place(
@@ -322,34 +343,30 @@ class Sequencer:
         if not group.rows:
             # A group in which everything was refused or known must write no tree head.
             return
-        connection.execute(insert(BATCH), group.rows)
-        for row in group.rows:
-            key = (str(row["device"]), row["epoch"], str(row["lane"]))
-            self._store_head(connection, key, group)  # type: ignore[arg-type]
+        connection.execute(_INSERT_BATCH, group.rows)
+        self._store_heads(connection, group)
         tree.flush(connection)
-        root = tree.root()
         connection.execute(
-            insert(CHECKPOINT).values(size=tree.size, root=root, at_ms=self._clock.wall_ms())
+            _INSERT_CHECKPOINT,
+            {"size": tree.size, "root": tree.root(), "at_ms": self._clock.wall_ms()},
         )
 
     @staticmethod
-    def _store_head(connection: Connection, key: tuple[str, int, str], group: _Group) -> None:
-        head = group.heads[key]
-        device, epoch, lane = key
-        values = {"next_seq": head.next_seq, "last_batch": head.last_batch}
-        changed = connection.execute(
-            update(LANE_HEAD)
-            .where(
-                LANE_HEAD.c.device == device,
-                LANE_HEAD.c.epoch == epoch,
-                LANE_HEAD.c.lane == lane,
-            )
-            .values(**values)
-        ).rowcount
-        if not changed:
-            connection.execute(
-                insert(LANE_HEAD).values(device=device, epoch=epoch, lane=lane, **values)
-            )
+    def _store_heads(connection: Connection, group: _Group) -> None:
+        moved, new = [], []
+        keys = {(str(row["device"]), row["epoch"], str(row["lane"])) for row in group.rows}
+        for key in sorted(keys):
+            head = group.heads[key]  # type: ignore[index]
+            device, epoch, lane = key
+            place = {"next_seq": head.next_seq, "last_batch": head.last_batch}
+            if key in group.stored:
+                moved.append(place | {"of_device": device, "of_epoch": epoch, "of_lane": lane})
+            else:
+                new.append(place | {"device": device, "epoch": epoch, "lane": lane})
+        if moved:
+            connection.execute(_MOVE_HEAD, moved)
+        if new:
+            connection.execute(_INSERT_HEAD, new)
 
     def _append_facts(self, connection: Connection, rows: Sequence[object]) -> None:
         """Seal pending facts as one batch of device ``hub`` and place it."""

@@ -173,11 +173,13 @@ class Tree:
         )
 
 
+# Statements of the hot path are built once: building one costs more than running it.
+_NEWEST = select(CHECKPOINT.c.size, CHECKPOINT.c.root).order_by(CHECKPOINT.c.size.desc()).limit(1)
+
+
 def newest_checkpoint(connection: Connection) -> tuple[int, bytes]:
     """Size and root of the newest tree head on disk; an empty tree has size 0."""
-    row = connection.execute(
-        select(CHECKPOINT.c.size, CHECKPOINT.c.root).order_by(CHECKPOINT.c.size.desc()).limit(1)
-    ).one_or_none()
+    row = connection.execute(_NEWEST).one_or_none()
     return (row[0], bytes(row[1])) if row else (0, merkle.EMPTY_ROOT)
 
 
