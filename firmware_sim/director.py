@@ -21,7 +21,7 @@ class Director:
         self, *, stores: Sequence[Store], hub: HubProgram | None, clock: Clock, story: Story
     ) -> None:
         """Without a hub of our own, its outages are skipped."""
-        self._stores, self._hub = stores, hub
+        self._stores, self._hub, self._is_hub_down = stores, hub, False
         self._clock, self._story = clock, story
         self._acts: dict[Act, Callable[[Store], None]] = {
             Act.SALE: self._sell,
@@ -50,7 +50,7 @@ class Director:
     ) -> None:
         """Every step at its time or as soon after as possible, until `stop` or the end.
 
-        A hub that is down when the play ends is brought up again.
+        A hub that is down when the play ends is brought up again. Raises NotReady.
         """
         for step in steps:
             due_ms = started_ms + step.at_ms
@@ -62,8 +62,9 @@ class Director:
                 store.deliver(LORRY)
         if length_ms is not None and not stop.is_set():
             self._wait_until(started_ms + length_ms, stop)
-        if self._hub is not None and not self._hub.running():
-            self._hub_up(self._stores[0])
+        self._hub_up(self._stores[0])
+        if self._hub is not None:
+            self._hub.wait_until_ready()
 
     def _wait_until(self, due_ms: int, stop: threading.Event) -> bool:
         return stop.wait(max(0, due_ms - self._clock.mono_ms()) / 1000)
@@ -118,10 +119,11 @@ class Director:
     def _hub_down(self, _store: Store) -> None:
         if self._hub is not None:
             self._story.note("hub", "the hub goes down; the stores go on selling")
-            self._hub.stop()
+            self._hub.go_down()
+            self._is_hub_down = True
 
     def _hub_up(self, _store: Store) -> None:
-        if self._hub is not None and not self._hub.running():
-            self._hub.start()
-            self._hub.wait_until_ready()
-            self._story.note("hub", "the hub is back")
+        if self._hub is not None and self._is_hub_down:
+            self._hub.stop()
+            self._hub.start(on_ready=lambda: self._story.note("hub", "the hub is back"))
+            self._is_hub_down = False

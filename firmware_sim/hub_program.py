@@ -1,7 +1,8 @@
 """A real hub as a subprocess, on the embedded database, in a folder of its own."""
 
 import json
-from collections.abc import Mapping, Sequence
+import signal
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,7 @@ class HubProgram:
         self.url = f"http://{LOOPBACK}:{self._port}"
         self._process: Program | None = None
         self._listening = False
+        self._on_ready: Callable[[], None] = lambda: None
         self._config.write_text(
             f"""\
 [server]
@@ -81,9 +83,12 @@ database = "sqlite:///{folder / "hub.db"}"
             },
         )
 
-    def start(self) -> None:
-        """Begin to serve; `wait_until_ready` tells when. Call from the main thread."""
-        self._listening = False
+    def start(self, on_ready: Callable[[], None] = lambda: None) -> None:
+        """Begin to serve; `on_ready` hears, on another thread, when boxes can connect.
+
+        Call from the main thread.
+        """
+        self._listening, self._on_ready = False, on_ready
         self._process = Program(
             "hub",
             python_program("hub", "--config", str(self._config), "serve"),
@@ -104,6 +109,11 @@ database = "sqlite:///{folder / "hub.db"}"
         if not self._listening:
             raise NotReady(f"the hub ended:\n{process.last_words()}")
 
+    def go_down(self) -> None:
+        """Ask it to end and do not wait."""
+        if self._process is not None:
+            self._process.send_signal(signal.SIGTERM)
+
     def stop(self) -> None:
         """Orderly; a hub that does not run is no error."""
         if self._process is not None:
@@ -121,3 +131,4 @@ database = "sqlite:///{folder / "hub.db"}"
     def _heard(self, line: str) -> None:
         if READY_LINE in line:
             self._listening = True
+            self._on_ready()

@@ -33,6 +33,8 @@ from shared.clock import Clock
 STOCK = 8
 DELIVERY = 4
 READY_MS = 20_000
+BOX_LISTENS = '"broker_connected"'
+"""What the agent logs when it has subscribed to the scooters' topics."""
 QUIET_MS = 5_000
 DISCOUNTS_IDR = (250_000, 500_000, 750_000)
 
@@ -59,7 +61,7 @@ class Store:
         self.plan, self.truth = plan, GroundTruth()
         self._folder, self._clock, self._story = folder, clock, story
         self._random = random.Random(f"{plan.dealer}/{plan.seed}")
-        self._stop = threading.Event()
+        self._stop, self._box_listens = threading.Event(), threading.Event()
         self._threads: list[threading.Thread] = []
         self.cable = PseudoTerminal(folder / "till")
         self.till = self._make_till()
@@ -115,7 +117,7 @@ class Store:
             self.plan.dealer,
             self._folder,
             wiring,
-            on_line=lambda line: self._story.agent_line(self.plan.dealer, line),
+            on_line=self._agent_says,
         )
         self.agent.enroll(code)
 
@@ -131,25 +133,36 @@ class Store:
                     scooter=self._build("E5"), cable=self._bench_cable, protocol="xiaomi55aa"
                 ).run
             )
-        self.deliver(STOCK)
 
     def wait_until_ready(self) -> None:
-        """Until the box listens to the till and the scooters to the broker. Raises NotReady."""
+        """Until the box listens, the first lorry has come and all scooters listen.
+
+        Scooters come last: a broker that has never seen the box forgets what they say.
+        Raises NotReady.
+        """
+        self._wait_for(lambda: self._box_listens.is_set() and self.cable.attached(), "its box")
+        self.deliver(STOCK)
+        self._wait_for(
+            lambda: all(radio.listening.is_set() for radio in self.garage.stock), "its scooters"
+        )
+
+    def _wait_for(self, condition: Callable[[], bool], what: str) -> None:
         wait_until(
-            lambda: self._ready() or not self.agent_runs(),
-            what=f"store {self.plan.dealer}",
+            lambda: condition() or not self.agent_runs(),
+            what=f"{self.plan.dealer}: {what}",
             deadline_ms=READY_MS,
         )
         if self.agent is not None and not self.agent_runs():
             raise NotReady(f"the agent of {self.plan.dealer} ended:\n{self.agent.last_words()}")
 
+    def _agent_says(self, line: str) -> None:
+        if BOX_LISTENS in line:
+            self._box_listens.set()
+        self._story.agent_line(self.plan.dealer, line)
+
     def agent_runs(self) -> bool:
         """Is the box's program there?"""
         return self.agent is not None and self.agent.running()
-
-    def _ready(self) -> bool:
-        listening = all(radio.listening.is_set() for radio in self.garage.stock)
-        return listening and self.cable.attached()
 
     def deliver(self, count: int) -> None:
         """A lorry brings new scooters."""
@@ -217,8 +230,11 @@ class Store:
                 what="a quiet moment of the broker",
                 deadline_ms=QUIET_MS,
             )
+        self._box_listens.clear()
         self.broker.stop()
         self.broker.start()
+        if self.broker.kind == "amqtt":
+            self._wait_for(self._box_listens.is_set, "its box, after the broker's restart")
         self.garage.rest(resting=False)
 
     def replug(self) -> None:
