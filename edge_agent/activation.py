@@ -12,7 +12,11 @@ from typing import Final, Protocol
 
 from edge_agent import errors
 from edge_agent.buffer import Activation as Pending
-from edge_agent.buffer import ActivationKey, Capture, Duplicate, Stored
+from edge_agent.buffer import ActivationKey, Buffer, Capture, Duplicate, Stored
+from edge_agent.config import AgentConfig
+from edge_agent.sources import assembly
+from edge_agent.sources.source import Source, SourceState, Vitals
+from edge_agent.timekeeping import Timekeeper
 from shared.clock import Clock
 from shared.wire.events import Occurred
 
@@ -69,6 +73,8 @@ def ask_after_ms(asked: int) -> int:
 class Activation:
     """Asks every pending unit when its turn comes. `step` decides by the clock it was given."""
 
+    name = "activation"
+
     def __init__(
         self,
         buffer: Ledger,
@@ -76,15 +82,22 @@ class Activation:
         clock: Clock,
         now: Callable[[], Occurred],
         publish: Publish,
+        sold: threading.Event | None = None,
     ) -> None:
-        """`publish` reaches the store's broker; without one nothing is ever answered."""
+        """`publish` reaches the store's broker; `sold` is set when a sale was stored."""
         self._buffer = buffer
         self._clock = clock
         self._now = now
         self._publish = publish
         self._saved_at_ms = clock.mono_ms()
         self._credit_ms: dict[ActivationKey, int] = {}
-        self._sold = threading.Event()
+        self._sold = sold or threading.Event()
+        self._vitals = Vitals()
+        self._vitals.are("ok")
+
+    def state(self) -> SourceState:
+        """How many were asked and given up since the start."""
+        return self._vitals.snapshot()
 
     def wake(self) -> None:
         """A sale was stored: step now. Callable from any thread."""
@@ -104,10 +117,13 @@ class Activation:
         A full buffer changes nothing: the same step is taken again a second later.
         """
         try:
-            return self._step()
+            wait_ms = self._step()
         except errors.BufferError as error:
+            self._vitals.are("failed", f"the buffer takes nothing: {error}")
             logger.warning("activation_delayed", extra={"reason": type(error).__name__})
             return SECOND_MS
+        self._vitals.are("ok")
+        return wait_ms
 
     def _step(self) -> int:
         now_ms = self._clock.mono_ms()
@@ -140,6 +156,7 @@ class Activation:
             # Power lost here: the scooter is asked once more. It answers the same id again, and
             # the buffer knows that answer.
             self._buffer.mark_asked(item.key)
+            self._vitals.count("asked")
             logger.info("activation_asked", extra={"serial": item.serial, "asked": asked + 1})
             asked, did = asked + 1, True
         return max(1, min(ask_after_ms(asked), GIVE_UP_MS) - waited_ms), did
@@ -161,4 +178,30 @@ class Activation:
                 )
             ]
         )
+        self._vitals.count("unanswered")
         logger.warning("activation_unanswered", extra={"serial": item.serial})
+
+
+def build(
+    config: AgentConfig,
+    *,
+    buffer: Buffer,
+    timekeeper: Timekeeper,
+    clock: Clock,
+    encryption_key: bytes,
+) -> list[Source]:
+    """Every source of the box, and last the activation that speaks through one of them.
+
+    Raises ConfigRefused; nothing is opened before `run`.
+    """
+    woken = threading.Event()
+    sources, publish = assembly.build(
+        config,
+        sink=buffer,
+        clock=clock,
+        when=timekeeper.occurred,
+        encryption_key=encryption_key,
+        on_sale=woken.set,
+    )
+    activation = Activation(buffer, clock=clock, now=timekeeper.now, publish=publish, sold=woken)
+    return [*sources, activation]

@@ -124,10 +124,11 @@ class ScooterMqtt:
                         self._connect(stop)
                     else:
                         self._turn(self._client, near)
-            finally:
                 self._commit()
                 if self._client is not None:
                     self._say_goodbye(self._client)
+            finally:
+                self._wake_far = None
                 self._forget_client()
 
     # --- connection -----------------------------------------------------------------------
