@@ -4,7 +4,7 @@ import asyncio
 import hmac
 import logging
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -74,6 +74,22 @@ class OwnTopics(BaseTopicPlugin):  # type: ignore[misc]
         return upwards == from_box
 
 
+class SteadyTable(dict[str, list[Any]]):
+    """A table that may change while somebody goes through it.
+
+    amqtt 0.12 awaits inside a loop over its subscriptions: a client that subscribed at that
+    moment broke the loop, and the message reached nobody although its sender had its PUBACK.
+    """
+
+    def __iter__(self) -> Iterator[str]:
+        """Over the keys of now."""
+        return iter(list(super().__iter__()))
+
+    def items(self) -> Any:
+        """The pairs of now."""
+        return [(key, list(self[key])) for key in self]
+
+
 class ClosingBroker(AmqttBroker):  # type: ignore[misc]
     """amqtt, but no connection outlives it: clients must see that it is gone."""
 
@@ -81,6 +97,7 @@ class ClosingBroker(AmqttBroker):  # type: ignore[misc]
         """Call within a running loop."""
         super().__init__(settings)
         self._open: set[asyncio.StreamWriter] = set()
+        self._subscriptions = SteadyTable()
 
     async def stream_connected(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, listener_name: str
