@@ -5,10 +5,18 @@ from collections.abc import Callable
 from flask import Flask, Response
 from prometheus_client import CollectorRegistry, Gauge, generate_latest
 
+from hub.accounts.service import Accounts
 from hub.devices.routes import MAX_REQUEST_BYTES, Door, DoorKeys
 from hub.devices.routes import blueprint as devices_blueprint
 from hub.ledger.routes import blueprint as ledger_blueprint
 from hub.ledger.tree import newest_checkpoint
+from hub.portals.installing import install
+from hub.portals.login import signed_in
+from hub.portals.services import Portal
+from hub.portals.stored_dealers import StoredDealers
+from hub.portals.stored_devices import StoredDevices
+from hub.portals.stored_ledger import StoredLedger
+from hub.portals.stored_sales import StoredSales
 from hub.wiring import Hub
 
 
@@ -27,14 +35,31 @@ def create_app(hub: Hub) -> Flask:
         wait_s_max=hub.config.ingest.wait_s_max,
     )
     app.register_blueprint(devices_blueprint(door))
-    app.register_blueprint(ledger_blueprint(hub.database, hub.ledger, lambda: False))
+    app.register_blueprint(ledger_blueprint(hub.database, hub.ledger, signed_in))
     for path, handle in (
         ("/healthz", lambda: Response("ok\n", mimetype="text/plain")),
         ("/readyz", _readiness(hub)),
         ("/metrics", _metrics(hub)),
     ):
         app.add_url_rule(path, path[1:], handle)
+    install(app, _portal(hub))
     return app
+
+
+def _portal(hub: Hub) -> Portal:
+    """What the pages read from."""
+    return Portal(
+        accounts=Accounts(hub.database),
+        ledger=StoredLedger(
+            hub.database, hub.ledger, hub_key=hub.keys.http.public, clock=hub.clock
+        ),
+        sales=StoredSales(hub.database),
+        devices=StoredDevices(hub.database),
+        dealers=StoredDealers(hub.registry, hub.clock),
+        clock=hub.clock,
+        public_url=hub.config.server.public_url.rstrip("/"),
+        vkey=hub.ledger.key.vkey,
+    )
 
 
 def _readiness(hub: Hub) -> Callable[[], Response]:

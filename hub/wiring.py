@@ -16,6 +16,7 @@ from hub.ledger.followers import Follower, Followers
 from hub.ledger.sequencer import Sequencer
 from hub.ledger.service import Ledger
 from hub.registry.service import Registry
+from hub.sales.follower import SalesFollower
 from hub.store import Database
 from hub.store.database import ConnectionFactory, connect_sqlite
 from hub.vault.service import Vault
@@ -42,7 +43,7 @@ class Hub:
 
 def followers() -> Sequence[Follower]:
     """Every projection, in the order in which each sees a chunk of the ledger."""
-    return (EntryFollower(), DeviceFollower())
+    return (EntryFollower(), DeviceFollower(), SalesFollower())
 
 
 def open_hub(

@@ -125,7 +125,8 @@ def _report(data: Report) -> list[Line]:
     place = data.position
     where = None if place is None else code(f"{place.lat:.5f}, {place.lon:.5f}")
     extra = [
-        (name, None if value is None else code(str(value))) for name, value in data.extra.items()
+        (name, None if value is None else code(str(value)))
+        for name, value in (data.extra or {}).items()
     ]
     return [
         (say("Unit"), unit_code(data.serial)),

@@ -72,6 +72,14 @@ def meet() -> Response | None:
     return None
 
 
+def signed_in() -> bool:
+    """Has whoever asks a live session? For doors of machines that people may also open."""
+    services = portal()
+    token = request.cookies.get(session_cookie(), "")
+    now_ms = services.clock.wall_ms()
+    return bool(token) and services.accounts.session(token, now_ms=now_ms) is not None
+
+
 def _refuse_other_sites() -> None:
     """A form of another site is refused before its token is even looked at."""
     if request.headers.get("Sec-Fetch-Site", "same-origin") not in {"same-origin", "none"}:

@@ -36,9 +36,17 @@ NOW_MS = 1_795_000_000_000
 """Some moment of 2026-11-18; every test's clock stands here."""
 
 CITIES = (
-    "Surabaya Darmo", "Malang Kota", "Sidoarjo", "Kediri", "Jember", "Denpasar Teuku Umar",
-    "Makassar Panakkukang", "Jayapura Abepura", "Bandung Dago", "Semarang Simpang Lima",
-)  # fmt: skip
+    "Surabaya Darmo",
+    "Malang Kota",
+    "Sidoarjo",
+    "Kediri",
+    "Jember",
+    "Denpasar Teuku Umar",
+    "Makassar Panakkukang",
+    "Jayapura Abepura",
+    "Bandung Dago",
+    "Semarang Simpang Lima",
+)
 ZONES = {5: "Asia/Makassar", 6: "Asia/Makassar", 7: "Asia/Jayapura"}
 MODELS = (("E8S Pro", 21_900_000), ("E8", 18_900_000), ("Kota 5", 12_400_000))
 
@@ -256,6 +264,7 @@ class FakeDevices:
 
     def device(self, device: str, now_ms: int) -> Device | None:
         """One of them."""
+        del now_ms
         return next((row for row in self.rows if row.device == device), None)
 
     def device_counts(self, chosen: DeviceFilter, now_ms: int) -> Mapping[str, Count]:
@@ -381,16 +390,25 @@ def _something(teller: _Teller, at_ms: int) -> None:
         _sell(teller, store, at_ms)
     elif dice < 0.22:
         beat = {
-            "version": "1.4.0", "uptime_ms": 88_000_000, "backlog": {"sale": 0, "vehicle": 0},
-            "oldest_unsent_ms": None, "buffer_bytes": 1_048_576, "disk_free_bytes": 21_000_000_000,
-            "ledger_size": 100, "sources": {"till-1": "ok", "mqtt": "ok"}, "counters": {},
-        }  # fmt: skip
+            "version": "1.4.0",
+            "uptime_ms": 88_000_000,
+            "backlog": {"sale": 0, "vehicle": 0},
+            "oldest_unsent_ms": None,
+            "buffer_bytes": 1_048_576,
+            "disk_free_bytes": 21_000_000_000,
+            "ledger_size": 100,
+            "sources": {"till-1": "ok", "mqtt": "ok"},
+            "counters": {},
+        }
         teller.tell("agent.heartbeat", store, at_ms, beat)
     elif dice < 0.24:
         loss = {
-            "lane": "vehicle", "gen": 1, "ranges": [[812, 1025]], "count": 214,
+            "lane": "vehicle",
+            "gen": 1,
+            "ranges": [[812, 1025]],
+            "count": 214,
             "reason": "disk_full",
-        }  # fmt: skip
+        }
         teller.tell("agent.loss", store, at_ms, loss)
     elif dice < 0.26:
         fault = {
@@ -411,9 +429,16 @@ def _report(teller: _Teller, store: int, at_ms: int) -> None:
     rng = teller.random
     serial, battery_pct = serial_named(rng.randrange(5000)), rng.randrange(20, 100)
     data = {
-        "serial": serial, "state": "stock", "battery_pct": battery_pct, "odometer_m": 3120,
-        "firmware": "2.4.1", "counter": 3, "position": None, "boot": "b7", "extra": {},
-    }  # fmt: skip
+        "serial": serial,
+        "state": "stock",
+        "battery_pct": battery_pct,
+        "odometer_m": 3120,
+        "firmware": "2.4.1",
+        "counter": 3,
+        "position": None,
+        "boot": "b7",
+        "extra": {},
+    }
     teller.tell("scooter.report", store, at_ms, data)
     if teller.network.sales.unit(serial) is None and len(teller.network.sales.unit_list) < 2000:
         teller.network.sales.unit_list.append(
@@ -430,7 +455,7 @@ def _report(teller: _Teller, store: int, at_ms: int) -> None:
                 odometer_m=3120,
                 firmware="2.4.1",
                 fault=None,
-            )  # fmt: skip
+            )
         )
 
 
@@ -443,27 +468,45 @@ def _sell(teller: _Teller, store: int, at_ms: int) -> None:
     receipt = f"202611{18:02d}-{teller.n:04d}"
     payment = rng.choice(("cash", "instalments"))
     unit = {
-        "serial": serial, "serial_raw": raw, "model": model, "list_idr": list_idr,
-        "discount_idr": discount_idr, "net_idr": list_idr - discount_idr,
-    }  # fmt: skip
+        "serial": serial,
+        "serial_raw": raw,
+        "model": model,
+        "list_idr": list_idr,
+        "discount_idr": discount_idr,
+        "net_idr": list_idr - discount_idr,
+    }
     data = {
-        "till": "T1", "receipt": receipt, "units": [unit], "payment": payment, "operator": "07",
+        "till": "T1",
+        "receipt": receipt,
+        "units": [unit],
+        "payment": payment,
+        "operator": "07",
         "buyer": {"commitment": "ab" * 32},
-    }  # fmt: skip
+    }
     sold = teller.tell("pos.sale", store, at_ms, data)
     answer = None
     if serial is not None and rng.random() < 0.9:
         told = {
-            "serial": serial, "sale": {"gen": 1, "n": sold.event.n if sold.event else 0},
-            "firmware": "2.4.1", "battery_pct": 96, "odometer_m": 3120,
-        }  # fmt: skip
+            "serial": serial,
+            "sale": {"gen": 1, "n": sold.event.n if sold.event else 0},
+            "firmware": "2.4.1",
+            "battery_pct": 96,
+            "odometer_m": 3120,
+        }
         answer = teller.tell("scooter.activated", store, min(at_ms + 11_200, NOW_MS - 9000), told)
     line = SoldUnit(
-        serial=serial, serial_raw=raw, model=model, list_idr=list_idr, discount_idr=discount_idr,
-        net_idr=list_idr - discount_idr, flag=None if serial else "malformed", undone=None,
-        undone_index=None, activated_index=answer.index if answer else None,
+        serial=serial,
+        serial_raw=raw,
+        model=model,
+        list_idr=list_idr,
+        discount_idr=discount_idr,
+        net_idr=list_idr - discount_idr,
+        flag=None if serial else "malformed",
+        undone=None,
+        undone_index=None,
+        activated_index=answer.index if answer else None,
         activated_ms=answer.at_ms if answer else None,
-    )  # fmt: skip
+    )
     net.sales.sale_list.append(
         Sale(
             index=sold.index,
@@ -480,7 +523,7 @@ def _sell(teller: _Teller, store: int, at_ms: int) -> None:
             state="final",
             flags=() if serial else ("malformed",),
             total_idr=list_idr - discount_idr,
-        )  # fmt: skip
+        )
     )
     if serial is not None:
         net.sales.unit_list.append(
@@ -497,18 +540,27 @@ def _sell(teller: _Teller, store: int, at_ms: int) -> None:
                 odometer_m=3120,
                 firmware="2.4.1",
                 fault=None,
-            )  # fmt: skip
+            )
         )
 
 
 def _box(i: int) -> Device:
     return Device(
-        device=device_named(i), dealer=f"D{i:02d}", state="active", enrolled_ms=NOW_MS - 10**9,
-        seen_ms=NOW_MS - (20_000 if i != 4 else 4 * 3_600_000), version="1.4.0",
+        device=device_named(i),
+        dealer=f"D{i:02d}",
+        state="active",
+        enrolled_ms=NOW_MS - 10**9,
+        seen_ms=NOW_MS - (20_000 if i != 4 else 4 * 3_600_000),
+        version="1.4.0",
         backlog={"sale": 0, "vehicle": 214 if i == 2 else 0, "system": 0},
-        oldest_unsent_ms=840_000 if i == 2 else None, clock="none" if i == 7 else "hub",
-        clock_err_ms=None if i == 7 else 3 + i, uptime_ms=88_000_000,
-        disk_free_bytes=21_000_000_000, sources={"till-1": "ok", "mqtt": "ok" if i else "failed"},
-        epoch=1, declared=214 if i == 3 else 0, undeclared=3 if i == 3 else 0,
+        oldest_unsent_ms=840_000 if i == 2 else None,
+        clock="none" if i == 7 else "hub",
+        clock_err_ms=None if i == 7 else 3 + i,
+        uptime_ms=88_000_000,
+        disk_free_bytes=21_000_000_000,
+        sources={"till-1": "ok", "mqtt": "ok" if i else "failed"},
+        epoch=1,
+        declared=214 if i == 3 else 0,
+        undeclared=3 if i == 3 else 0,
         suspected_clone=i == 6,
-    )  # fmt: skip
+    )

@@ -28,7 +28,7 @@ class Visitor:
 
     def get(self, path: str, **kwargs: object) -> TestResponse:
         """Open a page."""
-        return self.client.get(path, **kwargs)  # type: ignore[arg-type]
+        return self.client.get(path, **kwargs)
 
     def text(self, path: str) -> str:
         """The text of a page that must open."""

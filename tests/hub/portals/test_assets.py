@@ -8,9 +8,8 @@ from hub.portals.assets import STATIC, all_assets, asset_url
 def test_vendored_files_are_what_was_taken() -> None:
     """Each file from elsewhere has its licence beside it and the hash it came with."""
     vendor = STATIC / "vendor"
-    stated = dict(
-        reversed(line.split("  ")) for line in (vendor / "SHA256SUMS").read_text().splitlines()
-    )
+    lines = (vendor / "SHA256SUMS").read_text().splitlines()
+    stated = {name: digest for digest, name in (line.split("  ") for line in lines)}
     present = {path.name for path in vendor.iterdir()} - {"SHA256SUMS"}
 
     assert present == set(stated)

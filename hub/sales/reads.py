@@ -1,0 +1,326 @@
+"""Questions about sales and units: pages of lists, one receipt, one unit, bounded counters."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from sqlalchemy import ColumnElement, Connection, Row, Select, func, select
+
+from hub.sales.store import flags_of
+from hub.sales.tables import SALE, SALE_UNIT, UNIT
+
+COUNT_MAX: Final = 10_000
+"""Sales are counted up to here, and then said to be more."""
+
+UNITS_COUNT_MAX: Final = 200_000
+"""A counter of units that an index alone answers goes further."""
+
+LAST: Final = "\U0010ffff"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SaleFilter:
+    """Which sales; None means any. Times are when they happened, until excluded."""
+
+    dealer: str | None = None
+    state: str | None = None
+    payment: str | None = None
+    flagged: bool = False
+    receipt: str | None = None
+    serial: str | None = None
+    since_ms: int | None = None
+    until_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SoldLine:
+    """One unit on a receipt, as it stands now."""
+
+    serial: str | None
+    serial_raw: str | None
+    model: str | None
+    list_idr: int
+    discount_idr: int
+    net_idr: int
+    state: str
+    flag: str | None
+    reversed_by: int | None
+    activated_index: int | None
+    activated_ms: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SaleRow:
+    """One receipt, as it stands now. `at` is the place on the ledger that names it."""
+
+    at: int
+    dealer: str | None
+    device: str
+    till: str
+    receipt: str
+    at_ms: int
+    received_ms: int
+    state: str
+    flags: tuple[str, ...]
+    payment: str
+    operator: str | None
+    has_buyer: bool
+    net_idr: int
+    lines: tuple[SoldLine, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnitFilter:
+    """Which units; None means any. `quiet`: sold, and it never answered."""
+
+    dealer: str | None = None
+    state: str | None = None
+    model: str | None = None
+    quiet: bool = False
+    serial_start: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnitRow:
+    """One scooter, as it stands now. `fault` is set while it was its last word."""
+
+    serial: str
+    model: str | None
+    dealer: str | None
+    state: str
+    sale_index: int | None
+    sale_ms: int | None
+    activated_ms: int | None
+    seen_ms: int | None
+    battery_pct: int | None
+    odometer_m: int | None
+    firmware: str | None
+    fault: str | None
+
+
+# --- sales ---
+
+
+def _sale_terms(wanted: SaleFilter) -> list[ColumnElement[bool]]:
+    terms = [SALE.c.kind == "sale"]
+    for column, value in (
+        (SALE.c.dealer, wanted.dealer),
+        (SALE.c.state, wanted.state),
+        (SALE.c.payment, wanted.payment),
+        (SALE.c.receipt, wanted.receipt),
+    ):
+        if value is not None:
+            terms.append(column == value)
+    if wanted.flagged:
+        terms.append(SALE.c.flags != "")
+    if wanted.serial is not None:
+        terms.append(
+            SALE.c.index.in_(select(SALE_UNIT.c.sale).where(SALE_UNIT.c.serial == wanted.serial))
+        )
+    if wanted.since_ms is not None:
+        terms.append(SALE.c.at_ms >= wanted.since_ms)
+    if wanted.until_ms is not None:
+        terms.append(SALE.c.at_ms < wanted.until_ms)
+    return terms
+
+
+def list_sales(
+    connection: Connection,
+    wanted: SaleFilter,
+    *,
+    below: int | None = None,
+    above: int | None = None,
+    limit: int,
+) -> list[SaleRow]:
+    """Sales newest first below a place on the ledger, or oldest first above one."""
+    terms = _sale_terms(wanted)
+    order = SALE.c.index.desc()
+    if above is not None:
+        terms.append(SALE.c.index > above)
+        order = SALE.c.index.asc()
+    elif below is not None:
+        terms.append(SALE.c.index < below)
+    return _with_lines(connection, _sales().where(*terms).order_by(order).limit(limit))
+
+
+def one_sale(connection: Connection, index: int) -> SaleRow | None:
+    """The sale at a place of the ledger; None when something else stands there."""
+    found = _with_lines(
+        connection, _sales().where(SALE.c.index == index, SALE.c.kind == "sale").limit(1)
+    )
+    return found[0] if found else None
+
+
+def places_of_receipt(connection: Connection, receipt: str, limit: int) -> list[int]:
+    """Where sales, voids and returns of this receipt number stand, newest first."""
+    query = (
+        select(SALE.c.index)
+        .where(SALE.c.receipt == receipt)
+        .order_by(SALE.c.index.desc())
+        .limit(limit)
+    )
+    return list(connection.scalars(query))
+
+
+def count_sales(connection: Connection, wanted: SaleFilter) -> tuple[Mapping[str, int], bool]:
+    """How many by state, by payment, ``flagged`` and ``all``; True when counting stopped early."""
+    flagged = (SALE.c.flags != "").label("flagged")
+    newest = (
+        select(SALE.c.state, SALE.c.payment, flagged)
+        .where(*_sale_terms(wanted))
+        .order_by(SALE.c.index.desc())
+        .limit(COUNT_MAX)
+        .subquery()
+    )
+    groups = (newest.c.state, newest.c.payment, newest.c.flagged)
+    counts: Counter[str] = Counter()
+    for state, payment, odd, n in connection.execute(
+        select(*groups, func.count()).group_by(*groups)
+    ):
+        counts["all"] += n
+        counts[state] += n
+        if payment is not None:
+            counts[payment] += n
+        if odd:
+            counts["flagged"] += n
+    return counts, counts["all"] >= COUNT_MAX
+
+
+def _sales() -> Select[Any]:
+    return select(SALE, SALE.c.index.label("place"))
+
+
+def _with_lines(connection: Connection, query: Select[Any]) -> list[SaleRow]:
+    rows = connection.execute(query).all()
+    lines: dict[int, list[SoldLine]] = {row.place: [] for row in rows}
+    for line in connection.execute(
+        select(SALE_UNIT)
+        .where(SALE_UNIT.c.dealer.in_({row.dealer for row in rows}))
+        .where(SALE_UNIT.c.sale.in_(lines))
+        .order_by(SALE_UNIT.c.sale, SALE_UNIT.c.line)
+    ):
+        lines[line.sale].append(_line(line))
+    return [_sale(row, lines[row.place]) for row in rows]
+
+
+def _line(row: Row[Any]) -> SoldLine:
+    return SoldLine(
+        serial=row.serial,
+        serial_raw=row.serial_raw,
+        model=row.model,
+        list_idr=row.list_idr,
+        discount_idr=row.discount_idr,
+        net_idr=row.net_idr,
+        state=row.state,
+        flag=row.flag,
+        reversed_by=row.reversed_by,
+        activated_index=row.activated_index,
+        activated_ms=row.activated_ms,
+    )
+
+
+def _sale(row: Row[Any], lines: Sequence[SoldLine]) -> SaleRow:
+    return SaleRow(
+        at=row.place,
+        dealer=row.dealer or None,
+        device=row.device,
+        till=row.till,
+        receipt=row.receipt,
+        at_ms=row.at_ms,
+        received_ms=row.received_ms,
+        state=row.state,
+        flags=flags_of(row.flags),
+        payment=row.payment or "unknown",
+        operator=row.operator,
+        has_buyer=row.buyer_commitment is not None,
+        net_idr=row.net_idr,
+        lines=tuple(lines),
+    )
+
+
+# --- units ---
+
+
+def _unit_terms(wanted: UnitFilter) -> list[ColumnElement[bool]]:
+    terms: list[ColumnElement[bool]] = []
+    for column, value in (
+        (UNIT.c.dealer, wanted.dealer),
+        (UNIT.c.state, wanted.state),
+        (UNIT.c.model, wanted.model),
+    ):
+        if value is not None:
+            terms.append(column == value)
+    if wanted.quiet:
+        terms += [UNIT.c.state == "sold", UNIT.c.activated_ms.is_(None)]
+    if wanted.serial_start is not None:
+        terms += [
+            UNIT.c.serial >= wanted.serial_start,
+            UNIT.c.serial < wanted.serial_start + LAST,
+        ]
+    return terms
+
+
+def list_units(
+    connection: Connection,
+    wanted: UnitFilter,
+    *,
+    above: str | None = None,
+    below: str | None = None,
+    limit: int,
+) -> list[UnitRow]:
+    """Units by serial above one, or backwards below one."""
+    terms = _unit_terms(wanted)
+    order = UNIT.c.serial.asc()
+    if below is not None:
+        terms.append(UNIT.c.serial < below)
+        order = UNIT.c.serial.desc()
+    elif above is not None:
+        terms.append(UNIT.c.serial > above)
+    query = select(UNIT).where(*terms).order_by(order).limit(limit)
+    return [_unit(row) for row in connection.execute(query)]
+
+
+def one_unit(connection: Connection, serial: str) -> UnitRow | None:
+    """The unit with this serial in its normal form."""
+    row = connection.execute(select(UNIT).where(UNIT.c.serial == serial)).one_or_none()
+    return None if row is None else _unit(row)
+
+
+def count_units(connection: Connection, wanted: UnitFilter) -> Mapping[str, tuple[int, bool]]:
+    """How many in each state, ``quiet`` and ``all``, each with whether counting stopped early."""
+    found: dict[str, tuple[int, bool]] = {}
+    terms = _unit_terms(wanted)
+    for state in ("stock", "sold", "returned", "unknown"):
+        found[state] = _bounded(connection, [*terms, UNIT.c.state == state], UNITS_COUNT_MAX)
+    quiet = [*terms, UNIT.c.state == "sold", UNIT.c.activated_ms.is_(None)]
+    found["quiet"] = _bounded(connection, quiet, COUNT_MAX)
+    states = [found[state] for state in ("stock", "sold", "returned", "unknown")]
+    found["all"] = (sum(n for n, _ in states), any(capped for _, capped in states))
+    return found
+
+
+def _bounded(
+    connection: Connection, terms: Sequence[ColumnElement[bool]], most: int
+) -> tuple[int, bool]:
+    first = select(UNIT.c.serial).where(*terms).limit(most).subquery()
+    n = int(connection.execute(select(func.count()).select_from(first)).scalar_one())
+    return n, n >= most
+
+
+def _unit(row: Row[Any]) -> UnitRow:
+    faulty = row.fault_index is not None and row.fault_index >= (row.seen_index or 0)
+    return UnitRow(
+        serial=row.serial,
+        model=row.model,
+        dealer=row.dealer or None,
+        state=row.state,
+        sale_index=row.sale_index,
+        sale_ms=row.sale_ms,
+        activated_ms=row.activated_ms,
+        seen_ms=row.seen_ms,
+        battery_pct=row.battery_pct,
+        odometer_m=row.odometer_m,
+        firmware=row.firmware,
+        fault=row.fault_code if faulty else None,
+    )
