@@ -7,9 +7,9 @@ from sqlalchemy import Connection, Table
 from hub.ledger.followers import LedgerEntry
 from hub.sales import rules, store, tables
 from hub.sales.books import Books
-from hub.sales.readings import last_words
+from hub.sales.readings import LastWords
 from hub.sales.records import Answer, Line, Record
-from shared.wire.events import Activated, Event, Fault, Return, Sale, Unit, Void
+from shared.wire.events import Activated, Event, Fault, Report, Return, Sale, Unit, Void
 
 
 class SalesFollower:
@@ -20,12 +20,27 @@ class SalesFollower:
 
     def apply(self, connection: Connection, entries: Sequence[LedgerEntry]) -> None:
         """Fold in `entries`, in order; the result does not depend on how they are cut."""
-        books = Books(store.TableShelf(connection))
-        for entry in entries:
-            if entry.lane in ("sale", "vehicle") and entry.event is not None:
-                fold(books, entry, entry.event)
-        store.save(connection, books)
-        store.save_readings(connection, last_words(reversed(entries)))
+        words = LastWords()
+        facts: list[tuple[LedgerEntry, Event]] = []
+        for entry in reversed(entries):
+            event = entry.event if entry.lane in ("vehicle", "sale") else None
+            if event is None:
+                continue
+            data = event.data
+            if isinstance(data, Report):
+                words.take(entry, data)
+                continue
+            facts.append((entry, event))
+            if isinstance(data, Activated):
+                words.take(entry, data)
+            elif isinstance(data, Fault):
+                words.take_fault(entry, data)
+        if facts:
+            books = Books(store.TableShelf(connection))
+            for entry, event in reversed(facts):
+                fold(books, entry, event)
+            store.save(connection, books)
+        store.save_readings(connection, words.readings())
 
 
 def fold(books: Books, entry: LedgerEntry, event: Event) -> None:

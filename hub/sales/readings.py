@@ -1,6 +1,5 @@
 """What scooters say of themselves, reduced to the last word of each. No I/O."""
 
-from collections.abc import Iterable
 from functools import lru_cache
 
 from hub.ledger.followers import LedgerEntry
@@ -14,39 +13,46 @@ _NO_WORD = (None,) * 7
 _normal = lru_cache(maxsize=65_536)(normal_serial)
 
 
-def last_words(entries: Iterable[LedgerEntry]) -> list[Reading]:
-    """One reading a serial: of each value the last that was said, in the order of the ledger.
+class LastWords:
+    """Of every scooter and every value, the last that was said, in the order of the ledger.
 
-    `entries` come newest first, so that of a thousand reports of one scooter nearly all are
-    passed over with one look. Null means that no entry knew.
+    Entries are taken newest first, so that of a thousand reports of one scooter nearly all are
+    passed over with one look.
     """
-    words: dict[str, list[object]] = {}
-    faults: dict[str, tuple[object, ...]] = {}
-    for entry in entries:
-        data = _said(entry)
-        serial = None if data is None else _normal(data.serial)
-        if data is None or serial is None:
-            continue
-        if isinstance(data, Fault):
-            faults.setdefault(serial, (entry.index, entry.at_ms, data.code))
-            if data.sale is not None:
-                continue  # "did not answer" does not mean that it was heard
-        known = words.get(serial)
+
+    def __init__(self) -> None:
+        """Nobody has said anything."""
+        self._words: dict[str, list[object]] = {}
+        self._faults: dict[str, tuple[object, ...]] = {}
+
+    def take(self, entry: LedgerEntry, data: Report | Activated) -> None:
+        """Note an older word: only what no newer one has said."""
+        serial = _normal(data.serial)
+        if serial is None:
+            return
+        known = self._words.get(serial)
         if known is None:
-            words[serial] = _word(entry, data)
+            self._words[serial] = _word(entry, data)
         elif None in known:
             _complete(known, _word(entry, data))
-    return [
-        (serial, *words.get(serial, _NO_WORD), *faults.get(serial, _NO_FAULT))
-        for serial in sorted(words.keys() | faults.keys())
-    ]
 
+    def take_fault(self, entry: LedgerEntry, fault: Fault) -> None:
+        """Note an older fault."""
+        serial = _normal(fault.serial)
+        if serial is None:
+            return
+        self._faults.setdefault(serial, (entry.index, entry.at_ms, fault.code))
+        if fault.sale is not None:
+            return  # "did not answer" does not mean that it was heard
+        heard: list[object] = [entry.dealer, *_NO_FAULT, None, entry.index, entry.at_ms]
+        _complete(self._words.setdefault(serial, list(_NO_WORD)), heard)
 
-def _said(entry: LedgerEntry) -> Report | Activated | Fault | None:
-    if entry.lane not in ("vehicle", "sale") or entry.event is None:
-        return None
-    data = entry.event.data
-    return data if isinstance(data, Report | Activated | Fault) else None
+    def readings(self) -> list[Reading]:
+        """One reading a serial; null where nobody knew."""
+        return [
+            (serial, *self._words.get(serial, _NO_WORD), *self._faults.get(serial, _NO_FAULT))
+            for serial in sorted(self._words.keys() | self._faults.keys())
+        ]
 
 
 def _complete(known: list[object], older: list[object]) -> None:
@@ -55,9 +61,7 @@ def _complete(known: list[object], older: list[object]) -> None:
             known[place] = older[place]
 
 
-def _word(entry: LedgerEntry, data: Report | Activated | Fault) -> list[object]:
-    if isinstance(data, Fault):
-        return [entry.dealer, None, None, None, None, entry.index, entry.at_ms]
+def _word(entry: LedgerEntry, data: Report | Activated) -> list[object]:
     state = data.state if isinstance(data, Report) and data.state != "unknown" else None
     return [
         entry.dealer,

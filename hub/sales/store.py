@@ -1,19 +1,21 @@
 """All SQL of the sales tables that writes, and what a fold needs to read."""
 
-from collections.abc import Iterable, Sequence
-from typing import Any, Final
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final, NamedTuple
 
 import orjson
-from sqlalchemy import ColumnElement, Connection, Row, Select, bindparam, func, select
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import Connection
 
 from hub.sales.books import Books
 from hub.sales.records import Answer, Line, Record
 from hub.sales.rules import WINDOW
 from hub.sales.tables import SALE, SALE_ANSWER, SALE_UNIT, UNIT
-from hub.store import bulk_insert
+from hub.store import INT64, bulk_insert
 
 FLAG_SEPARATOR: Final = "|"
+Values = tuple[Any, ...]
+"""A row as the driver gives it."""
 
 
 def flags_text(flags: Sequence[str]) -> str:
@@ -26,60 +28,131 @@ def flags_of(text: str) -> tuple[str, ...]:
     return tuple(text.strip(FLAG_SEPARATOR).split(FLAG_SEPARATOR)) if text else ()
 
 
+class Statement:
+    """SQL with ``:named`` values, sent to the driver as it is, in the caller's transaction.
+
+    A sale asks half a dozen small questions; to build each as an expression, or to have its
+    result described, would cost ten times its answer.
+    """
+
+    def __init__(self, sql: str) -> None:
+        """Keep the text for both engines; it must hold no ``%`` and no other colon."""
+        self._sqlite = sql
+        self._postgres = re.sub(r":(\w+)", r"%(\1)s", sql)
+
+    def rows(self, connection: Connection, **values: object) -> list[Values]:
+        """Every row it finds."""
+        found: list[Values] = (
+            self._driver(connection).execute(self._text(connection), values).fetchall()
+        )
+        return found
+
+    def run(self, connection: Connection, values: Sequence[Mapping[str, object]]) -> None:
+        """Run it once for each of `values`."""
+        if not values:
+            return
+        cursor = self._driver(connection).cursor()
+        cursor.executemany(self._text(connection), values)
+        cursor.close()
+
+    @staticmethod
+    def _driver(connection: Connection) -> Any:
+        return connection.connection.driver_connection
+
+    def _text(self, connection: Connection) -> str:
+        return self._sqlite if connection.dialect.name == "sqlite" else self._postgres
+
+
 # --- rows to records and back ---
 
+_RECORD_COLUMNS: Final = tuple(column.name for column in SALE.columns)
+_LINE_COLUMNS: Final = tuple(column.name for column in SALE_UNIT.columns)[2:]
+_ANSWER_COLUMNS: Final = tuple(column.name for column in SALE_ANSWER.columns)
 
-def _line(row: Row[Any]) -> Line:
-    return Line(
-        line=row.line,
-        serial=row.serial,
-        serial_raw=row.serial_raw,
-        model=row.model,
-        list_idr=row.list_idr,
-        discount_idr=row.discount_idr,
-        net_idr=row.net_idr,
-        state=row.state,
-        flag=row.flag,
-        reversed_by=row.reversed_by,
-        activated_index=row.activated_index,
-        activated_ms=row.activated_ms,
-        unanswered_index=row.unanswered_index,
+
+def _listed(alias: str, names: Sequence[str]) -> str:
+    return ", ".join(f'{alias}."{name}"' for name in names)
+
+
+def _records_sql(where: str) -> Statement:
+    """The last records that fulfil a condition, oldest first, one row a line (or one without)."""
+    return Statement(
+        f"SELECT {_listed('s', _RECORD_COLUMNS)}, {_listed('u', _LINE_COLUMNS)}"  # noqa: S608 - our own names
+        f' FROM (SELECT * FROM sale WHERE {where} ORDER BY "index" DESC LIMIT {WINDOW}) s'
+        ' LEFT JOIN sale_unit u ON u.dealer = s.dealer AND u.sale = s."index"'
+        ' ORDER BY s."index", u.line'
     )
 
 
-def _record(row: Row[Any], lines: list[Line]) -> Record:
-    stored = row._mapping  # noqa: SLF001 - SQLAlchemy's public way to a row's names
-    return Record(
-        index=stored["index"],
-        dealer=row.dealer,
-        device=row.device,
-        gen=row.gen,
-        n=row.n,
-        kind=row.kind,
-        till=row.till,
-        receipt=row.receipt,
-        at_ms=row.at_ms,
-        err_ms=row.err_ms,
-        received_ms=row.received_ms,
-        state=row.state,
-        flags=flags_of(row.flags),
-        content=bytes(row.content),
-        payment=row.payment,
-        operator=row.operator,
-        buyer_commitment=row.buyer_commitment,
-        list_idr=row.list_idr,
-        discount_idr=row.discount_idr,
-        net_idr=row.net_idr,
-        serials=None if row.serials is None else tuple(orjson.loads(row.serials)),
-        refers_to=row.refers_to,
-        reversed_by=row.reversed_by,
-        lines=lines,
-        stored=True,
+def _answers_sql(where: str, limit: int) -> str:
+    return (
+        f"SELECT {_listed('a', _ANSWER_COLUMNS)} FROM sale_answer a WHERE {where}"  # noqa: S608
+        f' ORDER BY "index" DESC LIMIT {limit}'
     )
 
 
-def _answer(row: Row[Any]) -> Answer:
-    return Answer(**row._mapping, stored=True)  # noqa: SLF001 - as above; the names are the same
+_HISTORY: Final = _records_sql("dealer = :dealer AND till = :till AND receipt = :receipt")
+_CAPTURED: Final = _records_sql(
+    "device = :device AND gen = :gen AND n = :n AND kind IN ('sale', 'duplicate')"
+)
+_ONE: Final = _records_sql('dealer = :dealer AND "index" = :index')
+_LIVE_COUNT: Final = Statement("SELECT live_count FROM unit WHERE serial = :serial")
+_ANSWERS_TO: Final = Statement(
+    _answers_sql("device = :device AND sale_gen = :gen AND sale_n = :n", WINDOW)
+)
+_NEWEST_ANSWER: Final = Statement(_answers_sql("serial = :serial AND kind = :kind", 1))
+
+
+class DecidingLine(NamedTuple):
+    """The line of a sale that says what a unit is."""
+
+    sale: int
+    line: int
+    dealer: str
+    model: str | None
+    state: str
+    activated_index: int | None
+    activated_ms: int | None
+    at_ms: int
+
+
+# One question a state, so that each is one step in the index however often a dummy serial was
+# sold.
+_LINE_BY_STATE: Final = (
+    f"SELECT {_listed('u', DecidingLine._fields[:-1])}, s.at_ms FROM sale_unit u"  # noqa: S608
+    ' JOIN sale s ON s.dealer = u.dealer AND s."index" = u.sale'
+    " WHERE u.serial = :serial AND u.state = :state ORDER BY u.sale {0}, u.line {0} LIMIT 1"
+)
+_FIRST_LINE: Final = Statement(_LINE_BY_STATE.format("ASC"))
+_LAST_LINE: Final = Statement(_LINE_BY_STATE.format("DESC"))
+
+
+def _records(rows: Sequence[Values]) -> list[Record]:
+    found: dict[int, Record] = {}
+    width = len(_RECORD_COLUMNS)
+    for row in rows:
+        index = row[1]
+        if index not in found:
+            found[index] = _record(dict(zip(_RECORD_COLUMNS, row[:width], strict=True)))
+        if row[width] is not None:
+            stored = dict(zip(_LINE_COLUMNS, row[width:], strict=True))
+            found[index].lines.append(Line(**stored))
+    return list(found.values())
+
+
+def _record(values: dict[str, Any]) -> Record:
+    values["flags"] = flags_of(values["flags"])
+    values["content"] = bytes(values["content"])
+    if values["serials"] is not None:
+        values["serials"] = tuple(orjson.loads(values["serials"]))
+    return Record(**values, stored=True)
+
+
+def _answers(rows: Sequence[Values]) -> list[Answer]:
+    """Rows of SALE_ANSWER, newest first, as answers, oldest first."""
+    return [Answer(**dict(zip(_ANSWER_COLUMNS, row, strict=True)), stored=True) for row in rows][
+        ::-1
+    ]
 
 
 def _record_values(record: Record) -> tuple[object, ...]:
@@ -149,24 +222,6 @@ def _answer_values(answer: Answer) -> tuple[object, ...]:
 # --- reading what was folded before ---
 
 
-def load_records(connection: Connection, query: Select[Any]) -> list[Record]:
-    """The records a query on SALE finds, with their lines, in the query's order."""
-    rows = list(connection.execute(query))
-    lines: dict[int, list[Line]] = {row._mapping["index"]: [] for row in rows}  # noqa: SLF001 - SQLAlchemy documents it
-    by_dealer: dict[str, list[int]] = {}
-    for row in rows:
-        by_dealer.setdefault(row.dealer, []).append(row._mapping["index"])  # noqa: SLF001 - SQLAlchemy documents it
-    for dealer, indexes in by_dealer.items():
-        found = connection.execute(
-            select(SALE_UNIT)
-            .where(SALE_UNIT.c.dealer == dealer, SALE_UNIT.c.sale.in_(indexes))
-            .order_by(SALE_UNIT.c.sale, SALE_UNIT.c.line)
-        )
-        for row in found:
-            lines[row.sale].append(_line(row))
-    return [_record(row, lines[row._mapping["index"]]) for row in rows]  # noqa: SLF001 - SQLAlchemy documents it
-
-
 class TableShelf:
     """The tables as the shelf of a fold (`books.Shelf`); one connection, one transaction."""
 
@@ -174,84 +229,45 @@ class TableShelf:
         """Read through `connection`."""
         self._connection = connection
 
-    def _last_records(self, *conditions: ColumnElement[bool]) -> list[Record]:
-        query = select(SALE).where(*conditions).order_by(SALE.c.index.desc()).limit(WINDOW)
-        return load_records(self._connection, query)[::-1]
-
     def history(self, dealer: str, till: str, receipt: str) -> list[Record]:
         """The last WINDOW records of one receipt number."""
-        return self._last_records(
-            SALE.c.dealer == dealer, SALE.c.till == till, SALE.c.receipt == receipt
-        )
+        found = _HISTORY.rows(self._connection, dealer=dealer, till=till, receipt=receipt)
+        return _records(found)
 
     def captured(self, device: str, gen: int, n: int) -> list[Record]:
         """The last WINDOW sales and copies with one capture number."""
-        return self._last_records(
-            SALE.c.device == device,
-            SALE.c.gen == gen,
-            SALE.c.n == n,
-            SALE.c.kind.in_(("sale", "duplicate")),
-        )
+        return _records(_CAPTURED.rows(self._connection, device=device, gen=gen, n=n))
 
     def newest_sale(self, serial: str) -> Record | None:
         """The newest sale on which a serial stands."""
-        place = _newest_line(self._connection, serial, ("sold", "voided", "returned"))
-        if place is None:
+        line = _last_line(self._connection, serial, ("sold", "voided", "returned"))
+        if line is None:
             return None
-        query = select(SALE).where(SALE.c.dealer == place.dealer, SALE.c.index == place.sale)
-        return load_records(self._connection, query)[0]
+        return _records(_ONE.rows(self._connection, dealer=line.dealer, index=line.sale))[0]
 
     def live_count(self, serial: str) -> int:
         """How many lines with this serial are sold and not undone."""
-        query = select(UNIT.c.live_count).where(UNIT.c.serial == serial)
-        return self._connection.scalar(query) or 0
+        found = _LIVE_COUNT.rows(self._connection, serial=serial)
+        return found[0][0] if found else 0
 
     def answers_to(self, device: str, gen: int, n: int) -> list[Answer]:
         """The last WINDOW answers that name one capture."""
-        query = (
-            select(SALE_ANSWER)
-            .where(
-                SALE_ANSWER.c.device == device,
-                SALE_ANSWER.c.sale_gen == gen,
-                SALE_ANSWER.c.sale_n == n,
-            )
-            .order_by(SALE_ANSWER.c.index.desc())
-            .limit(WINDOW)
-        )
-        return [_answer(row) for row in self._connection.execute(query)][::-1]
+        return _answers(_ANSWERS_TO.rows(self._connection, device=device, gen=gen, n=n))
 
     def newest_answer(self, serial: str, kind: str) -> Answer | None:
         """The newest answer of one kind from a scooter."""
-        query = (
-            select(SALE_ANSWER)
-            .where(SALE_ANSWER.c.serial == serial, SALE_ANSWER.c.kind == kind)
-            .order_by(SALE_ANSWER.c.index.desc())
-            .limit(1)
-        )
-        row = self._connection.execute(query).first()
-        return None if row is None else _answer(row)
+        found = _answers(_NEWEST_ANSWER.rows(self._connection, serial=serial, kind=kind))
+        return found[0] if found else None
 
 
-def _newest_line(connection: Connection, serial: str, states: Sequence[str]) -> Row[Any] | None:
-    """The line of the newest sale of a serial in one of these states.
-
-    One question a state, so that each is one step in the index however often a dummy serial
-    was sold.
-    """
+def _last_line(connection: Connection, serial: str, states: Sequence[str]) -> DecidingLine | None:
+    """The line of the newest sale of a serial in one of these states."""
     found = [
-        connection.execute(
-            select(SALE_UNIT)
-            .where(SALE_UNIT.c.serial == serial, SALE_UNIT.c.state == state)
-            .order_by(SALE_UNIT.c.sale.desc(), SALE_UNIT.c.line.desc())
-            .limit(1)
-        ).first()
+        DecidingLine(*row)
         for state in states
+        for row in _LAST_LINE.rows(connection, serial=serial, state=state)
     ]
-    return max((row for row in found if row is not None), key=_place, default=None)
-
-
-def _place(row: Row[Any]) -> tuple[int, int]:
-    return row.sale, row.line
+    return max(found, default=None, key=lambda line: (line.sale, line.line))
 
 
 # --- writing what was folded ---
@@ -273,81 +289,64 @@ def _save_records(connection: Connection, records: Iterable[Record]) -> None:
         SALE_UNIT,
         [_line_values(record, line) for record in fresh for line in record.lines],
     )
-    if changed:
-        connection.execute(_UPDATE_SALE, [_sale_changes(record) for record in changed])
+    _UPDATE_SALE.run(connection, [_sale_changes(record) for record in changed])
     lines = [_line_changes(record, line) for record in changed for line in record.lines]
-    if lines:
-        connection.execute(_UPDATE_LINE, lines)
+    _UPDATE_LINE.run(connection, lines)
 
 
-_UPDATE_SALE: Final = (
-    SALE.update()
-    .where(SALE.c.dealer == bindparam("the_dealer"), SALE.c.index == bindparam("the_index"))
-    .values(
-        {name: bindparam(f"new_{name}") for name in ("state", "flags", "refers_to", "reversed_by")}
-    )
+_UPDATE_SALE: Final = Statement(
+    "UPDATE sale SET state = :state, flags = :flags, refers_to = :refers_to,"
+    ' reversed_by = :reversed_by WHERE dealer = :dealer AND "index" = :index'
 )
-_LINE_CHANGES: Final = (
-    "state",
-    "reversed_by",
-    "activated_index",
-    "activated_ms",
-    "unanswered_index",
+_UPDATE_LINE: Final = Statement(
+    "UPDATE sale_unit SET state = :state, reversed_by = :reversed_by,"
+    " activated_index = :activated_index, activated_ms = :activated_ms,"
+    " unanswered_index = :unanswered_index"
+    " WHERE dealer = :dealer AND sale = :sale AND line = :line"
 )
-_UPDATE_LINE: Final = (
-    SALE_UNIT.update()
-    .where(
-        SALE_UNIT.c.dealer == bindparam("the_dealer"),
-        SALE_UNIT.c.sale == bindparam("the_sale"),
-        SALE_UNIT.c.line == bindparam("the_line"),
-    )
-    .values({name: bindparam(f"new_{name}") for name in _LINE_CHANGES})
-)
-_UPDATE_ANSWER: Final = (
-    SALE_ANSWER.update()
-    .where(
-        SALE_ANSWER.c.dealer == bindparam("the_dealer"),
-        SALE_ANSWER.c.index == bindparam("the_index"),
-    )
-    .values(sale=bindparam("new_sale"))
+_UPDATE_ANSWER: Final = Statement(
+    'UPDATE sale_answer SET sale = :sale WHERE dealer = :dealer AND "index" = :index'
 )
 
 
 def _sale_changes(record: Record) -> dict[str, object]:
     return {
-        "the_dealer": record.dealer,
-        "the_index": record.index,
-        "new_state": record.state,
-        "new_flags": flags_text(record.flags),
-        "new_refers_to": record.refers_to,
-        "new_reversed_by": record.reversed_by,
+        "dealer": record.dealer,
+        "index": record.index,
+        "state": record.state,
+        "flags": flags_text(record.flags),
+        "refers_to": record.refers_to,
+        "reversed_by": record.reversed_by,
     }
 
 
 def _line_changes(record: Record, line: Line) -> dict[str, object]:
     return {
-        "the_dealer": record.dealer,
-        "the_sale": record.index,
-        "the_line": line.line,
-    } | {f"new_{name}": getattr(line, name) for name in _LINE_CHANGES}
+        "dealer": record.dealer,
+        "sale": record.index,
+        "line": line.line,
+        "state": line.state,
+        "reversed_by": line.reversed_by,
+        "activated_index": line.activated_index,
+        "activated_ms": line.activated_ms,
+        "unanswered_index": line.unanswered_index,
+    }
 
 
 def _save_answers(connection: Connection, answers: Iterable[Answer]) -> None:
     fresh = [_answer_values(answer) for answer in answers if not answer.stored]
     bulk_insert(connection, SALE_ANSWER, fresh)
     changed = [
-        {"the_dealer": answer.dealer, "the_index": answer.index, "new_sale": answer.sale}
+        {"dealer": answer.dealer, "index": answer.index, "sale": answer.sale}
         for answer in answers
         if answer.stored and answer.changed
     ]
-    if changed:
-        connection.execute(_UPDATE_ANSWER, changed)
+    _UPDATE_ANSWER.run(connection, changed)
 
 
 # --- units ---
 
 _SALE_SIDE: Final = (
-    "serial",
     "model",
     "live_count",
     "sale_index",
@@ -357,6 +356,44 @@ _SALE_SIDE: Final = (
     "activated_index",
     "activated_ms",
 )
+_SAVE_SALE_SIDE: Final = Statement(
+    f"INSERT INTO unit (serial, {', '.join(_SALE_SIDE)})"  # noqa: S608 - our own names
+    f" VALUES (:serial, {', '.join(f':{name}' for name in _SALE_SIDE)})"
+    " ON CONFLICT (serial) DO UPDATE SET "
+    + ", ".join(f"{name} = excluded.{name}" for name in _SALE_SIDE)
+)
+
+
+def _save_units(connection: Connection, books: Books) -> None:
+    changed = [
+        _unit_after(connection, serial, books.live_count(serial))
+        for serial in sorted(books.touched)
+    ]
+    _SAVE_SALE_SIDE.run(connection, changed)
+
+
+def _unit_after(connection: Connection, serial: str, live_count: int) -> dict[str, object]:
+    """What a unit's sales say: the first that stands, else the last that was undone."""
+    line: DecidingLine | None
+    if live_count:
+        line = DecidingLine(*_FIRST_LINE.rows(connection, serial=serial, state="sold")[0])
+    else:
+        line = _last_line(connection, serial, ("voided", "returned"))
+    if line is None:
+        raise AssertionError(f"unit {serial} was touched by no sale")
+    return {
+        "serial": serial,
+        "model": line.model,
+        "live_count": live_count,
+        "sale_index": line.sale,
+        "sale_ms": line.at_ms,
+        "sale_dealer": line.dealer,
+        "undone": None if live_count else line.state,
+        "activated_index": line.activated_index if live_count else None,
+        "activated_ms": line.activated_ms if live_count else None,
+    }
+
+
 READING: Final = (
     "serial",
     "heard_dealer",
@@ -371,70 +408,64 @@ READING: Final = (
     "fault_code",
 )
 """The columns of a reading. Null means that nothing new was said: the last known stays."""
-
-
-def _save_units(connection: Connection, books: Books) -> None:
-    rows = [
-        _unit_after(connection, serial, books.live_count(serial))
-        for serial in sorted(books.touched)
-    ]
-    _upsert(connection, _SALE_SIDE, rows, replace=_SALE_SIDE[1:], keep_known=())
-
-
-def _unit_after(connection: Connection, serial: str, live_count: int) -> tuple[object, ...]:
-    """What a unit's sales say: the first that stands, else the last that was undone."""
-    line: Row[Any] | None
-    if live_count:
-        line = connection.execute(
-            select(SALE_UNIT)
-            .where(SALE_UNIT.c.serial == serial, SALE_UNIT.c.state == "sold")
-            .order_by(SALE_UNIT.c.sale, SALE_UNIT.c.line)
-            .limit(1)
-        ).one()
-    else:
-        line = _newest_line(connection, serial, ("voided", "returned"))
-    if line is None:
-        raise AssertionError(f"unit {serial} was touched by no sale")
-    sold_ms = connection.scalar(
-        select(SALE.c.at_ms).where(SALE.c.dealer == line.dealer, SALE.c.index == line.sale)
+_INDEXED: Final = READING[1:3]
+_PLAIN: Final = READING[3:]
+# In two steps, because nearly always only columns without an index change: a scooter stays where
+# it is and says the same of its state for weeks.
+_MEET_UNIT: Final = (
+    " ON CONFLICT (serial) DO UPDATE SET "
+    + ", ".join(f"{name} = coalesce(excluded.{name}, unit.{name})" for name in _INDEXED)
+    + " WHERE "
+    + " OR ".join(
+        f"coalesce(excluded.{name}, unit.{name}, '') <> coalesce(unit.{name}, '')"
+        for name in _INDEXED
     )
-    undone = None if live_count else line.state
-    activated = (line.activated_index, line.activated_ms) if live_count else (None, None)
-    return (
-        serial,
-        line.model,
-        live_count,
-        line.sale,
-        sold_ms,
-        line.dealer,
-        undone,
-        *activated,
-    )
+)
+_SQLITE_KNOWN: Final = (
+    f"SELECT serial, {', '.join(_INDEXED)} FROM unit"  # noqa: S608 - our own names
+    " WHERE serial IN (SELECT value FROM json_each(?))"
+)
+_SQLITE_MEET: Final = (
+    "INSERT INTO unit (serial, heard_dealer, reported_state, live_count) VALUES (?, ?, ?, 0)"  # noqa: S608
+    + _MEET_UNIT
+)
+_SQLITE_READ: Final = (
+    "UPDATE unit SET "  # noqa: S608 - our own names
+    + ", ".join(f"{name} = coalesce(?, {name})" for name in _PLAIN)
+    + " WHERE serial = ?"
+)
+_TYPES: Final = {name: "bigint" if UNIT.c[name].type is INT64 else "text" for name in READING}
+_POSTGRES_ROWS: Final = (
+    "FROM json_to_recordset(CAST(%(rows)s AS json)) AS said"
+    f"({', '.join(f'{name} {kind}' for name, kind in _TYPES.items())})"
+)
+_POSTGRES_MEET: Final = (
+    "INSERT INTO unit (serial, heard_dealer, reported_state, live_count)"
+    f" SELECT serial, heard_dealer, reported_state, 0 {_POSTGRES_ROWS}" + _MEET_UNIT
+)
+_POSTGRES_READ: Final = (
+    "UPDATE unit SET "  # noqa: S608 - our own names
+    + ", ".join(f"{name} = coalesce(said.{name}, unit.{name})" for name in _PLAIN)
+    + f" {_POSTGRES_ROWS} WHERE unit.serial = said.serial"
+)
 
 
-def save_readings(connection: Connection, readings: Sequence[Sequence[object]]) -> None:
+def save_readings(connection: Connection, readings: Sequence[Values]) -> None:
     """Note what scooters said; one reading (READING's values) a serial."""
-    # live_count is only for a unit that nobody has heard of before.
-    rows = [(*reading, 0) for reading in readings]
-    _upsert(connection, (*READING, "live_count"), rows, replace=(), keep_known=READING[1:])
-
-
-def _upsert(
-    connection: Connection,
-    columns: Sequence[str],
-    rows: Sequence[Sequence[object]],
-    *,
-    replace: Sequence[str],
-    keep_known: Sequence[str],
-) -> None:
-    """Insert units, or change those that exist: a null of `keep_known` keeps what is there."""
-    if not rows:
+    if not readings:
         return
-    is_sqlite = connection.dialect.name == "sqlite"
-    insert = sqlite.insert(UNIT) if is_sqlite else postgresql.insert(UNIT)
-    statement = insert.values({name: bindparam(name) for name in columns}).on_conflict_do_update(
-        index_elements=[UNIT.c.serial],
-        set_={name: insert.excluded[name] for name in replace}
-        | {name: func.coalesce(insert.excluded[name], UNIT.c[name]) for name in keep_known},
-    )
-    connection.execute(statement, [dict(zip(columns, row, strict=True)) for row in rows])
+    if connection.dialect.name == "sqlite":
+        _save_readings_sqlite(connection.connection.driver_connection, readings)
+        return
+    named = [dict(zip(READING, reading, strict=True)) for reading in readings]
+    rows = {"rows": orjson.dumps(named).decode()}
+    connection.exec_driver_sql(_POSTGRES_MEET, rows)
+    connection.exec_driver_sql(_POSTGRES_READ, rows)
+
+
+def _save_readings_sqlite(driver: Any, readings: Sequence[Values]) -> None:
+    serials = orjson.dumps([reading[0] for reading in readings]).decode()
+    known = {row[0]: row[1:] for row in driver.execute(_SQLITE_KNOWN, (serials,))}
+    to_meet = [r[:3] for r in readings if known.get(r[0]) != r[1:3]]
+    driver.executemany(_SQLITE_MEET, to_meet)
+    driver.executemany(_SQLITE_READ, [(*r[3:], r[0]) for r in readings])

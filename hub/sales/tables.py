@@ -156,6 +156,7 @@ UNIT = Table(
     Index("unit_dealer", "dealer", "state", "serial"),
     Index("unit_model", "model", "state", "serial"),
     sqlite_strict=True,
+    sqlite_with_rowid=False,
 )
 """`state` and `dealer` are computed by the engine from the columns beside them, and stored only
 so that lists and counts can use an index."""
