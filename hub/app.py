@@ -24,17 +24,7 @@ def create_app(hub: Hub) -> Flask:
     """The WSGI application over an open hub."""
     app = Flask("hub")
     app.config["MAX_CONTENT_LENGTH"] = MAX_REQUEST_BYTES
-    keys = DoorKeys(
-        authority=hub.config.server.authority, http=hub.keys.http, keyset=hub.keys.keyset
-    )
-    door = Door(
-        hub.devices,
-        hub.ledger,
-        clock=hub.clock,
-        keys=keys,
-        wait_s_max=hub.config.ingest.wait_s_max,
-    )
-    app.register_blueprint(devices_blueprint(door))
+    app.register_blueprint(devices_blueprint(door_of(hub)))
     app.register_blueprint(ledger_blueprint(hub.database, hub.ledger, signed_in))
     for path, handle in (
         ("/healthz", lambda: Response("ok\n", mimetype="text/plain")),
@@ -44,6 +34,19 @@ def create_app(hub: Hub) -> Flask:
         app.add_url_rule(path, path[1:], handle)
     install(app, _portal(hub))
     return app
+
+
+def door_of(hub: Hub) -> Door:
+    """The boxes' door of a hub."""
+    return Door(
+        hub.devices,
+        hub.ledger,
+        clock=hub.clock,
+        keys=DoorKeys(
+            authority=hub.config.server.authority, http=hub.keys.http, keyset=hub.keys.keyset
+        ),
+        wait_s_max=hub.config.ingest.wait_s_max,
+    )
 
 
 def _portal(hub: Hub) -> Portal:

@@ -1,0 +1,178 @@
+"""The simulated hub: the real application over a disk whose power may go."""
+
+import hashlib
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from pathlib import Path
+from random import Random
+from urllib.parse import urlsplit
+
+from flask import Flask
+
+from edge_agent.errors import HubUnreachable
+from edge_agent.hub_link import RawAnswer
+from firmware_sim.chaos.clocks import MachineClock
+from firmware_sim.chaos.disk import Cut, Disk, PowerCut
+from hub.app import door_of
+from hub.config import HubConfig, parse_config
+from hub.devices.routes import blueprint
+from hub.jobs import Worker
+from hub.keys import create_keys
+from hub.ledger.sequencer import Incoming, Placed
+from hub.ledger.tables import immutability_triggers
+from hub.store.migrate import migrate
+from hub.wiring import Hub, open_hub
+from shared import http_signatures as signatures
+from shared.wire import batch as wire
+from shared.wire.receipts import Receipt
+
+URL = "http://hub.example"
+
+
+class HubSide:
+    """A hub that can be cut, rebooted, held and made to lie."""
+
+    def __init__(
+        self,
+        folder: Path,
+        clock: MachineClock,
+        random: Random,
+        *,
+        prepare: Callable[[Hub], None] = lambda _hub: None,
+    ) -> None:
+        """`prepare` may plant a bug into every hub that is opened."""
+        self._folder = folder
+        self._clock = clock
+        self._random = random
+        self._prepare = prepare
+        self.cut_share = 0.0
+        self.down = False
+        self.holding = False
+        self.cuts = 0
+        self._held: list[tuple[Incoming, Future[Placed]]] = []
+        self._disk = Disk(self._decide)
+        self.config: HubConfig = parse_config(
+            f'[server]\npublic_url = "{URL}"\nkeys_dir = "{folder}/keys"\n'
+            f'database = "sqlite:///{folder}/hub.db"\n'
+        )
+        create_keys(folder / "keys")
+        self.hub: Hub
+        self._boot()
+        migrate(self.hub.database, immutability_triggers("sqlite"))
+
+    def _decide(self) -> Cut | None:
+        if self._random.random() >= self.cut_share:
+            return None
+        return self._random.choice(("before", "after"))
+
+    def _boot(self) -> None:
+        self.hub = open_hub(
+            self.config,
+            clock=self._clock,
+            threaded=False,
+            connection_factory=self._disk.open_hub,
+        )
+        self._prepare(self.hub)
+        sequencer = self.hub.ledger.sequencer
+        place_now = sequencer.submit
+
+        def submit(incoming: Incoming) -> "Future[Placed]":
+            if not self.holding:
+                return place_now(incoming)
+            future: Future[Placed] = Future()
+            self._held.append((incoming, future))
+            return future
+
+        sequencer.submit = submit  # type: ignore[method-assign]
+        self._place_now = place_now
+        # The boxes' door alone: the pages take no part in any promise that is checked here.
+        app = Flask("door")
+        app.register_blueprint(blueprint(door_of(self.hub)))
+        self._client = app.test_client()
+        self._worker = Worker(self.hub.database, self.hub.ledger, sequences=True)
+
+    def power_cut(self) -> None:
+        """Everything in memory is gone, what was held too; then it boots again."""
+        self.cuts += 1
+        self._disk.pull()
+        self._held.clear()
+        self.holding = False
+        self._clock.reboot()
+        self._boot()
+
+    def release(self) -> None:
+        """Place what was held."""
+        held, self._held, self.holding = self._held, [], False
+        for incoming, _ in held:
+            try:
+                self._place_now(incoming)
+            except PowerCut:
+                self.power_cut()
+                return
+
+    def work(self) -> None:
+        """One round of the background worker."""
+        try:
+            self._worker.step()
+        except PowerCut:
+            self.power_cut()
+
+    def settle(self) -> None:
+        """Work until nothing is left."""
+        while self._worker.step():
+            pass
+
+    def handle(self, method: str, url: str, headers: Mapping[str, str], body: bytes) -> RawAnswer:
+        """Answer a request. Raises HubUnreachable when down or cut in the middle."""
+        if self.down:
+            raise HubUnreachable("simulated: the hub is down")
+        parts = urlsplit(url)
+        try:
+            answer = self._client.open(
+                parts.path,
+                method=method,
+                query_string=parts.query,
+                base_url=URL,
+                headers=dict(headers),
+                data=body or None,
+            )
+        except PowerCut:
+            self.power_cut()
+            raise HubUnreachable("simulated: the hub lost power") from None
+        return RawAnswer(
+            answer.status_code,
+            {name.lower(): value for name, value in answer.headers.items()},
+            answer.get_data(),
+        )
+
+    def lie(self, method: str, url: str, headers: Mapping[str, str], body: bytes) -> RawAnswer:
+        """A signed 200 for a batch that the ledger never took: only its proof gives it away."""
+        authority, path, query = signatures.split_url(url)
+        request = signatures.Request(
+            method=method,
+            authority=authority,
+            path=path,
+            query=query,
+            headers=dict(headers),
+            body=body,
+        )
+        taken = wire.decode_body(wire.decompress(body, headers["content-encoding"]))
+        receipt = Receipt(
+            batch_id=taken.batch_id,
+            first_index=0,
+            count=taken.statement.count,
+            received_ms=self._clock.wall_ms(),
+            proof=(hashlib.sha256(b"no").digest(),),
+            checkpoint=self.hub.ledger.checkpoint(),
+        )
+        answer = receipt.encode()
+        plain = {"date": "Sun, 22 Nov 2026 13:31:53 GMT", "content-type": "application/json"}
+        signed = signatures.sign_response(
+            request,
+            status=200,
+            headers=plain,
+            body=answer,
+            key=self.hub.keys.http,
+            now_s=self._clock.wall_ms() // 1000,
+        )
+        return RawAnswer(200, {**plain, **signed}, answer)
