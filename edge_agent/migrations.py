@@ -159,6 +159,22 @@ def migrate(connection: sqlite3.Connection) -> None:
             raise
 
 
+def schema_is_whole(connection: sqlite3.Connection) -> bool:
+    """Whether the file's schema is, word for word, the one that the steps make."""
+    fresh = sqlite3.connect(":memory:", isolation_level=None)
+    try:
+        migrate(fresh)
+        return _schema(fresh) == _schema(connection)
+    finally:
+        fresh.close()
+
+
+def _schema(connection: sqlite3.Connection) -> list[tuple[str, str, str]]:
+    return connection.execute(
+        "SELECT type, name, sql FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY type, name"
+    ).fetchall()
+
+
 def _statements(script: str) -> list[str]:
     """The single statements of a script (executescript would commit on its own)."""
     statements: list[str] = []

@@ -3,6 +3,7 @@
 import sqlite3
 from collections.abc import Iterable
 
+from edge_agent.buffer import settings
 from edge_agent.buffer.captures import Activation, ActivationKey, Capture, Stored
 
 _SELL = """
@@ -86,7 +87,12 @@ def add_waited(connection: sqlite3.Connection, ms: int) -> None:
 
 
 def is_sold(connection: sqlite3.Connection, serial: str) -> bool:
-    """Whether this box knows of a sale of the unit that was not reversed."""
+    """Whether this box knows of a sale of the unit that was not reversed.
+
+    After a damage that reached the list of sold units, every unit counts as sold.
+    """
+    if settings.recall(connection, settings.SOLD_UNKNOWN) is not None:
+        return True
     return connection.execute(_IS_SOLD, {"serial": serial}).fetchone() is not None
 
 

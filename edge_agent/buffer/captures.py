@@ -130,7 +130,9 @@ class Limits:
     """How much the buffer may hold.
 
     `sale_reserve_bytes` at the top of `bytes_max` is open to sales only, and so is the reserve
-    file of `reserve_file_bytes` beside the buffer when the disk itself is full.
+    file of `reserve_file_bytes` beside the buffer when the disk itself is full. That file must be
+    larger than the write-ahead log ever gets (1 MiB): folding the log into the buffer needs that
+    much before it gives it back.
     """
 
     bytes_max: int = 512 * 1024 * 1024

@@ -9,9 +9,14 @@ import mmap
 import struct
 from collections.abc import Iterator
 from pathlib import Path
+from typing import cast
+
+from shared.wire.events import LANES
 
 PAGE_BYTES = 4096
 _LEAF = 0x0D
+_INDEX_LEAF = 0x0A
+_INT_BYTES = {1: 1, 2: 2, 3: 3, 4: 4, 5: 6, 6: 8}
 _ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 _WAL_HEADER = 32
 _WAL_FRAME_HEADER = 24
@@ -19,6 +24,50 @@ _MAX_PAYLOAD = 4 * 1024 * 1024
 # SQLite's file format, section 1.6: how much of a cell's payload stays on a leaf page.
 _MAX_LOCAL = PAGE_BYTES - 35
 _MIN_LOCAL = (PAGE_BYTES - 12) * 32 // 255 - 23
+
+
+def numberings(path: Path) -> Iterator[tuple[str, int, int]]:
+    """(lane, gen, next_n) of every row of the table `numbering` that a page still holds."""
+    pages = _Pages(path)
+    for number in range(2, pages.count + 1):
+        page = pages.read(number)
+        if page is not None and page[0] == _INDEX_LEAF:
+            yield from _numbering_rows(page)
+
+
+def _numbering_rows(page: bytes) -> Iterator[tuple[str, int, int]]:
+    for at in _cells(page, 0):
+        try:
+            size, at = _varint(page, at)  # noqa: PLW2901 - a cursor
+            lane, *numbers = _record(page[at : at + size])
+        except (IndexError, ValueError):
+            continue
+        if lane in LANES and len(numbers) == 2 and all(type(n) is int for n in numbers):
+            yield str(lane), cast("int", numbers[0]), cast("int", numbers[1])
+
+
+def _record(data: bytes) -> list[object]:
+    """Texts and whole numbers of a record. Raises ValueError for anything else."""
+    header, cursor = _varint(data, 0)
+    kinds = []
+    while cursor < header:
+        kind, cursor = _varint(data, cursor)
+        kinds.append(kind)
+    values: list[object] = []
+    for kind in kinds:
+        if kind in _INT_BYTES:
+            size = _INT_BYTES[kind]
+            values.append(int.from_bytes(data[cursor : cursor + size], "big", signed=True))
+        elif kind in {8, 9}:
+            size = 0
+            values.append(kind - 8)
+        elif kind >= 13 and kind % 2:
+            size = (kind - 13) // 2
+            values.append(data[cursor : cursor + size].decode())
+        else:
+            raise ValueError(f"serial type {kind}")
+        cursor += size
+    return values
 
 
 def frames(path: Path) -> Iterator[tuple[int, bytes]]:
@@ -79,12 +128,17 @@ def _committed(log: bytes | mmap.mmap) -> dict[int, int]:
 def _leaf_rows(pages: _Pages, page: bytes, start: int) -> Iterator[tuple[int, bytes]]:
     if page[start] != _LEAF:
         return
-    (cells,) = struct.unpack_from(">H", page, start + 3)
-    for index in range(min(cells, (PAGE_BYTES - start - 8) // 2)):
-        (at,) = struct.unpack_from(">H", page, start + 8 + 2 * index)
+    for at in _cells(page, start):
         row = _cell(pages, page, at)
         if row is not None:
             yield row
+
+
+def _cells(page: bytes, start: int) -> Iterator[int]:
+    """Offsets of a leaf page's cells."""
+    (cells,) = struct.unpack_from(">H", page, start + 3)
+    for index in range(min(cells, (PAGE_BYTES - start - 8) // 2)):
+        yield struct.unpack_from(">H", page, start + 8 + 2 * index)[0]
 
 
 def _cell(pages: _Pages, page: bytes, at: int) -> tuple[int, bytes] | None:

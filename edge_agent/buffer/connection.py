@@ -7,7 +7,8 @@ from enum import Enum
 from pathlib import Path
 
 PAGE_BYTES = 4096
-WAL_PAGES = 1000
+WAL_PAGES = 256
+"""Pages after which the log is folded into the file. The disk reserve must hold as much."""
 _PRAGMAS = (
     f"PRAGMA page_size = {PAGE_BYTES}",
     "PRAGMA journal_mode = WAL",

@@ -24,13 +24,13 @@ from shared.wire.events import LANES
 T = TypeVar("T")
 OnEvent = Callable[[str, Mapping[str, object]], None]
 _MAX_SALVAGES = 3
-_CHECKED = (
-    "SELECT count(*) FROM setting",
-    "SELECT count(*) FROM numbering",
-    "SELECT count(*) FROM batch",
-    "SELECT count(*) FROM segment",
-    "SELECT count(*) FROM activation",
-)
+_CHECKED = ("setting", "numbering", "lane", "batch", "segment", "activation", "sold", "gap")
+_REUSED = """
+    SELECT 1 FROM numbering
+      JOIN (SELECT lane, gen, max(first_n + count) AS given FROM segment GROUP BY lane, gen)
+     USING (lane, gen)
+     WHERE next_n < given LIMIT 1
+"""
 
 
 class BufferFile:
@@ -189,12 +189,18 @@ class BufferFile:
 
 
 def _check(connection: sqlite3.Connection) -> None:
-    """Look at the small tables and the trees above the frames; frames check themselves."""
-    for query in _CHECKED:
-        connection.execute(query).fetchone()
+    """Check the small tables and their indexes; the frames carry checksums of their own."""
+    if not migrations.schema_is_whole(connection):
+        raise BufferDamaged("the schema came back wrong")
+    for table in _CHECKED:
+        (found,) = connection.execute(f"PRAGMA integrity_check({table})").fetchone()
+        if found != "ok":
+            raise BufferDamaged(f"table {table}: {found}")
     gen = settings.recall(connection, settings.GEN)
     if gen is not None and not gen.isdecimal():
         raise BufferDamaged("the generation came back wrong")
+    if connection.execute(_REUSED).fetchone() is not None:
+        raise BufferDamaged("a next number lies below numbers that were given")
     (lanes,) = connection.execute("SELECT count(*) FROM lane").fetchone()
     if lanes != len(LANES):
         raise BufferDamaged("the lanes came back wrong")

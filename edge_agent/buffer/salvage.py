@@ -10,11 +10,15 @@ from bisect import bisect_left
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import MappingProxyType
 
 from edge_agent import migrations
 from edge_agent.buffer import carving, segments, settings
-from edge_agent.buffer.connection import ConnectionFactory, connect_readonly, sync_folder
+from edge_agent.buffer.connection import (
+    PAGE_BYTES,
+    ConnectionFactory,
+    connect_readonly,
+    sync_folder,
+)
 from edge_agent.buffer.frames import Segment, decode_frame
 from edge_agent.buffer.reposition import Gap, Span, add_gap
 from edge_agent.errors import BufferDamaged
@@ -24,6 +28,7 @@ from shared.wire.batch import MalformedBatch
 QUARANTINE = "quarantine"
 _DONE = "salvaged"
 _PROBE_MAX = 200_000
+PADDED_MAX_BYTES = 16 * 1024**3
 # Whole tables of small rows, copied as far as they can be read. Frames, segments and batches
 # are checked one by one instead.
 _COPIED = {
@@ -70,6 +75,11 @@ class Report:
     gen: int = 1
     batches_kept: int = 0
     tables_cut_short: list[str] = field(default_factory=list)
+
+    @property
+    def sold_unknown(self) -> bool:
+        """Whether units may be sold of which the new file does not know it."""
+        return "sold" in self.tables_cut_short
 
 
 def unfinished(path: Path) -> Path | None:
@@ -121,9 +131,13 @@ def rebuild(path: Path, damaged: Path, factory: ConnectionFactory, *, gen_floor:
         migrations.migrate(new)
         new.execute("BEGIN IMMEDIATE")
         found = _read_frames(old, damaged)
-        if old is not None:
+        if old is None:
+            report.tables_cut_short.extend(_COPIED)
+        else:
             _copy_tables(old, new, report)
         _store(old, new, found, report)
+        if "numbering" in report.tables_cut_short:
+            _raise_numbers(new, damaged)
         _declare(new, found, report)
         _renew(new, found, report, gen_floor)
         new.commit()
@@ -139,12 +153,26 @@ def rebuild(path: Path, damaged: Path, factory: ConnectionFactory, *, gen_floor:
 
 
 def _open_damaged(damaged: Path) -> sqlite3.Connection | None:
+    _pad(damaged)
     try:
         connection = connect_readonly(damaged)
         connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+        if not migrations.schema_is_whole(connection):
+            connection.close()
+            return None
     except sqlite3.Error:
         return None
     return connection
+
+
+def _pad(damaged: Path) -> None:
+    """SQLite reads nothing of a file that is shorter than it says. Zeros at the end, which take
+    no room, let it read the pages that are there; not one byte of the copy is changed."""
+    with damaged.open("r+b") as file:
+        header = file.read(32)
+        size = int.from_bytes(header[28:32], "big") * PAGE_BYTES
+        if damaged.stat().st_size < size <= PADDED_MAX_BYTES:
+            file.truncate(size)
 
 
 def _read_frames(old: sqlite3.Connection | None, damaged: Path) -> dict[int, Segment]:
@@ -189,11 +217,13 @@ def _frame_rows(old: sqlite3.Connection) -> Iterator[tuple[int, object]]:
 
 
 def _readable(
-    old: sqlite3.Connection, query: str, values: Mapping[str, object] = MappingProxyType({})
+    old: sqlite3.Connection, query: str, values: Mapping[str, object] | None = None
 ) -> Iterator[tuple[object, ...]]:
     """Rows of a query up to the first unreadable page."""
     try:
-        yield from old.execute(query, values)
+        yield from old.execute(query, dict(values or {}))
+    except sqlite3.ProgrammingError:
+        raise
     except sqlite3.Error:
         return
 
@@ -290,6 +320,13 @@ def _whole_batch(row: dict[str, object], found: dict[int, Segment]) -> list[int]
     return list(ids)
 
 
+def _raise_numbers(new: sqlite3.Connection, damaged: Path) -> None:
+    """Numbers that were issued, as far as single pages still tell."""
+    for lane, gen, next_n in carving.numberings(damaged):
+        if 1 <= gen < 2**31 and segments.next_n(new, lane, gen) < next_n < 2**53:
+            segments.set_next_n(new, lane, gen, next_n)
+
+
 def _declare(new: sqlite3.Connection, found: dict[int, Segment], report: Report) -> None:
     """Numbers that were issued and are not here become gaps, until the hub was asked."""
     issued = {
@@ -322,6 +359,8 @@ def _renew(
     report.gen = max(known) + 1
     settings.remember(new, settings.GEN, report.gen)
     settings.remember(new, settings.DOUBT, "salvage")
+    if report.sold_unknown:
+        settings.remember(new, settings.SOLD_UNKNOWN, "salvage")
     epoch = settings.recall(new, settings.EPOCH)
     if epoch is not None and not epoch.isdecimal():
         settings.remember(new, settings.EPOCH, None)

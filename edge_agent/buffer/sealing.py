@@ -25,7 +25,7 @@ _INSERT = """
     INSERT INTO batch (lane, epoch, first_seq, count, bytes, batch_id, statement, seal, segments)
     VALUES (:lane, :epoch, :first_seq, :count, :bytes, :batch_id, :statement, :seal, :segments)
 """
-_TAKE = "UPDATE segment SET batch = :batch WHERE id = :segment"
+_TAKE = "UPDATE segment SET batch = :batch WHERE id = :segment AND +batch IS NULL"
 _IN_FLIGHT = """
     SELECT id, batch_id, epoch, first_seq, statement, seal, segments FROM batch
      WHERE lane = :lane AND first_index IS NULL
@@ -69,10 +69,11 @@ def in_flight(connection: sqlite3.Connection, lane: str) -> SealedBatch | None:
 def cut(connection: sqlite3.Connection, lane: str, sealer: Sealer) -> SealedBatch | None:
     """Seal the lane's most urgent waiting segments in the caller's transaction.
 
-    None when nothing waits or the box does not know its epoch yet. Raises BufferDamaged.
+    None when nothing waits, when the box does not know its epoch yet, and while it is in doubt
+    which of its events the hub has. Raises BufferDamaged.
     """
     epoch = settings.recall_int(connection, settings.EPOCH)
-    if epoch is None:
+    if epoch is None or settings.recall(connection, settings.DOUBT) is not None:
         return None
     chosen: list[tuple[Row, Segment]] = []
     count = size = 0
@@ -128,7 +129,8 @@ def _seal(
     number = connection.execute(_INSERT, values).lastrowid
     assert number is not None
     taken = [{"batch": number, "segment": row.id} for row, _ in chosen]
-    connection.executemany(_TAKE, taken)
+    if connection.executemany(_TAKE, taken).rowcount != len(taken):
+        raise BufferDamaged("a waiting segment is in a batch already")
     advanced = connection.execute(_ADVANCE, values).rowcount
     assert advanced == 1
     parts = [part for _, part in chosen]

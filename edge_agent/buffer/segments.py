@@ -39,9 +39,10 @@ _INSERT_FRAME = "INSERT INTO frame (segment, blob) VALUES (:segment, :blob)"
 _FRAME = "SELECT blob FROM frame WHERE segment = :segment"
 _DELETE = "DELETE FROM segment WHERE id = :segment"
 _DELETE_FRAME = "DELETE FROM frame WHERE segment = :segment"
+# The second look at `batch` reads the row itself: a damaged index must not offer what is sealed.
 _WAITING = """
     SELECT id, lane, priority, gen, first_n, count, bytes FROM segment
-     WHERE lane = :lane AND batch IS NULL ORDER BY priority, id
+     WHERE lane = :lane AND batch IS NULL AND +batch IS NULL ORDER BY priority, id
 """
 
 

@@ -451,20 +451,20 @@ class Buffer:
 
     def _relieve_sale(self, attempt: int) -> bool:
         """Make room for what must be stored: the reserve, then receipted bytes, then reports."""
-        if attempt == 1:
-            self._file.return_log_space()
         released = self._file.reserve.release()
+        # Only now: folding the log into the file needs room before it gives some back.
+        self._file.return_log_space()
         return self._shed_once() or released or attempt == 1
 
     def _relieve_report(self, attempt: int) -> bool:
         """Make room for a report by shedding older ones. Reports never live on the reserve: it
         is lent to the shedding transaction only."""
-        if attempt == 1:
-            self._file.return_log_space()
         self._file.reserve.release()
         try:
+            self._file.return_log_space()
             return self._shed_once() or attempt == 1
         finally:
+            self._file.return_log_space()
             self._file.reserve.hold()
 
     def _shed_once(self) -> bool:

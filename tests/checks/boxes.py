@@ -15,7 +15,7 @@ from tests.fakes.manual_clock import ManualClock
 
 DEVICE = "dev_" + "a" * 26
 NEVER = Occurred(wall_ms=None, err_ms=0, clock="none", boot="b", mono_ms=1)
-FRESH = {lane: Place(next_seq=1, last_batch=None) for lane in LANES}
+FRESH: dict[str, Place] = {lane: Place(next_seq=1, last_batch=None) for lane in LANES}
 KEY = SigningKey.from_seed(b"\x07" * 32)
 SEALER = Sealer(device=DEVICE, key=KEY, now=NEVER)
 
@@ -120,7 +120,7 @@ def numbers(batches: list[SealedBatch]) -> list[tuple[int, int]]:
 
 def declared(batches: list[SealedBatch]) -> set[tuple[str, int, int]]:
     """(lane, gen, n) of everything that agent.loss events among these batches declare."""
-    found = set()
+    found: set[tuple[str, int, int]] = set()
     for batch in batches:
         for raw in batch.events:
             event = orjson.loads(raw)
