@@ -8,6 +8,7 @@ from edge_agent.codecs.scooter_payload import MalformedMapping
 from edge_agent.config import AgentConfig, TillConfig
 from edge_agent.errors import ConfigRefused
 from edge_agent.sources.pos_serial import PosSerial
+from edge_agent.sources.scooter_mqtt import ScooterMqtt
 from edge_agent.sources.scooter_serial import ScooterSerial
 from edge_agent.sources.source import Sink, Source, When
 from edge_agent.sources.till_dialect import Dialect, EscPos, Kpos
@@ -48,9 +49,6 @@ def build(
     ]
     if config.mqtt is None:
         return sources, _nobody
-    # A box without a broker does not load an MQTT library.
-    from edge_agent.sources.scooter_mqtt import ScooterMqtt  # noqa: PLC0415
-
     try:
         mqtt = ScooterMqtt(
             config.mqtt,

@@ -267,10 +267,12 @@ def test_the_thread_wakes_for_a_sale(box):
     """`wake` leads to a step without waiting for the next minute; `stop` ends the thread."""
     stop = threading.Event()
     heard = threading.Event()
-    box.publish = lambda *_: heard.set() or True
-    box.activation = Activation(
-        box.buffer, clock=box.clock, now=box.now, publish=lambda *_: box.publish()
-    )
+
+    def publish(_serial, _payload):
+        heard.set()
+        return True
+
+    box.activation = Activation(box.buffer, clock=box.clock, now=box.now, publish=publish)
     thread = threading.Thread(target=box.activation.run, args=(stop,))
     thread.start()
 
