@@ -3,11 +3,13 @@
 import json
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from edge_agent import VERSION
 from edge_agent.errors import AgentError
 
 if TYPE_CHECKING:
@@ -48,6 +50,7 @@ def _config() -> "AgentConfig":
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @_config_option
+@click.version_option(VERSION, prog_name="kickstand-agent")
 def main() -> None:
     """The box in the store: hears tills and scooters, stores durably, delivers with proof."""
 
@@ -72,6 +75,7 @@ def run(log: str) -> None:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: stop.set())
+    _share_one_heap()
     write = _write_json if log == "json" else _write_text
     _forward_logging(write)
     agent = Agent(
@@ -85,6 +89,16 @@ def run(log: str) -> None:
         raise _Failed(str(error)) from error
     stop.wait()
     agent.stop()
+
+
+def _share_one_heap() -> None:
+    """Let all threads allocate from one arena: their many private ones cost megabytes of a Pi."""
+    import ctypes  # noqa: PLC0415 - see the module's first line
+
+    m_arena_max = -8  # malloc.h
+    # Another C library than glibc has no arenas to limit.
+    with suppress(AttributeError, OSError):
+        ctypes.CDLL(None).mallopt(m_arena_max, 1)
 
 
 def _forward_logging(write: Callable[[str, Mapping[str, object]], None]) -> None:
@@ -138,8 +152,7 @@ def _write_text(event: str, fields: Mapping[str, object]) -> None:
 @click.option("--code", required=True, metavar="CODE", help="The invitation, copied whole.")
 def enroll(hub: str | None, code: str) -> None:
     """Join a hub with a one-use code; the key is made here and stays here."""
-    from edge_agent.agent import version  # noqa: PLC0415 - see the module's first line
-    from edge_agent.hub_link import SessionTransport  # noqa: PLC0415 - as above
+    from edge_agent.hub_link import SessionTransport  # noqa: PLC0415 - see the module's first line
     from edge_agent.hub_link import enroll as join  # noqa: PLC0415 - as above
     from edge_agent.timekeeping import Timekeeper  # noqa: PLC0415 - as above
     from shared.clock import SystemClock  # noqa: PLC0415 - as above
@@ -151,7 +164,7 @@ def enroll(hub: str | None, code: str) -> None:
             config.state_dir,
             hub or config.hub_url,
             code,
-            version=version(),
+            version=VERSION,
             clock=clock,
             timekeeper=Timekeeper(clock),
             transport=SessionTransport(config.delivery.timeout_ms),

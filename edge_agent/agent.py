@@ -1,16 +1,13 @@
 """The composition root: opens everything, supervises threads, and shuts down in order."""
 
 import fcntl
-import importlib
 import os
 import secrets
 import threading
 from collections.abc import Callable, Mapping
-from importlib.metadata import PackageNotFoundError
-from importlib.metadata import version as package_version
 from random import SystemRandom
-from typing import Any
 
+from edge_agent import VERSION, activation
 from edge_agent import identity as identities
 from edge_agent.buffer import Buffer, Limits, connect
 from edge_agent.buffer.connection import ConnectionFactory
@@ -34,14 +31,6 @@ JOIN_S = 15
 
 class AlreadyRunning(AgentError):
     """Another agent works in this state folder."""
-
-
-def version() -> str:
-    """Version of the installed package."""
-    try:
-        return package_version("kickstand")
-    except PackageNotFoundError:
-        return "0"
 
 
 class Agent:
@@ -90,7 +79,7 @@ class Agent:
             clock=self._clock,
             notifier=self._notifier,
             state_dir=self._config.state_dir,
-            version=version(),
+            version=VERSION,
             heartbeat_ms=self._config.health.heartbeat_ms,
             on_event=self._on_event,
         )
@@ -137,18 +126,13 @@ class Agent:
     def _build_sources(
         self, buffer: Buffer, timekeeper: Timekeeper, identity: Identity
     ) -> list[Source]:
-        # A box without a broker need not load an MQTT library.
-        module: Any = importlib.import_module("edge_agent.activation")
-        if not hasattr(module, "build"):
-            return []
-        sources: list[Source] = module.build(
+        return activation.build(
             self._config,
             buffer=buffer,
             timekeeper=timekeeper,
             clock=self._clock,
             encryption_key=identity.keyset.encryption,
         )
-        return sources
 
     def _build_delivery(
         self, buffer: Buffer, timekeeper: Timekeeper, identity: Identity

@@ -68,9 +68,9 @@ class PoolTransport:
         import urllib3  # noqa: PLC0415 - a tenth of a second that `status` need not pay
 
         if self._pool is None:
-            self._pool = urllib3.PoolManager(
-                num_pools=1, maxsize=1, ssl_context=tls_context(self._timekeeper)
-            )
+            # A context holds every authority's certificate: megabytes that plain HTTP can spare.
+            context = tls_context(self._timekeeper) if url.startswith("https:") else None
+            self._pool = urllib3.PoolManager(num_pools=1, maxsize=1, ssl_context=context)
         try:
             answer = self._pool.request(
                 method,
