@@ -99,7 +99,7 @@ class Box:
             body=body,
         )
         nonce = b64url(secrets.token_bytes(16))
-        signed = signatures.sign_request(request, self.key, now_s=int(time.time()), nonce=nonce)  # noqa: TID251
+        signed = signatures.sign_request(request, self.key, now_s=int(time.time()), nonce=nonce)
         extra = {"content-encoding": "zstd", "prefer": "wait=5"}
         path = f"/v1/batches?{query}" if query else "/v1/batches"
         self.connection.request("POST", path, body, {**headers, **signed, **extra})
@@ -121,7 +121,10 @@ def running_hub(database: str | None, boxes: int) -> Iterator[tuple[str, list[Bo
         )
         call = [*HUB, "--config", str(config)]
         subprocess.run(
-            [*call, "init", "--admin", "bench@example.com"], check=True, cwd=ROOT, capture_output=True
+            [*call, "init", "--admin", "bench@example.com"],
+            check=True,
+            cwd=ROOT,
+            capture_output=True,
         )
         (Path(folder) / "r.csv").write_text("code,name,timezone\nR,R,Asia/Jakarta\n")
         (Path(folder) / "d.csv").write_text(
@@ -138,7 +141,9 @@ def running_hub(database: str | None, boxes: int) -> Iterator[tuple[str, list[Bo
             for _ in range(boxes):
                 invited = subprocess.run(
                     [*call, "device", "invite", "--dealer", "D1", "--json"],
-                    check=True, cwd=ROOT, capture_output=True,
+                    check=True,
+                    cwd=ROOT,
+                    capture_output=True,
                 ).stdout
                 code, fingerprint = json.loads(invited)["code"].split(".")
                 box = enrol(authority, code)
@@ -165,7 +170,7 @@ def enrol(authority: str, code: str) -> Box:
         method="POST", authority=authority, path="/v1/enroll", query="", headers=headers, body=body
     )
     nonce = b64url(secrets.token_bytes(16))
-    signed = signatures.sign_request(request, key, now_s=int(time.time()), nonce=nonce)  # noqa: TID251
+    signed = signatures.sign_request(request, key, now_s=int(time.time()), nonce=nonce)
     box.connection.request("POST", "/v1/enroll", body, {**headers, **signed})
     answer = json.loads(box.connection.getresponse().read())
     box.device = answer["device"]
@@ -213,7 +218,9 @@ def throughput(authority: str, boxes: list[Box], *, size: int, batches: int) -> 
     took = time.perf_counter() - began
     assert not failures, failures[0]
     total = len(boxes) * batches * size
-    print(f"    {total} events accepted in {accepted:.2f} s, projected {took - accepted:.2f} s later")
+    print(
+        f"    {total} events accepted in {accepted:.2f} s, projected {took - accepted:.2f} s later"
+    )
     return total / took
 
 
@@ -222,7 +229,9 @@ def percentile(values: list[float], share: float) -> float:
     return sorted(values)[min(len(values) - 1, int(len(values) * share))]
 
 
-def latency(boxes: list[Box], log_key: NoteKey, *, per_s: int, size: int, seconds: float) -> list[float]:
+def latency(
+    boxes: list[Box], log_key: NoteKey, *, per_s: int, size: int, seconds: float
+) -> list[float]:
     """Batch → verified receipt in ms at an offered rate, every receipt verified."""
     took: list[float] = []
     lock = threading.Lock()
@@ -251,7 +260,8 @@ def latency(boxes: list[Box], log_key: NoteKey, *, per_s: int, size: int, second
             due += 1 / rate
 
     threads = [
-        threading.Thread(target=run, args=(box, i / rate / len(boxes))) for i, box in enumerate(boxes)
+        threading.Thread(target=run, args=(box, i / rate / len(boxes)))
+        for i, box in enumerate(boxes)
     ]
     for thread in threads:
         thread.start()
@@ -275,7 +285,9 @@ def main() -> None:
                 throughput(authority, boxes, size=100, batches=40) for _ in range(asked.rounds)
             ]
             rate = statistics.median(found)
-            print(f"100-event batches: {rate:,.0f} events/s, {rate / goal:.2f} x the goal of {goal:,}")
+            print(
+                f"100-event batches: {rate:,.0f} events/s, {rate / goal:.2f} x the goal of {goal:,}"
+            )
         if "latency" in asked.parts:
             took = latency(boxes, log_key, per_s=1000, size=20, seconds=asked.seconds)
             p99 = percentile(took, 0.99)

@@ -86,7 +86,7 @@ def _records_sql(where: str) -> Statement:
 
 def _answers_sql(where: str, limit: int) -> str:
     return (
-        f"SELECT {_listed('a', _ANSWER_COLUMNS)} FROM sale_answer a WHERE {where}"  # noqa: S608
+        f"SELECT {_listed('a', _ANSWER_COLUMNS)} FROM sale_answer a WHERE {where}"  # noqa: S608 - our own column names
         f' ORDER BY "index" DESC LIMIT {limit}'
     )
 
@@ -119,7 +119,7 @@ class DecidingLine(NamedTuple):
 # One question a state, so that each is one step in the index however often a dummy serial was
 # sold.
 _LINE_BY_STATE: Final = (
-    f"SELECT {_listed('u', DecidingLine._fields[:-1])}, s.at_ms FROM sale_unit u"  # noqa: S608
+    f"SELECT {_listed('u', DecidingLine._fields[:-1])}, s.at_ms FROM sale_unit u"  # noqa: S608 - our own column names
     ' JOIN sale s ON s.dealer = u.dealer AND s."index" = u.sale'
     " WHERE u.serial = :serial AND u.state = :state ORDER BY u.sale {0}, u.line {0} LIMIT 1"
 )
@@ -426,7 +426,7 @@ _SQLITE_KNOWN: Final = (
     " WHERE serial IN (SELECT value FROM json_each(?))"
 )
 _SQLITE_MEET: Final = (
-    "INSERT INTO unit (serial, heard_dealer, reported_state, live_count) VALUES (?, ?, ?, 0)"  # noqa: S608
+    "INSERT INTO unit (serial, heard_dealer, reported_state, live_count) VALUES (?, ?, ?, 0)"  # noqa: S608 - our own column names
     + _MEET_UNIT
 )
 _SQLITE_READ: Final = (

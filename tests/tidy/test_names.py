@@ -39,6 +39,8 @@ def assigned_names(scope: ast.ClassDef | ast.Module) -> Iterator[tuple[int, str]
     """Fields and constants; a pattern that recognises amounts is not an amount."""
     for statement in scope.body:
         value = getattr(statement, "value", None)
+        if isinstance(statement, ast.Assign) and ast.unparse(statement.targets[0]).istitle():
+            continue  # the name of a type
         if isinstance(value, ast.Call) and ast.unparse(value.func) == "re.compile":
             continue
         targets = (
