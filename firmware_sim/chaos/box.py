@@ -22,7 +22,7 @@ from firmware_sim.chaos.network import Network
 from shared.crypto.keys import SigningKey
 from shared.wire.events import LANES
 
-BUFFER_BYTES = 384 * 1024
+BUFFER_BYTES = 192 * 1024
 """Small enough for shedding to happen in a run."""
 
 
@@ -230,7 +230,7 @@ class Box:
                 "battery_pct": self._random.randrange(101),
                 "boot": f"{self.device[-4:]}-{self.restores}",
                 "counter": self._number,
-                "extra": {"pad": "x" * self._random.randrange(400)},
+                "extra": {"pad": self._random.randbytes(self._random.randrange(600)).hex()},
             }
             key = f"KS9F2L7A8NJ000001/{self.restores}"
             capture = Capture(

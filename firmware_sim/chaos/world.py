@@ -82,8 +82,8 @@ class World:
             (2, lambda _: self.hub.power_cut()),
             (2, lambda _: self._toggle_hub()),
             (4, self._wrong_clock),
-            (1, lambda box: box.copy_card()),
-            (1, self._restore),
+            (2, lambda box: box.copy_card()),
+            (3, self._restore),
         ]
 
     def _hold(self) -> None:

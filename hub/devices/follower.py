@@ -32,7 +32,7 @@ class DeviceFollower:
         losses = [row for entry in entries for row in _losses(entry)]
         bulk_insert(connection, DECLARED_LOSS, losses)
         for entry in entries:
-            _epoch_opened(connection, entry)
+            _fact(connection, entry)
         newest: dict[str, list[LedgerEntry]] = {}
         for entry in entries:
             if entry.lane != "hub":
@@ -107,17 +107,29 @@ def _losses(entry: LedgerEntry) -> list[tuple[object, ...]]:
     ]
 
 
-def _epoch_opened(connection: Connection, entry: LedgerEntry) -> None:
+def _fact(connection: Connection, entry: LedgerEntry) -> None:
+    """Facts of the hub about a device: its row begins with its enrolment."""
     event = entry.event
     if event is None or entry.lane != "hub" or not isinstance(event.data, Fact):
         return
-    if event.type != "device.epoch_opened":
-        return
-    connection.execute(
-        update(DEVICE_STATUS)
-        .where(DEVICE_STATUS.c.device == event.data.values["device"])
-        .values(epochs=DEVICE_STATUS.c.epochs + 1, epoch_opened_index=entry.index)
-    )
+    device = event.data.values.get("device")
+    if event.type == "device.enrolled":
+        connection.execute(
+            insert(DEVICE_STATUS).values(
+                device=device,
+                dealer=entry.dealer,
+                epochs=1,
+                events=0,
+                last_index=entry.index,
+                last_received_ms=entry.received_ms,
+            )
+        )
+    elif event.type == "device.epoch_opened":
+        connection.execute(
+            update(DEVICE_STATUS)
+            .where(DEVICE_STATUS.c.device == device)
+            .values(epochs=DEVICE_STATUS.c.epochs + 1, epoch_opened_index=entry.index)
+        )
 
 
 def _heartbeat(event: Event, beat: Heartbeat, received_ms: int) -> dict[str, object]:
@@ -150,12 +162,8 @@ def _status(connection: Connection, device: str, entries: Sequence[LedgerEntry])
         if event is not None and isinstance(event.data, Heartbeat):
             values |= _heartbeat(event, event.data, entry.received_ms)
             break
-    changed = connection.execute(
+    connection.execute(
         update(DEVICE_STATUS)
         .where(DEVICE_STATUS.c.device == device)
         .values(**values, events=DEVICE_STATUS.c.events + len(entries))
-    ).rowcount
-    if not changed:
-        connection.execute(
-            insert(DEVICE_STATUS).values(device=device, epochs=1, events=len(entries), **values)
-        )
+    )

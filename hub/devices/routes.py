@@ -27,7 +27,7 @@ from shared.wire.fields import MalformedField
 
 MAX_REQUEST_BYTES = wire.MAX_BODY_BYTES + 64 * 1024
 RETRY_AFTER_S = 2
-REFUSED_STATUS = {"key-revoked": 403, "signature-malformed": 400, "digest-mismatch": 400}
+REFUSED_STATUS = {"key-revoked": 403, "suspended": 403, "signature-malformed": 400, "digest-mismatch": 400}
 REFUSED_STATUS |= {"components-incomplete": 400, "authority-mismatch": 421}
 
 

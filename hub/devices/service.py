@@ -102,7 +102,8 @@ class Devices:
                 raise Refused(410, "invitation-expired", "this code has expired; ask for a new one")
             if store.find_key(connection, key.keyid) is not None:
                 raise Refused(409, "already-enrolled", "this box is enrolled already")
-            store.use_invitation(connection, _code_hash(code), device=device, now_ms=now_ms)
+            if not store.use_invitation(connection, _code_hash(code), device=device, now_ms=now_ms):
+                raise Refused(409, "invitation-used", "another box was faster; ask for a new code")
             enrolled = Enrolled(
                 device=device,
                 dealer=invitation.dealer,
@@ -144,6 +145,8 @@ class Devices:
                 raise SignatureRefused("key-unknown", "no device has this key; enrol the box")
             cached = _Cached(enrolled=enrolled, key=PublicKey(enrolled.public_key), at_ms=now_ms)
             self._keys[keyid] = cached
+        if cached.enrolled.state == "suspended":
+            raise SignatureRefused("suspended", "this device is suspended; ask head office")
         if cached.enrolled.state != "active":
             raise SignatureRefused("key-revoked", f"this device is {cached.enrolled.state}")
         return cached.enrolled, cached.key
@@ -271,6 +274,8 @@ class Devices:
                     CAPTURE_RANGE.c.gen == gen,
                     CAPTURE_RANGE.c.first_n <= last_n,
                     CAPTURE_RANGE.c.last_n >= first_n,
+                    # On PostgreSQL the projections may have moved since the head was read.
+                    CAPTURE_RANGE.c.first_index < size,
                 )
                 .order_by(CAPTURE_RANGE.c.first_n)
                 .limit(RUNS_MAX)

@@ -93,10 +93,9 @@ class Database:
                 connection.execute("PRAGMA query_only=ON")
             return connection
 
-        # The writer is held for life; a simulated disk must see every connection open.
-        simple = writer or self._factory is not connect_sqlite
+        # The writer is one connection, held for life.
         engine = create_engine(
-            "sqlite://", creator=open_file, poolclass=NullPool if simple else QueuePool
+            "sqlite://", creator=open_file, poolclass=NullPool if writer else QueuePool
         )
         begin = "BEGIN IMMEDIATE" if writer else "BEGIN"
 
