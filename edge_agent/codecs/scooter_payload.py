@@ -74,8 +74,12 @@ class _Field:
     path: tuple[str, ...]
     scale: float
     values: Mapping[str, str] | None
+    plain: str | None
+    """The name itself where there is nothing else to do: the common, fast case."""
 
     def of(self, payload: Mapping[str, Any]) -> object:
+        if self.plain is not None:
+            return payload.get(self.plain)
         value: object = payload
         for step in self.path:
             if not isinstance(value, dict):
@@ -164,7 +168,7 @@ class PayloadMapping:
 
 def _field(name: str, spec: object) -> _Field:
     if isinstance(spec, str) and spec:
-        return _Field(tuple(spec.split(".")), 1, None)
+        return _Field(tuple(spec.split(".")), 1, None, None if "." in spec else spec)
     if not isinstance(spec, Mapping):
         raise MalformedMapping(f"mqtt.mapping.{name}: expected a name or a table")
     unknown = sorted(set(spec) - {"path", "scale", "values"})
@@ -176,7 +180,7 @@ def _field(name: str, spec: object) -> _Field:
     if values is not None and not isinstance(values, Mapping):
         raise MalformedMapping(f"mqtt.mapping.{name}.values: expected a table")
     words = None if values is None else {str(key): str(word) for key, word in values.items()}
-    return _Field(tuple(path.split(".")), scale, words)
+    return _Field(tuple(path.split(".")), scale, words, None)
 
 
 def _whole(value: object, high: int) -> int | None:
@@ -188,8 +192,10 @@ def _whole(value: object, high: int) -> int | None:
 def _text(value: object, limit: int) -> str | None:
     if not isinstance(value, str):
         return None
-    text = "".join(c if c.isprintable() else " " for c in value[:limit]).strip()
-    return text or None
+    text = value[:limit]
+    if not text.isprintable():
+        text = "".join(c if c.isprintable() else " " for c in text)
+    return text.strip() or None
 
 
 def _position(lat: object, lon: object) -> tuple[float, float] | None:

@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final, Literal
 
 from edge_agent.buffer import ActivationKey, Capture, Once
@@ -26,6 +27,7 @@ class Address:
     kind: Kind
 
 
+@lru_cache(maxsize=1024)
 def address_of(topic: str) -> Address:
     """The address of a topic. Raises MalformedScooterPayload.
 

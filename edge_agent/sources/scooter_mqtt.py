@@ -93,6 +93,7 @@ class ScooterMqtt:
         self._lost_at_ms: int | None = None
         self._stale_ms: int | None = None
         self._last_message_ms = 0
+        self._messages = 0
 
     def state(self) -> SourceState:
         """How the connection is."""
@@ -256,20 +257,14 @@ class ScooterMqtt:
         if transport is None:
             self._lose()
             return
-        now_ms = self._clock.mono_ms()
-        wait_ms = self._window.wait_ms(now_ms)
-        limit_ms = TURN_MS if wait_ms is None else max(0, min(TURN_MS, wait_ms))
-        writers = [transport] if client.want_write() else []
-        readable, writable, _ = select.select([transport, wake], writers, [], limit_ms / 1000)
-        is_lost = transport in readable and not self._read(client, transport)
-        if writable and not is_lost:
-            is_lost = client.loop_write() != mqtt.MQTT_ERR_SUCCESS
-        if not is_lost:
-            is_lost = client.loop_misc() != mqtt.MQTT_ERR_SUCCESS
-        if is_lost:
+        ready = self._wait(client, transport, wake)
+        is_alive = transport not in ready or self._read(client)
+        if is_alive and client.want_write():
+            is_alive = client.loop_write() == mqtt.MQTT_ERR_SUCCESS
+        if not is_alive or client.loop_misc() != mqtt.MQTT_ERR_SUCCESS:
             self._lose()
             return
-        if wake in readable:
+        if wake in ready:
             wake.recv(4096)
             self._send_outbox(client)
         now_ms = self._clock.mono_ms()
@@ -278,15 +273,25 @@ class ScooterMqtt:
         if not self._window and now_ms - self._last_message_ms > self._quiet_ms:
             self._stale_ms = None  # the broker has handed over all that had waited
 
-    def _read(self, client: mqtt.Client, transport: Any) -> bool:
+    def _wait(self, client: mqtt.Client, transport: Any, wake: socket.socket) -> list[Any]:
+        """What can be read, after a wait that ends when something can be, or a commit is due."""
+        pending = getattr(transport, "pending", None)
+        if pending is not None and pending():
+            return [transport]  # bytes inside a TLS socket, which select does not see
+        wait_ms = self._window.wait_ms(self._clock.mono_ms())
+        limit_ms = TURN_MS if wait_ms is None else max(0, min(TURN_MS, wait_ms))
+        writers = [transport] if client.want_write() else []
+        readable, _, _ = select.select([transport, wake], writers, [], limit_ms / 1000)
+        return readable
+
+    def _read(self, client: mqtt.Client) -> bool:
         """Read what is there, at most until a commit is due; False when the connection is lost."""
         for _ in range(_READS_MAX):
+            before = self._messages
             if client.loop_read() != mqtt.MQTT_ERR_SUCCESS or client.socket() is None:
                 return False
-            if self._window.is_due(self._clock.mono_ms()):
-                return True
-            pending = getattr(transport, "pending", None)  # bytes inside a TLS socket
-            if not (pending and pending()) and not select.select([transport], [], [], 0)[0]:
+            # Without another select: a read that brought no message found nothing more to read.
+            if self._messages == before or self._window.is_due(self._clock.mono_ms()):
                 return True
         return True
 
@@ -301,6 +306,7 @@ class ScooterMqtt:
     def _on_message(self, client: mqtt.Client, _userdata: Any, message: mqtt.MQTTMessage) -> None:
         now_ms = self._clock.mono_ms()
         self._last_message_ms = now_ms
+        self._messages += 1
         self._vitals.count("received")
         captures = self._captures(message, now_ms)
         received = _Received(client, message.mid, message.qos, tuple(captures))
