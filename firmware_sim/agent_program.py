@@ -1,5 +1,6 @@
 """A real agent as a subprocess, with a state folder of its own."""
 
+import signal
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -101,6 +102,12 @@ class AgentProgram:
         """Orderly; what it has not delivered stays on its disk."""
         if self._process is not None:
             self._process.stop()
+            self._process = None
+
+    def cut_power(self) -> None:
+        """No goodbye: what was not on its disk is gone."""
+        if self._process is not None:
+            self._process.stop(signal.SIGKILL)
             self._process = None
 
     def running(self) -> bool:

@@ -21,7 +21,9 @@ from firmware_sim.ports import LOOPBACK, answers, free_port
 from firmware_sim.processes import Program, wait_until
 from firmware_sim.scooter_radio import Credentials
 
-READY_MS = 10_000
+READY_MS = 30_000
+PORT_ATTEMPTS = 5
+"""A port that was free a moment ago may be taken by now."""
 IN_FLIGHT_MAX = 500
 MESSAGE_BYTES_MAX = 65_536
 HASH_ROUNDS = 101
@@ -108,26 +110,44 @@ class Mosquitto:
         self._command, self._folder = program, folder
         self._passwords = folder / "passwords"
         self._process: Program | None = None
+        self._was_up = False
         self._accounts: dict[str, str] = {}
         self.port = free_port()
 
     def start(self) -> None:
-        """Write the settings and wait until it listens. Raises NotReady."""
-        settings = self._folder / "mosquitto.conf"
-        access = self._folder / "access"
-        access.write_text(ACCESS_RULES, encoding="utf-8")
-        access.chmod(0o600)
-        self._write_passwords()
-        settings.write_text(self._settings(access), encoding="utf-8")
-        self._process = process = Program(
-            "mosquitto",
-            [self._command, "-c", str(settings)],
-            log=self._folder / "mosquitto.log",
-        )
+        """Write the settings and wait until it listens. Raises NotReady.
+
+        Only before the first start may the port change: whoever knows it, knows it from then on.
+        """
+        attempts = 1 if self._was_up else PORT_ATTEMPTS
+        for _ in range(attempts):
+            process = self._launch()
+            self._wait_for(process)
+            if process.running():
+                self._process, self._was_up = process, True
+                return
+            process.stop()
+            if not self._was_up:
+                self.port = free_port()
+        raise NotReady(f"Mosquitto ended:\n{process.last_words()}")
+
+    def _wait_for(self, process: Program) -> None:
         wait_until(
             lambda: answers(self.port) or not process.running(),
             what=f"Mosquitto on port {self.port}, log {process.log}",
             deadline_ms=READY_MS,
+        )
+
+    def _launch(self) -> Program:
+        settings, access = self._folder / "mosquitto.conf", self._folder / "access"
+        access.write_text(ACCESS_RULES, encoding="utf-8")
+        access.chmod(0o600)
+        self._write_passwords()
+        settings.write_text(self._settings(access), encoding="utf-8")
+        return Program(
+            "mosquitto",
+            [self._command, "-c", str(settings)],
+            log=self._folder / "mosquitto.log",
         )
 
     def stop(self) -> None:

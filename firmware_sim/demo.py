@@ -30,7 +30,7 @@ from firmware_sim.story import Story
 from shared.clock import Clock, SystemClock
 
 ADMIN, WATCHER = "admin@demo.example", "watcher@demo.example"
-DRAIN_MS = 30_000
+DRAIN_MS = 60_000
 DRAIN_STEP_MS = 200
 SHOWN_CASES = 10
 

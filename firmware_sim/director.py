@@ -36,6 +36,7 @@ class Director:
             Act.NOISE: self._noise,
             Act.REPLUG: self._replug,
             Act.BROKER_RESTART: self._restart_broker,
+            Act.POWER_CUT: self._cut_power,
             Act.HUB_DOWN: self._hub_down,
             Act.HUB_UP: self._hub_up,
         }
@@ -115,6 +116,10 @@ class Director:
     def _restart_broker(self, store: Store) -> None:
         self._story.note(store.plan.dealer, "the broker restarts")
         store.restart_broker()
+
+    def _cut_power(self, store: Store) -> None:
+        self._story.note(store.plan.dealer, "power cut: the box dies and starts again")
+        store.cut_power()
 
     def _hub_down(self, _store: Store) -> None:
         if self._hub is not None:

@@ -16,7 +16,7 @@ from amqtt.session import Session
 from firmware_sim.errors import NotReady
 from firmware_sim.ports import LOOPBACK
 
-READY_MS = 10_000
+READY_MS = 30_000
 FROM_SCOOTER = frozenset({"telemetry", "state", "ack"})
 
 # amqtt builds its plugins itself, from their import path and plain values, so the accounts of

@@ -12,7 +12,7 @@ from firmware_sim.places import Place, write_dealers, write_regions
 from firmware_sim.ports import LOOPBACK, free_port
 from firmware_sim.processes import Program, python_program, run, wait_until
 
-READY_MS = 30_000
+READY_MS = 90_000
 READY_LINE = "listening on http"
 
 

@@ -15,7 +15,7 @@ from firmware_sim import leash
 from firmware_sim.errors import CommandFailed, NotReady
 from shared.clock import SystemClock
 
-STOP_MS = 5_000
+STOP_MS = 10_000
 COMMAND_MS = 60_000
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -86,7 +86,7 @@ class Program:
             os.killpg(self._process.pid, number)
 
     def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
-        """End it and everything it started, by force after five seconds. Returns its exit code."""
+        """End it and everything it started, by force after ten seconds. Returns its exit code."""
         self.send_signal(number)
         try:
             self._process.wait(STOP_MS / 1000)

@@ -21,6 +21,7 @@ class Act(Enum):
     NOISE = auto()
     REPLUG = auto()
     BROKER_RESTART = auto()
+    POWER_CUT = auto()
     HUB_DOWN = auto()
     HUB_UP = auto()
 
@@ -55,7 +56,9 @@ PROGRAMME: tuple[tuple[int, int, Act], ...] = (
     (62, 0, Act.SALE),
     (65, 1, Act.SALE),
     (70, 0, Act.HUB_UP),
-    (80, 1, Act.RETURN),
+    (76, 0, Act.POWER_CUT),
+    (78, 0, Act.SALE),
+    (82, 1, Act.RETURN),
     (88, 0, Act.SALE),
     (94, 1, Act.DISCOUNT),
 )
@@ -63,8 +66,8 @@ CALM_MS = 60_000
 """Length of a round when the run has no end."""
 EXTRA_EVERY_MS = 4_000
 ENDLESS_REST_ROUNDS = 3
-"""Hub and broker fail only in every third round of an endless run."""
-HARSH = frozenset({Act.HUB_DOWN, Act.HUB_UP, Act.BROKER_RESTART})
+"""Hub, broker and power fail only in every third round of an endless run."""
+HARSH = frozenset({Act.HUB_DOWN, Act.HUB_UP, Act.BROKER_RESTART, Act.POWER_CUT})
 
 
 def one_round(*, seed: int, length_ms: int, stores: int, start_ms: int = 0) -> list[Step]:
@@ -87,7 +90,7 @@ def one_round(*, seed: int, length_ms: int, stores: int, start_ms: int = 0) -> l
 
 
 def endless(*, seed: int, stores: int) -> Iterator[Step]:
-    """Round after round of a minute each; hub and broker fail only now and then."""
+    """Round after round of a minute each; hub, broker and power fail only now and then."""
     number = 0
     while True:
         calm = number % ENDLESS_REST_ROUNDS != 0

@@ -32,10 +32,10 @@ from shared.clock import Clock
 
 STOCK = 8
 DELIVERY = 4
-READY_MS = 20_000
+READY_MS = 60_000
 BOX_LISTENS = '"broker_connected"'
 """What the agent logs when it has subscribed to the scooters' topics."""
-QUIET_MS = 5_000
+QUIET_MS = 20_000
 DISCOUNTS_IDR = (250_000, 500_000, 750_000)
 
 
@@ -223,6 +223,24 @@ class Store:
 
     def restart_broker(self) -> None:
         """From the main thread. Mosquitto at any moment; amqtt, which forgets, at a quiet one."""
+        self._quieten_forgetful_broker()
+        self._box_listens.clear()
+        self.broker.stop()
+        self.broker.start()
+        self._resume()
+
+    def cut_power(self) -> None:
+        """The box dies without a goodbye and starts again. From the main thread."""
+        if self.agent is None:
+            return
+        self._quieten_forgetful_broker()
+        self._box_listens.clear()
+        self.agent.cut_power()
+        self.agent.start()
+        self._resume()
+
+    def _quieten_forgetful_broker(self) -> None:
+        """amqtt forgets what its subscriber has not acknowledged, so let it be nothing."""
         if self.broker.kind == "amqtt":
             self.garage.rest(resting=True)
             wait_until(
@@ -230,12 +248,11 @@ class Store:
                 what="a quiet moment of the broker",
                 deadline_ms=QUIET_MS,
             )
-        self._box_listens.clear()
-        self.broker.stop()
-        self.broker.start()
+
+    def _resume(self) -> None:
         if self.broker.kind == "amqtt":
-            self._wait_for(self._box_listens.is_set, "its box, after the broker's restart")
-        self.garage.rest(resting=False)
+            self._wait_for(self._box_listens.is_set, "its box")
+            self.garage.rest(resting=False)
 
     def replug(self) -> None:
         """Pull the till's cable and put it back."""

@@ -101,7 +101,7 @@ def summary_of(demo):
 @pytest.mark.slow
 @pytest.mark.parametrize("broker", ["mosquitto", "amqtt"])
 def test_a_demo_of_eight_seconds_loses_and_doubles_nothing(demo, broker):
-    """Through noise, a pulled cable, a broker restart and a hub outage; and it says so."""
+    """Through noise, a pulled cable, a power cut, a broker restart and a hub outage."""
     if broker == "mosquitto" and find_mosquitto() is None:
         pytest.skip("no Mosquitto on this machine")
     running = demo("--broker", broker, seconds=8)
@@ -118,14 +118,6 @@ def test_a_demo_of_eight_seconds_loses_and_doubles_nothing(demo, broker):
     assert 0 < summary["sale_to_ledger_ms"]["p50"] <= summary["sale_to_ledger_ms"]["p99"]
     assert running.left_behind() == []
     assert list(running.folder.iterdir()) == []
-
-
-@pytest.mark.slow
-def test_each_step_of_a_sale_is_told(demo):
-    """Finalised, reported, handshake, ledger; address and login stand above."""
-    running = demo(seconds=1)
-    assert running.end() == 0, "\n".join(running.lines)
-
     told = "\n".join(running.lines)
     for step in ("sale finalised", "scooter reported", "handshake", "ledger #", "sign in  http"):
         assert step in told
@@ -133,10 +125,14 @@ def test_each_step_of_a_sale_is_told(demo):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupt_ends_it_in_order_and_leaves_nothing(demo, number):
+@pytest.mark.parametrize(
+    ("number", "broker"), [(signal.SIGINT, "mosquitto"), (signal.SIGTERM, "amqtt")]
+)
+def test_an_interrupt_ends_it_in_order_and_leaves_nothing(demo, number, broker):
     """No process, no file; the account is given all the same."""
-    running = demo()
+    if broker == "mosquitto" and find_mosquitto() is None:
+        broker = "amqtt"
+    running = demo("--broker", broker)
     running.wait_for("ledger #")
 
     running.process.send_signal(number)
