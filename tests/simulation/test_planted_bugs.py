@@ -45,7 +45,7 @@ class SealInMemory(Buffer):
 
     @staticmethod
     def _before(batch: SealedBatch) -> str | None:
-        from shared.wire.batch import parse_statement  # noqa: PLC0415
+        from shared.wire.batch import parse_statement  # noqa: PLC0415 - only this bug needs it
 
         return parse_statement(batch.statement).prev
 
