@@ -15,7 +15,7 @@ from firmware_sim.store import Store, StorePlan
 from firmware_sim.story import Story
 from shared.clock import SystemClock
 
-DELIVER_MS = 20_000
+DELIVER_MS = 60_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,10 +31,10 @@ class Visit:
 
 
 def trade(visit: Visit, *, tell: Callable[[str], None], stop: threading.Event) -> None:
-    """Sell until `stop` or the end, then wait until till and scooters are empty.
+    """Sell until `stop` or the end, then wait until the hub has receipted every sale.
 
-    Raises CommandFailed when the code is refused, NotReady when the box does not come up. Call
-    from the main thread.
+    Raises CommandFailed when the code is refused, NotReady when the box does not come up or a
+    receipt does not come. Call from the main thread.
     """
     clock = SystemClock()
     story = Story(clock=clock, tell=tell)
@@ -56,9 +56,13 @@ def trade(visit: Visit, *, tell: Callable[[str], None], stop: threading.Event) -
         )
         ends.cancel()
         store.still()
-        wait_until(store.quiet, what="till and scooters", deadline_ms=DELIVER_MS)
-        receipted = len(story.sale_to_ledger_ms())
-        tell(f"{len(store.truth.sales)} sales finalised, {receipted} receipted by the hub")
+        finalised = len(store.truth.sales)
+        wait_until(
+            lambda: store.quiet() and len(story.sale_to_ledger_ms()) >= finalised,
+            what="the last receipt",
+            deadline_ms=DELIVER_MS,
+        )
+        tell(f"{finalised} sales finalised, all receipted by the hub")
     finally:
         store.close()
         processes.stop_all()
