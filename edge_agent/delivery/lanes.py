@@ -63,6 +63,7 @@ class LaneState:
     state: str = "idle"
     detail: str = ""
     failures: int = 0
+    halted: bool = False
     polling: str | None = None
     """Batch id the hub has queued: ask after it instead of sending it again."""
     obeys_hub: bool = False
@@ -114,7 +115,11 @@ class Delivery:
         self._negotiator = Negotiator(
             buffer, log_key=log_key, random_bytes=random_bytes, on_event=on_event
         )
-        self.lanes: dict[str, LaneState] = {lane: LaneState() for lane in LANES}
+        halted = buffer.backlog().halted
+        # Halted before a restart: tried again now, and said to be halted until it succeeds.
+        self.lanes: dict[str, LaneState] = {
+            lane: LaneState(halted=lane in halted) for lane in LANES
+        }
 
     # --- the loop of one thread -----------------------------------------------------------
 
@@ -236,8 +241,9 @@ class Delivery:
             seal_next=self._sealer(),
         )
         state = self.lanes[lane]
-        if state.state == "halted":
+        if state.halted:
             self._buffer.halt(lane, None)
+            state.halted = False
         state.state, state.detail, state.failures, state.polling = "idle", "", 0, None
         state.last_receipt_mono_ms = self._clock.mono_ms()
         self._log("batch_receipted", batch, first_index=receipt.first_index)
@@ -314,7 +320,7 @@ class Delivery:
     def _halt(self, lane: str, refusal: HubRefused) -> int:
         state = self.lanes[lane]
         state.state, state.detail = "halted", str(refusal)
-        state.obeys_hub = True
+        state.obeys_hub = state.halted = True
         self._buffer.halt(lane, str(refusal)[:200])
         self._on_event("lane_halted", {"lane": lane, "code": refusal.code})
         return HALT_MS

@@ -73,6 +73,7 @@ class SmallHub:
     device: str = ""
     device_key: PublicKey | None = None
     withhold: set[str] = field(default_factory=set)
+    refuse: dict[str, str] = field(default_factory=dict)
     arrived: threading.Condition = field(default_factory=threading.Condition)
 
     def __post_init__(self) -> None:
@@ -269,6 +270,8 @@ class SmallHub:
         stated = body.statement
         assert self.device_key is not None
         wire.verify_seal(body.statement_bytes, body.seal, self.device_key)
+        if stated.lane in self.refuse:
+            raise Refusal(400, self.refuse[stated.lane])
         if body.batch_id not in self.batches:
             place = self._place(stated.epoch, stated.lane)
             if stated.epoch != self.epoch:

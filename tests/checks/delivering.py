@@ -1,0 +1,80 @@
+"""A box with a real HTTP line to a hub in miniature, stepped by the test."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from edge_agent.buffer import Buffer
+from edge_agent.delivery import Delivery, Settings
+from edge_agent.hub_link import HubLink, PoolTransport
+from edge_agent.timekeeping import Timekeeper
+from shared.crypto.keys import SigningKey
+from shared.wire.events import LANES
+from tests.checks.boxes import NEVER, Box
+from tests.fakes.manual_clock import ManualClock
+from tests.fakes.small_hub import SmallHub
+
+
+@dataclass
+class Store:
+    """A box, its hub, and everything between them."""
+
+    hub: SmallHub
+    box: Box
+    buffer: Buffer
+    delivery: Delivery
+    timekeeper: Timekeeper
+    key: SigningKey
+
+    def step(self, lane: str = "sale", times: int = 1) -> list[int]:
+        """Steps of one lane; the pauses they asked for."""
+        return [self.delivery.step(lane) for _ in range(times)]
+
+    def events(self, name: str) -> list[dict[str, Any]]:
+        """What was logged under a name."""
+        return [fields for event, fields in self.box.log if event == name]
+
+    def reboot(self) -> "Store":
+        """The power fails and comes back."""
+        self.buffer.close()
+        self.box.clock.reboot()
+        return connect(self.hub, self.box, self.key)
+
+
+def connect(hub: SmallHub, box: Box, key: SigningKey) -> Store:
+    """Open the buffer and a line for each lane."""
+    buffer = box.open(placed=False)
+    timekeeper = Timekeeper(box.clock, kernel_error=lambda: None, hardware_clock=lambda: False)
+    links = {
+        lane: HubLink(
+            hub.url,
+            key=key,
+            http_keys=hub.keyset.http,
+            timekeeper=timekeeper,
+            clock=box.clock,
+            transport=PoolTransport(5000, timekeeper),
+        )
+        for lane in LANES
+    }
+    random = Random(7)
+    delivery = Delivery(
+        buffer,
+        links,
+        device=hub.enrol(key.public),
+        key=key,
+        log_key=hub.log.key,
+        clock=box.clock,
+        timekeeper=timekeeper,
+        random=random,
+        random_bytes=random.randbytes,
+        settings=Settings(backoff_first_ms=1000, backoff_max_ms=60_000),
+        on_event=lambda event, fields: box.log.append((event, dict(fields))),
+    )
+    return Store(hub, box, buffer, delivery, timekeeper, key)
+
+
+def new_store(hub: SmallHub, folder: Path) -> Store:
+    """A box that was never connected, with the hub's time."""
+    clock = ManualClock(wall_ms=hub.clock.wall_ms())
+    return connect(hub, Box(folder, clock=clock, now=lambda: NEVER), SigningKey.generate())
