@@ -6,7 +6,7 @@ from random import Random
 from typing import Any
 
 from edge_agent.buffer import Buffer
-from edge_agent.delivery import Delivery, Settings
+from edge_agent.delivery import Delivery, Link, Settings
 from edge_agent.hub_link import HubLink, PoolTransport
 from edge_agent.timekeeping import Timekeeper
 from shared.crypto.keys import SigningKey
@@ -46,7 +46,7 @@ def connect(hub: SmallHub, box: Box, key: SigningKey) -> Store:
     """Open the buffer and a line for each lane."""
     buffer = box.open(placed=False)
     timekeeper = Timekeeper(box.clock, kernel_error=lambda: None, hardware_clock=lambda: False)
-    links = {
+    links: dict[str, Link] = {
         lane: HubLink(
             hub.url,
             key=key,
