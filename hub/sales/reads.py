@@ -5,18 +5,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, func, select
+from sqlalchemy import ColumnElement, Connection, Row, Select, func, select, tuple_
 
-from hub.sales.store import flags_of
-from hub.sales.tables import SALE, SALE_UNIT, UNIT
+from hub.sales.rows import flags_of
+from hub.sales.tables import QUIET, SALE, SALE_UNIT, UNIT
 
 COUNT_MAX: Final = 10_000
 """Sales are counted up to here, and then said to be more."""
 
-UNITS_COUNT_MAX: Final = 200_000
-"""A counter of units that an index alone answers goes further."""
-
+UNIT_STATES: Final = ("stock", "sold", "returned", "unknown")
 LAST: Final = "\U0010ffff"
+"""Above every character of a serial; text is compared byte by byte on either engine."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,14 +165,13 @@ def places_of_receipt(connection: Connection, receipt: str, limit: int) -> list[
 def count_sales(connection: Connection, wanted: SaleFilter) -> tuple[Mapping[str, int], bool]:
     """How many by state, by payment, ``flagged`` and ``all``; True when counting stopped early."""
     flagged = (SALE.c.flags != "").label("flagged")
-    newest = (
+    found = (
         select(SALE.c.state, SALE.c.payment, flagged)
         .where(*_sale_terms(wanted))
-        .order_by(SALE.c.index.desc())
         .limit(COUNT_MAX)
         .subquery()
     )
-    groups = (newest.c.state, newest.c.payment, newest.c.flagged)
+    groups = (found.c.state, found.c.payment, found.c.flagged)
     counts: Counter[str] = Counter()
     for state, payment, odd, n in connection.execute(
         select(*groups, func.count()).group_by(*groups)
@@ -194,10 +192,11 @@ def _sales() -> Select[Any]:
 def _with_lines(connection: Connection, query: Select[Any]) -> list[SaleRow]:
     rows = connection.execute(query).all()
     lines: dict[int, list[SoldLine]] = {row.place: [] for row in rows}
+    # Pairs, not two lists: the engine then takes each receipt's lines from the key of the table.
+    receipts = [(row.dealer, row.place) for row in rows]
     for line in connection.execute(
         select(SALE_UNIT)
-        .where(SALE_UNIT.c.dealer.in_({row.dealer for row in rows}))
-        .where(SALE_UNIT.c.sale.in_(lines))
+        .where(tuple_(SALE_UNIT.c.dealer, SALE_UNIT.c.sale).in_(receipts))
         .order_by(SALE_UNIT.c.sale, SALE_UNIT.c.line)
     ):
         lines[line.sale].append(_line(line))
@@ -252,7 +251,7 @@ def _unit_terms(wanted: UnitFilter) -> list[ColumnElement[bool]]:
         if value is not None:
             terms.append(column == value)
     if wanted.quiet:
-        terms += [UNIT.c.state == "sold", UNIT.c.activated_ms.is_(None)]
+        terms.append(QUIET)
     if wanted.serial_start is not None:
         terms += [
             UNIT.c.serial >= wanted.serial_start,
@@ -288,15 +287,17 @@ def one_unit(connection: Connection, serial: str) -> UnitRow | None:
 
 
 def count_units(connection: Connection, wanted: UnitFilter) -> Mapping[str, tuple[int, bool]]:
-    """How many in each state, ``quiet`` and ``all``, each with whether counting stopped early."""
-    found: dict[str, tuple[int, bool]] = {}
+    """How many in each state, ``quiet`` and ``all``, each with whether counting stopped early.
+
+    The states are counted to the end: an index alone answers, and there are as many units as
+    were ever made.
+    """
     terms = _unit_terms(wanted)
-    for state in ("stock", "sold", "returned", "unknown"):
-        found[state] = _bounded(connection, [*terms, UNIT.c.state == state], UNITS_COUNT_MAX)
-    quiet = [*terms, UNIT.c.state == "sold", UNIT.c.activated_ms.is_(None)]
-    found["quiet"] = _bounded(connection, quiet, COUNT_MAX)
-    states = [found[state] for state in ("stock", "sold", "returned", "unknown")]
-    found["all"] = (sum(n for n, _ in states), any(capped for _, capped in states))
+    by_state = select(UNIT.c.state, func.count()).where(*terms).group_by(UNIT.c.state)
+    counts: dict[str, int] = dict(connection.execute(by_state).tuples().all())
+    found = {state: (counts.get(state, 0), False) for state in UNIT_STATES}
+    found["all"] = (sum(counts.values()), False)
+    found["quiet"] = _bounded(connection, [*terms, QUIET], COUNT_MAX)
     return found
 
 
@@ -309,14 +310,16 @@ def _bounded(
 
 
 def _unit(row: Row[Any]) -> UnitRow:
+    # After a void the unit is as it was before its sale; after a return the sale still matters.
+    sold = row.undone != "voided"
     faulty = row.fault_index is not None and row.fault_index >= (row.seen_index or 0)
     return UnitRow(
         serial=row.serial,
         model=row.model,
         dealer=row.dealer or None,
         state=row.state,
-        sale_index=row.sale_index,
-        sale_ms=row.sale_ms,
+        sale_index=row.sale_index if sold else None,
+        sale_ms=row.sale_ms if sold else None,
         activated_ms=row.activated_ms,
         seen_ms=row.seen_ms,
         battery_pct=row.battery_pct,

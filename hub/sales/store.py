@@ -1,73 +1,17 @@
 """All SQL of the sales tables that writes, and what a fold needs to read."""
 
-import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Final, NamedTuple
 
 import orjson
 from sqlalchemy import Connection
 
+from hub.sales import rows
 from hub.sales.books import Books
 from hub.sales.records import Answer, Line, Record
 from hub.sales.rules import WINDOW
-from hub.sales.tables import SALE, SALE_ANSWER, SALE_UNIT, UNIT
-from hub.store import INT64, bulk_insert
-
-FLAG_SEPARATOR: Final = "|"
-Values = tuple[Any, ...]
-"""A row as the driver gives it."""
-
-
-def flags_text(flags: Sequence[str]) -> str:
-    """Flags as they are stored: ``|a|b|``, so that one can be searched for; none is empty."""
-    return f"|{FLAG_SEPARATOR.join(flags)}|" if flags else ""
-
-
-def flags_of(text: str) -> tuple[str, ...]:
-    """The flags in a stored text."""
-    return tuple(text.strip(FLAG_SEPARATOR).split(FLAG_SEPARATOR)) if text else ()
-
-
-class Statement:
-    """SQL with ``:named`` values, sent to the driver as it is, in the caller's transaction.
-
-    A sale asks half a dozen small questions; to build each as an expression, or to have its
-    result described, would cost ten times its answer.
-    """
-
-    def __init__(self, sql: str) -> None:
-        """Keep the text for both engines; it must hold no ``%`` and no other colon."""
-        self._sqlite = sql
-        self._postgres = re.sub(r":(\w+)", r"%(\1)s", sql)
-
-    def rows(self, connection: Connection, **values: object) -> list[Values]:
-        """Every row it finds."""
-        found: list[Values] = (
-            self._driver(connection).execute(self._text(connection), values).fetchall()
-        )
-        return found
-
-    def run(self, connection: Connection, values: Sequence[Mapping[str, object]]) -> None:
-        """Run it once for each of `values`."""
-        if not values:
-            return
-        cursor = self._driver(connection).cursor()
-        cursor.executemany(self._text(connection), values)
-        cursor.close()
-
-    @staticmethod
-    def _driver(connection: Connection) -> Any:
-        return connection.connection.driver_connection
-
-    def _text(self, connection: Connection) -> str:
-        return self._sqlite if connection.dialect.name == "sqlite" else self._postgres
-
-
-# --- rows to records and back ---
-
-_RECORD_COLUMNS: Final = tuple(column.name for column in SALE.columns)
-_LINE_COLUMNS: Final = tuple(column.name for column in SALE_UNIT.columns)[2:]
-_ANSWER_COLUMNS: Final = tuple(column.name for column in SALE_ANSWER.columns)
+from hub.sales.tables import SALE, SALE_ANSWER, SALE_UNIT, UNIT, unit_dealer, unit_state
+from hub.store import INT64, Statement, Values, bulk_insert
 
 
 def _listed(alias: str, names: Sequence[str]) -> str:
@@ -77,7 +21,7 @@ def _listed(alias: str, names: Sequence[str]) -> str:
 def _records_sql(where: str) -> Statement:
     """The last records that fulfil a condition, oldest first, one row a line (or one without)."""
     return Statement(
-        f"SELECT {_listed('s', _RECORD_COLUMNS)}, {_listed('u', _LINE_COLUMNS)}"  # noqa: S608 - our own names
+        f"SELECT {_listed('s', rows.RECORD_COLUMNS)}, {_listed('u', rows.LINE_COLUMNS)}"  # noqa: S608 - our own names
         f' FROM (SELECT * FROM sale WHERE {where} ORDER BY "index" DESC LIMIT {WINDOW}) s'
         ' LEFT JOIN sale_unit u ON u.dealer = s.dealer AND u.sale = s."index"'
         ' ORDER BY s."index", u.line'
@@ -86,7 +30,7 @@ def _records_sql(where: str) -> Statement:
 
 def _answers_sql(where: str, limit: int) -> str:
     return (
-        f"SELECT {_listed('a', _ANSWER_COLUMNS)} FROM sale_answer a WHERE {where}"  # noqa: S608 - our own column names
+        f"SELECT {_listed('a', rows.ANSWER_COLUMNS)} FROM sale_answer a WHERE {where}"  # noqa: S608 - our own column names
         f' ORDER BY "index" DESC LIMIT {limit}'
     )
 
@@ -127,101 +71,6 @@ _FIRST_LINE: Final = Statement(_LINE_BY_STATE.format("ASC"))
 _LAST_LINE: Final = Statement(_LINE_BY_STATE.format("DESC"))
 
 
-def _records(rows: Sequence[Values]) -> list[Record]:
-    found: dict[int, Record] = {}
-    width = len(_RECORD_COLUMNS)
-    for row in rows:
-        index = row[1]
-        if index not in found:
-            found[index] = _record(dict(zip(_RECORD_COLUMNS, row[:width], strict=True)))
-        if row[width] is not None:
-            stored = dict(zip(_LINE_COLUMNS, row[width:], strict=True))
-            found[index].lines.append(Line(**stored))
-    return list(found.values())
-
-
-def _record(values: dict[str, Any]) -> Record:
-    values["flags"] = flags_of(values["flags"])
-    values["content"] = bytes(values["content"])
-    if values["serials"] is not None:
-        values["serials"] = tuple(orjson.loads(values["serials"]))
-    return Record(**values, stored=True)
-
-
-def _answers(rows: Sequence[Values]) -> list[Answer]:
-    """Rows of SALE_ANSWER, newest first, as answers, oldest first."""
-    return [Answer(**dict(zip(_ANSWER_COLUMNS, row, strict=True)), stored=True) for row in rows][
-        ::-1
-    ]
-
-
-def _record_values(record: Record) -> tuple[object, ...]:
-    serials = None if record.serials is None else orjson.dumps(record.serials).decode()
-    return (
-        record.dealer,
-        record.index,
-        record.device,
-        record.gen,
-        record.n,
-        record.kind,
-        record.till,
-        record.receipt,
-        record.at_ms,
-        record.err_ms,
-        record.received_ms,
-        record.state,
-        flags_text(record.flags),
-        record.content,
-        record.payment,
-        record.operator,
-        record.buyer_commitment,
-        record.list_idr,
-        record.discount_idr,
-        record.net_idr,
-        serials,
-        record.refers_to,
-        record.reversed_by,
-    )
-
-
-def _line_values(record: Record, line: Line) -> tuple[object, ...]:
-    return (
-        record.dealer,
-        record.index,
-        line.line,
-        line.serial,
-        line.serial_raw,
-        line.model,
-        line.list_idr,
-        line.discount_idr,
-        line.net_idr,
-        line.state,
-        line.flag,
-        line.reversed_by,
-        line.activated_index,
-        line.activated_ms,
-        line.unanswered_index,
-    )
-
-
-def _answer_values(answer: Answer) -> tuple[object, ...]:
-    return (
-        answer.dealer,
-        answer.index,
-        answer.device,
-        answer.serial,
-        answer.kind,
-        answer.sale_gen,
-        answer.sale_n,
-        answer.at_ms,
-        answer.err_ms,
-        answer.sale,
-    )
-
-
-# --- reading what was folded before ---
-
-
 class TableShelf:
     """The tables as the shelf of a fold (`books.Shelf`); one connection, one transaction."""
 
@@ -232,18 +81,18 @@ class TableShelf:
     def history(self, dealer: str, till: str, receipt: str) -> list[Record]:
         """The last WINDOW records of one receipt number."""
         found = _HISTORY.rows(self._connection, dealer=dealer, till=till, receipt=receipt)
-        return _records(found)
+        return rows.records(found)
 
     def captured(self, device: str, gen: int, n: int) -> list[Record]:
         """The last WINDOW sales and copies with one capture number."""
-        return _records(_CAPTURED.rows(self._connection, device=device, gen=gen, n=n))
+        return rows.records(_CAPTURED.rows(self._connection, device=device, gen=gen, n=n))
 
     def newest_sale(self, serial: str) -> Record | None:
         """The newest sale on which a serial stands."""
         line = _last_line(self._connection, serial, ("sold", "voided", "returned"))
         if line is None:
             return None
-        return _records(_ONE.rows(self._connection, dealer=line.dealer, index=line.sale))[0]
+        return rows.records(_ONE.rows(self._connection, dealer=line.dealer, index=line.sale))[0]
 
     def live_count(self, serial: str) -> int:
         """How many lines with this serial are sold and not undone."""
@@ -252,11 +101,11 @@ class TableShelf:
 
     def answers_to(self, device: str, gen: int, n: int) -> list[Answer]:
         """The last WINDOW answers that name one capture."""
-        return _answers(_ANSWERS_TO.rows(self._connection, device=device, gen=gen, n=n))
+        return rows.answers(_ANSWERS_TO.rows(self._connection, device=device, gen=gen, n=n))
 
     def newest_answer(self, serial: str, kind: str) -> Answer | None:
         """The newest answer of one kind from a scooter."""
-        found = _answers(_NEWEST_ANSWER.rows(self._connection, serial=serial, kind=kind))
+        found = rows.answers(_NEWEST_ANSWER.rows(self._connection, serial=serial, kind=kind))
         return found[0] if found else None
 
 
@@ -283,11 +132,11 @@ def save(connection: Connection, books: Books) -> None:
 def _save_records(connection: Connection, records: Iterable[Record]) -> None:
     fresh = [record for record in records if not record.stored]
     changed = [record for record in records if record.stored and record.changed]
-    bulk_insert(connection, SALE, [_record_values(record) for record in fresh])
+    bulk_insert(connection, SALE, [rows.record_values(record) for record in fresh])
     bulk_insert(
         connection,
         SALE_UNIT,
-        [_line_values(record, line) for record in fresh for line in record.lines],
+        [rows.line_values(record, line) for record in fresh for line in record.lines],
     )
     _UPDATE_SALE.run(connection, [_sale_changes(record) for record in changed])
     lines = [_line_changes(record, line) for record in changed for line in record.lines]
@@ -314,7 +163,7 @@ def _sale_changes(record: Record) -> dict[str, object]:
         "dealer": record.dealer,
         "index": record.index,
         "state": record.state,
-        "flags": flags_text(record.flags),
+        "flags": rows.flags_text(record.flags),
         "refers_to": record.refers_to,
         "reversed_by": record.reversed_by,
     }
@@ -334,7 +183,7 @@ def _line_changes(record: Record, line: Line) -> dict[str, object]:
 
 
 def _save_answers(connection: Connection, answers: Iterable[Answer]) -> None:
-    fresh = [_answer_values(answer) for answer in answers if not answer.stored]
+    fresh = [rows.answer_values(answer) for answer in answers if not answer.stored]
     bulk_insert(connection, SALE_ANSWER, fresh)
     changed = [
         {"dealer": answer.dealer, "index": answer.index, "sale": answer.sale}
@@ -346,6 +195,7 @@ def _save_answers(connection: Connection, answers: Iterable[Answer]) -> None:
 
 # --- units ---
 
+
 _SALE_SIDE: Final = (
     "model",
     "live_count",
@@ -356,11 +206,21 @@ _SALE_SIDE: Final = (
     "activated_index",
     "activated_ms",
 )
+# A unit nobody has heard of: what its sales say is all there is.
+_IF_NEW: Final = (
+    unit_state(":live_count", ":undone", "NULL"),
+    unit_dealer(":live_count", ":sale_dealer", "NULL"),
+)
+_IF_KNOWN: Final = (
+    unit_state("excluded.live_count", "excluded.undone", "unit.reported_state"),
+    unit_dealer("excluded.live_count", "excluded.sale_dealer", "unit.heard_dealer"),
+)
 _SAVE_SALE_SIDE: Final = Statement(
-    f"INSERT INTO unit (serial, {', '.join(_SALE_SIDE)})"  # noqa: S608 - our own names
-    f" VALUES (:serial, {', '.join(f':{name}' for name in _SALE_SIDE)})"
+    f"INSERT INTO unit (serial, {', '.join(_SALE_SIDE)}, state, dealer)"  # noqa: S608 - our own names
+    f" VALUES (:serial, {', '.join(f':{name}' for name in _SALE_SIDE)}, {', '.join(_IF_NEW)})"
     " ON CONFLICT (serial) DO UPDATE SET "
     + ", ".join(f"{name} = excluded.{name}" for name in _SALE_SIDE)
+    + f", state = {_IF_KNOWN[0]}, dealer = {_IF_KNOWN[1]}"
 )
 
 
@@ -412,22 +272,23 @@ _INDEXED: Final = READING[1:3]
 _PLAIN: Final = READING[3:]
 # In two steps, because nearly always only columns without an index change: a scooter stays where
 # it is and says the same of its state for weeks.
+_HEARD: Final = {name: f"coalesce(excluded.{name}, unit.{name})" for name in _INDEXED}
+_MEET_COLUMNS: Final = "serial, heard_dealer, reported_state, live_count, state, dealer"
 _MEET_UNIT: Final = (
     " ON CONFLICT (serial) DO UPDATE SET "
-    + ", ".join(f"{name} = coalesce(excluded.{name}, unit.{name})" for name in _INDEXED)
+    + ", ".join(f"{name} = {_HEARD[name]}" for name in _INDEXED)
+    + f", state = {unit_state('unit.live_count', 'unit.undone', _HEARD['reported_state'])}"
+    + f", dealer = {unit_dealer('unit.live_count', 'unit.sale_dealer', _HEARD['heard_dealer'])}"
     + " WHERE "
-    + " OR ".join(
-        f"coalesce(excluded.{name}, unit.{name}, '') <> coalesce(unit.{name}, '')"
-        for name in _INDEXED
-    )
+    + " OR ".join(f"coalesce({_HEARD[name]}, '') <> coalesce(unit.{name}, '')" for name in _INDEXED)
 )
 _SQLITE_KNOWN: Final = (
     f"SELECT serial, {', '.join(_INDEXED)} FROM unit"  # noqa: S608 - our own names
     " WHERE serial IN (SELECT value FROM json_each(?))"
 )
 _SQLITE_MEET: Final = (
-    "INSERT INTO unit (serial, heard_dealer, reported_state, live_count) VALUES (?, ?, ?, 0)"  # noqa: S608 - our own column names
-    + _MEET_UNIT
+    f"INSERT INTO unit ({_MEET_COLUMNS})"  # noqa: S608 - our own names
+    f" VALUES (?1, ?2, ?3, 0, {unit_state('0', 'NULL', '?3')}, ?2)" + _MEET_UNIT
 )
 _SQLITE_READ: Final = (
     "UPDATE unit SET "  # noqa: S608 - our own names
@@ -440,8 +301,9 @@ _POSTGRES_ROWS: Final = (
     f"({', '.join(f'{name} {kind}' for name, kind in _TYPES.items())})"
 )
 _POSTGRES_MEET: Final = (
-    "INSERT INTO unit (serial, heard_dealer, reported_state, live_count)"
-    f" SELECT serial, heard_dealer, reported_state, 0 {_POSTGRES_ROWS}" + _MEET_UNIT
+    f"INSERT INTO unit ({_MEET_COLUMNS})"
+    " SELECT serial, heard_dealer, reported_state, 0,"
+    f" {unit_state('0', 'NULL', 'reported_state')}, heard_dealer {_POSTGRES_ROWS}" + _MEET_UNIT
 )
 _POSTGRES_READ: Final = (
     "UPDATE unit SET "  # noqa: S608 - our own names
@@ -458,9 +320,9 @@ def save_readings(connection: Connection, readings: Sequence[Values]) -> None:
         _save_readings_sqlite(connection.connection.driver_connection, readings)
         return
     named = [dict(zip(READING, reading, strict=True)) for reading in readings]
-    rows = {"rows": orjson.dumps(named).decode()}
-    connection.exec_driver_sql(_POSTGRES_MEET, rows)
-    connection.exec_driver_sql(_POSTGRES_READ, rows)
+    said = {"rows": orjson.dumps(named).decode()}
+    connection.exec_driver_sql(_POSTGRES_MEET, said)
+    connection.exec_driver_sql(_POSTGRES_READ, said)
 
 
 def _save_readings_sqlite(driver: Any, readings: Sequence[Values]) -> None:

@@ -2,5 +2,6 @@
 
 from hub.store.database import Database, bulk_insert
 from hub.store.schema import BYTES, INT64, METADATA, TEXT
+from hub.store.statement import Statement, Values
 
-__all__ = ["BYTES", "INT64", "METADATA", "TEXT", "Database", "bulk_insert"]
+__all__ = ["BYTES", "INT64", "METADATA", "TEXT", "Database", "Statement", "Values", "bulk_insert"]
