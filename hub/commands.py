@@ -13,7 +13,6 @@ from hub.errors import AnotherSequencer
 from hub.jobs import Worker
 from hub.keys import create_keys
 from hub.ledger.commands import ledger_group
-from hub.ledger.tables import immutability_triggers
 from hub.registry.commands import groups as registry_groups
 from hub.store.migrate import migrate
 from hub.wiring import Hub, elect_sequencer
@@ -41,7 +40,7 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Answer with 
 
 
 def _migrate(hub: Hub) -> bool:
-    return migrate(hub.database, immutability_triggers("sqlite" if hub.database.is_sqlite else ""))
+    return migrate(hub.database)
 
 
 @click.command(help="Make keys and database, and a login link for the first admin.")

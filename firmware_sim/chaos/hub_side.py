@@ -19,7 +19,6 @@ from hub.devices.routes import blueprint
 from hub.jobs import Worker
 from hub.keys import create_keys
 from hub.ledger.sequencer import Incoming, Placed
-from hub.ledger.tables import immutability_triggers
 from hub.store.migrate import migrate
 from hub.wiring import Hub, open_hub
 from shared import http_signatures as signatures
@@ -58,7 +57,7 @@ class HubSide:
         create_keys(folder / "keys")
         self.hub: Hub
         self._boot()
-        migrate(self.hub.database, immutability_triggers("sqlite"))
+        migrate(self.hub.database)
 
     def _decide(self) -> Cut | None:
         if self._random.random() >= self.cut_share:

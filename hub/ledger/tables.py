@@ -120,30 +120,3 @@ DEVICE_DEALER = Table(
     Column("device", TEXT, primary_key=True),
     Column("dealer", TEXT, nullable=False),
 )
-
-IMMUTABLE = (BATCH, TILE, CHECKPOINT)
-"""Triggers refuse UPDATE and DELETE on these."""
-
-
-def immutability_triggers(dialect: str) -> list[str]:
-    """The statements that make IMMUTABLE tables refuse change, for ``sqlite`` or PostgreSQL."""
-    statements = []
-    if dialect != "sqlite":
-        statements.append(
-            "CREATE OR REPLACE FUNCTION ledger_is_append_only() RETURNS trigger AS $$ BEGIN "
-            "RAISE EXCEPTION 'the ledger is append-only'; END $$ LANGUAGE plpgsql"
-        )
-    for table in IMMUTABLE:
-        for verb in ("UPDATE", "DELETE"):
-            name = f"{table.name}_no_{verb.lower()}"
-            if dialect == "sqlite":
-                statements.append(
-                    f"CREATE TRIGGER {name} BEFORE {verb} ON {table.name} BEGIN "
-                    "SELECT RAISE(ABORT, 'the ledger is append-only'); END"
-                )
-            else:
-                statements.append(
-                    f"CREATE TRIGGER {name} BEFORE {verb} ON {table.name} FOR EACH ROW "
-                    "EXECUTE FUNCTION ledger_is_append_only()"
-                )
-    return statements

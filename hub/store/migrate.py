@@ -1,25 +1,32 @@
-"""Bringing a database to this release's schema."""
+"""Bringing a database to this release's schema: numbered steps, forward only, Alembic's."""
 
-from collections.abc import Sequence
+from pathlib import Path
 
-from sqlalchemy import Connection, inspect
+from alembic import command
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection
 
 from hub.store.database import Database
-from hub.store.schema import METADATA
+
+SCRIPTS = Path(__file__).parent / "migrations"
 
 
-def migrate(database: Database, triggers: Sequence[str]) -> bool:
-    """Create what is missing, in one transaction; False when there was nothing to do.
+def migrate(database: Database) -> bool:
+    """Take every missing step in one transaction; False when there was nothing to do.
 
-    `triggers` are the statements that keep the ledger append-only.
+    Two processes that migrate at once are not serialised: one migrates, then the others start.
     """
+    config = Config()
+    config.set_main_option("script_location", str(SCRIPTS))
+    newest = ScriptDirectory.from_config(config).get_current_head()
 
-    def create(connection: Connection) -> bool:
-        if inspect(connection).has_table("batch"):
+    def upgrade(connection: Connection) -> bool:
+        if MigrationContext.configure(connection).get_current_revision() == newest:
             return False
-        METADATA.create_all(connection)
-        for statement in triggers:
-            connection.exec_driver_sql(statement)
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
         return True
 
-    return database.write(create)
+    return database.write(upgrade)

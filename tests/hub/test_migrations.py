@@ -1,0 +1,51 @@
+"""The schema's numbered steps give exactly the schema that the code declares."""
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
+
+from hub import app
+from hub.store import METADATA, Database
+from hub.store.migrate import migrate
+
+
+@pytest.fixture
+def empty(tmp_path):
+    """A SQLite database with nothing in it."""
+    database = Database(f"sqlite:///{tmp_path}/hub.db")
+    yield database
+    database.close()
+
+
+def test_migrations_give_the_declared_schema(empty):
+    """A table that is declared and not migrated would exist in tests alone."""
+    assert app is not None
+    assert migrate(empty)
+
+    with empty.read() as connection:
+        assert [] == compare_metadata(MigrationContext.configure(connection), METADATA)
+
+
+def test_a_migrated_database_is_left_alone(empty):
+    """Every start of `serve` migrates: the second one finds nothing to do."""
+    migrate(empty)
+
+    assert not migrate(empty)
+
+
+@pytest.mark.parametrize("table", ["batch", "tile", "checkpoint"])
+@pytest.mark.parametrize("change", ["DELETE FROM {}", "UPDATE {} SET rowid = rowid + 1"])
+def test_what_was_sequenced_cannot_be_changed(empty, table, change):
+    """The database itself refuses, whoever asks."""
+    migrate(empty)
+    row = {
+        "batch": "INSERT INTO batch VALUES (0, 1, 'd', 1, 'sale', 1, 1, x'', x'', x'', x'')",
+        "tile": "INSERT INTO tile VALUES (0, 0, x'00', x'00')",
+        "checkpoint": "INSERT INTO checkpoint VALUES (1, x'00', 1)",
+    }[table]
+    empty.write(lambda connection: connection.execute(text(row)))
+
+    with pytest.raises(DBAPIError, match="append-only"):
+        empty.write(lambda connection: connection.execute(text(change.format(table))))
