@@ -3,7 +3,7 @@
 ``kickstand-agent/1`` signs every request of a box, ``kickstand-hub/1`` every meaningful answer of
 the hub, bound to its request with ``;req``. The components are fixed, so the signature base is
 written out here; the library http-message-signatures signs and verifies the same messages in the
-tests (docs/decisions/0002). Anything unexpected is refused: unknown parameters, a second label,
+tests (docs/decisions/0007). Anything unexpected is refused: unknown parameters, a second label,
 a second digest, another order of nothing - only a full set of the named components is accepted.
 """
 
