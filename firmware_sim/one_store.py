@@ -62,8 +62,8 @@ def trade(visit: Visit, *, tell: Callable[[str], None], stop: threading.Event) -
             what="the last receipt",
             deadline_ms=DELIVER_MS,
         )
-        tell(f"{finalised} sales finalised, all receipted by the hub")
     finally:
         store.close()
         processes.stop_all()
         shutil.rmtree(folder, ignore_errors=True)
+    tell(f"{finalised} sales finalised, all receipted by the hub")
