@@ -317,7 +317,7 @@ RAW = SIGNATURE[len("agent=:") : -1]
 WRONG_HEADERS = {
     "no signature at all": ("signature-missing", "signature-input", None),
     "input without signature": ("signature-malformed", "signature", None),
-    "another label": ("signature-malformed", "signature-input", INPUT.replace("agent=", "sig1=")),
+    "another label": ("signature-malformed", "signature-input", INPUT.replace("agent=", "other=")),
     "labels differ": ("signature-malformed", "signature", SIGNATURE.replace("agent=", "hub=")),
     "label twice": ("signature-malformed", "signature-input", f"{INPUT}, {INPUT}"),
     "two labels": ("signature-malformed", "signature-input", f"{INPUT}, x={INPUT[6:]}"),
@@ -379,6 +379,13 @@ WRONG_HEADERS = {
 def test_changed_headers_are_refused(code, name, value):
     """Doubled, folded, stripped, altered: every header is read one way or not at all."""
     assert refusal(with_header(GOOD, name, value)) == code
+
+
+def test_a_nonce_has_128_bits():
+    """A short nonce is refused even where the request id repeats it and both are signed."""
+    short = forged(params_of(nonce="short"), headers={"hub-request-id": "short"})
+
+    assert refusal(short) == "signature-malformed"
 
 
 def test_a_content_type_given_twice_is_refused_even_when_signed_so():

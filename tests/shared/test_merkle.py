@@ -292,6 +292,7 @@ def test_the_corpus_of_wrong_consistencies_is_refused(old, new, proof):
     wrong = [(old - 1, first, new, second), (old + 1, first, new, second)]
     wrong += [(old ^ 2, first, new, second), (old, first, new * 2, second)]
     wrong += [(old, first, new // 2, second), (0, merkle.EMPTY_ROOT, new, second)]
+    wrong += [(old, bytes(32), new, second), (old, first, new, bytes(32))]
     if old != new:
         wrong += [(old, second, new, first), (new, second, old, first)]
     for from_size, from_root, to_size, to_root in wrong:

@@ -155,6 +155,7 @@ GOOD = receipt_of(GOOD_LOG, 9, len(EVENTS), known=5)
         replace(GOOD, consistency=None),
         replace(GOOD, consistency=Consistency(old=4, proof=tuple(GOOD_LOG.consistency(4)))),
         replace(GOOD, consistency=Consistency(old=5, proof=())),
+        replace(GOOD, consistency=Consistency(old=4, proof=tuple(GOOD_LOG.consistency(5)))),
         replace(GOOD, consistency=Consistency(old=5, proof=tuple(GOOD_LOG.consistency(6)))),
     ],
 )
