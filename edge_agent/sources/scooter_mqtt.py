@@ -35,6 +35,7 @@ SESSION_S: Final = 30 * 24 * 3600
 
 TURN_MS: Final = 200
 GOODBYE_MS: Final = 1000
+CATCH_UP_MS: Final = 60_000
 BACKOFF_FIRST_MS: Final = 250
 BACKOFF_MAX_MS: Final = 15_000
 FRESH_ERR_MS: Final = 1000
@@ -81,7 +82,9 @@ class ScooterMqtt:
         self._window: CommitWindow[_Received] = CommitWindow(
             commit_ms=telemetry_commit_ms, in_flight_max=config.receive_maximum
         )
-        self._quiet_ms = 2 * telemetry_commit_ms
+        # What the broker has kept for us comes before this message of our own.
+        self._marker_topic = f"scooter/{config.client_id}/ack"
+        self._marker = b""
         self._vitals = Vitals()
         self._named: set[str] = set()
         self._client: mqtt.Client | None = None
@@ -92,7 +95,7 @@ class ScooterMqtt:
         self._wake_far: socket.socket | None = None
         self._lost_at_ms: int | None = None
         self._stale_ms: int | None = None
-        self._last_message_ms = 0
+        self._connected_at_ms = 0
         self._messages = 0
 
     def state(self) -> SourceState:
@@ -201,7 +204,9 @@ class ScooterMqtt:
             self._stale_ms = (
                 UNKNOWN_AGE_MS if self._lost_at_ms is None else now_ms - self._lost_at_ms
             )
-        self._last_message_ms = now_ms
+            self._marker = f"caught up {self._clock.boot} {now_ms}".encode()
+            client.publish(self._marker_topic, self._marker, qos=1)
+        self._connected_at_ms = now_ms
         self._window.forget_broker()
         self._failures = 0
         self._is_connected = True
@@ -270,8 +275,8 @@ class ScooterMqtt:
         now_ms = self._clock.mono_ms()
         if self._window.is_due(now_ms):
             self._commit()
-        if not self._window and now_ms - self._last_message_ms > self._quiet_ms:
-            self._stale_ms = None  # the broker has handed over all that had waited
+        if now_ms - self._connected_at_ms > CATCH_UP_MS:
+            self._stale_ms = None  # a broker that keeps our marker from us
 
     def _wait(self, client: mqtt.Client, transport: Any, wake: socket.socket) -> list[Any]:
         """What can be read, after a wait that ends when something can be, or a commit is due."""
@@ -305,17 +310,29 @@ class ScooterMqtt:
 
     def _on_message(self, client: mqtt.Client, _userdata: Any, message: mqtt.MQTTMessage) -> None:
         now_ms = self._clock.mono_ms()
-        self._last_message_ms = now_ms
         self._messages += 1
-        self._vitals.count("received")
-        captures = self._captures(message, now_ms)
+        captures = [] if self._is_marker(message) else self._captures(message, now_ms)
+        if not captures and not self._window:
+            client.ack(message.mid, message.qos)
+            return
+        # What became nothing waits all the same: acknowledgements keep the order of arrival.
         received = _Received(client, message.mid, message.qos, tuple(captures))
-        # What became nothing has nothing to wait for, but its acknowledgement keeps its place.
         is_urgent = any(capture.type != "scooter.report" for capture in captures)
         self._window.add(received, now_ms, urgent=is_urgent)
 
+    def _is_marker(self, message: mqtt.MQTTMessage) -> bool:
+        """Whether this is our own marker: what comes behind it did not wait at the broker."""
+        try:
+            is_ours = message.topic == self._marker_topic
+        except UnicodeDecodeError:
+            return False
+        if is_ours and message.payload == self._marker:
+            self._stale_ms = None
+        return is_ours
+
     def _captures(self, message: mqtt.MQTTMessage, now_ms: int) -> list[Capture]:
         """What to store; nothing for a message that is none, which is kept and counted here."""
+        self._vitals.count("received")
         serial, payload = "other", bytes(message.payload)
         try:
             address = address_of(message.topic)

@@ -189,10 +189,16 @@ def test_reports_that_waited_at_the_broker_say_how_old_they_may_be(
     scooter = ride(own_broker)
     scooter.report().wait_for_publish(10)
 
-    connected(running(source_at(own_broker, store.buffer)))
+    source = connected(running(source_at(own_broker, store.buffer)))
     eventually(lambda: len(store.events()) == 1)
+    eventually(lambda: source._stale_ms is None)
+    scooter.report()
+    eventually(lambda: len(store.events()) == 2)
 
-    assert store.events()[0].occurred.err_ms > 24 * 3600 * 1000
+    waited, fresh = (event.occurred.err_ms for event in store.events())
+    assert waited > 24 * 3600 * 1000
+    assert fresh <= 1000
+    assert 0 == count(source, "rejected")
 
 
 def test_a_fault_is_committed_at_once_with_all_before_it(shared_broker, store, running, ride):
