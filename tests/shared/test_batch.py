@@ -144,6 +144,8 @@ def test_a_body_is_bounded():
         body_of(b"a", b"b", count=1),
         good + b"\0",
         good[:-1],
+        good[:-1] + b"c",
+        body_of(*[b"x" * 30_000] * 40),
         b"\xff\xff\xff\xff" + good[4:],
         b"\0\0\0\0" + good[4:],
         good + bytes(MAX_BODY_BYTES),
