@@ -4,14 +4,13 @@ Promises: a time is always a ``<time>`` with the exact instant in ``datetime`` a
 time of its store in the tooltip; nothing here reads a clock (`now_ms` is that of the request).
 """
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from babel import Locale
-from babel.dates import format_date, format_datetime, format_time
-from babel.numbers import format_decimal, format_percent
 from flask import g
 from markupsafe import Markup
 
@@ -20,6 +19,9 @@ from hub.portals.read_models import Count
 from shared.money import format_idr
 
 HEAD_OFFICE_ZONE = "Asia/Jakarta"
+SWAPPED: Final = str.maketrans(",.", ".,")
+"""Indonesian groups with dots and has a decimal comma."""
+
 ZONE_NAMES: Final = {
     "Asia/Jakarta": "WIB",
     "Asia/Pontianak": "WIB",
@@ -33,6 +35,9 @@ HOUR_MS = 60 * MINUTE_MS
 DAY_MS = 24 * HOUR_MS
 RELATIVE_MS_MAX = 7 * DAY_MS
 """Beyond a week a date says more than a distance."""
+
+CLOCK_TIME_MS_MAX = 300 * DAY_MS
+"""Within the year the time of day says more than the year."""
 
 AGES: Final = {
     "now": later("just now"),
@@ -53,15 +58,22 @@ def zone_of(name: str | None) -> ZoneInfo:
         return ZoneInfo(HEAD_OFFICE_ZONE)
 
 
-@lru_cache(maxsize=8)
-def _locale(language: str) -> Locale:
-    # English dates as they are written in Indonesia: day first, 24 hours.
-    return Locale.parse("en_GB" if language == "en" else language)
+@cache
+def _months(language: str) -> Mapping[int, str]:
+    """Short names of the months, from CLDR."""
+    names: Mapping[int, str] = Locale.parse(language).months["format"]["abbreviated"]
+    return names
+
+
+def _day(moment: datetime) -> str:
+    """``22 Nov``: day first, as dates are written in Indonesia, in both languages."""
+    return f"{moment.day} {_months(current_language())[moment.month]}"
 
 
 def number(value: float) -> str:
-    """``1,284,550`` or ``1.284.550``."""
-    return format_decimal(value, locale=_locale(current_language()))
+    """``1,284,550.5`` or ``1.284.550,5``."""
+    text = f"{value:,}"
+    return text.translate(SWAPPED) if current_language() == "id" else text
 
 
 def counted(count: Count) -> str:
@@ -75,8 +87,8 @@ def money(amount_idr: int) -> str:
 
 
 def percent(value: int) -> str:
-    """``96 %`` or ``96%`` as the language has it."""
-    return format_percent(value / 100, locale=_locale(current_language()))
+    """``96 %``, never broken over two lines."""
+    return f"{value}\N{NO-BREAK SPACE}%"
 
 
 def distance(metres: int) -> str:
@@ -118,14 +130,12 @@ def iso(at_ms: int) -> str:
 
 
 def absolute(at_ms: int, zone: str | None = None) -> str:
-    """``22 Nov 2026, 15:04:11.284 WIB``, the time on the store's wall."""
-    tz = zone_of(zone)
-    moment = datetime.fromtimestamp(at_ms // 1000, tz)
-    locale = _locale(current_language())
-    day = format_date(moment, "d MMM y", locale=locale)
-    clock = format_time(moment, "medium", tzinfo=tz, locale=locale)
-    mark = "," if current_language() == "id" else "."
-    return f"{day} {clock}{mark}{at_ms % 1000:03d} {zone_name(zone, moment)}"
+    """``22 Nov 2026 15:04:11.284 WIB``, the time on the store's wall."""
+    moment = datetime.fromtimestamp(at_ms // 1000, zone_of(zone))
+    clock = f"{moment:%H:%M:%S}.{at_ms % 1000:03d}"
+    if current_language() == "id":
+        clock = clock.replace(".", ",").replace(":", ".")
+    return f"{_day(moment)} {moment.year} {clock} {zone_name(zone, moment)}"
 
 
 def zone_name(zone: str | None, moment: datetime) -> str:
@@ -161,10 +171,11 @@ def when(at_ms: int | None, zone: str | None = None, err_ms: int | None = None) 
             iso(at_ms), exact, age(passed_ms)
         )
     moment = datetime.fromtimestamp(at_ms // 1000, zone_of(zone))
-    near = abs(passed_ms) < 300 * DAY_MS
-    shown = format_datetime(
-        moment, "d MMM HH:mm" if near else "d MMM y", locale=_locale(current_language())
-    )
+    shown = f"{_day(moment)} {moment.year}"
+    if abs(passed_ms) < CLOCK_TIME_MS_MAX:
+        shown = f"{_day(moment)} {moment:%H:%M}"
+        if current_language() == "id":
+            shown = shown.replace(":", ".")
     return Markup('<time datetime="{}" title="{}">{}</time>').format(iso(at_ms), exact, shown)
 
 

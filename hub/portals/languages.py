@@ -3,6 +3,7 @@
 Promises: the choice is the account's, else the cookie's, else the browser's, else Indonesian.
 """
 
+from gettext import NullTranslations
 from pathlib import Path
 from typing import Final, cast
 
@@ -26,24 +27,38 @@ def chosen_language() -> str:
 
 
 def current_language() -> str:
-    """The language that is being written right now."""
-    locale = flask_babel.get_locale()
-    return DEFAULT_LANGUAGE if locale is None else str(locale.language)
+    """The language that is being written right now; asked of Babel once a request."""
+    language = g.get("language")
+    if language is None:
+        locale = flask_babel.get_locale()
+        language = g.language = DEFAULT_LANGUAGE if locale is None else str(locale.language)
+    return cast("str", language)
 
 
-def say(text: str, **values: object) -> str:
+def _catalogue() -> NullTranslations:
+    """The texts of this request's language; a page says hundreds of them."""
+    found = g.get("catalogue")
+    if found is None:
+        found = g.catalogue = flask_babel.get_translations()
+    return cast("NullTranslations", found)
+
+
+def say(text: str, /, **values: object) -> str:
     """`text` in the reader's language. The English text is the key of the catalogue."""
-    return cast("str", flask_babel.gettext(text, **values))
+    said = _catalogue().gettext(text)
+    return said % values if values else said
 
 
-def say_html(text: str, **values: object) -> Markup:
+def say_html(text: str, /, **values: object) -> Markup:
     """`text` in the reader's language, with values that may be Markup; plain ones are escaped."""
-    return escape(say(text)) % values
+    escaped = {name: escape(value) for name, value in values.items()}
+    return Markup(str(escape(_catalogue().gettext(text))) % escaped)  # noqa: S704 - both escaped
 
 
 def say_many(one: str, many: str, amount: int, /, **values: object) -> str:
     """The form for `amount` of a phrase; values are passed already formatted."""
-    return cast("str", flask_babel.ngettext(one, many, amount, **values))
+    said = _catalogue().ngettext(one, many, amount)
+    return said % values if values else said
 
 
 def later(text: str) -> str:
@@ -58,4 +73,9 @@ def install_languages(app: Flask) -> None:
         default_locale=DEFAULT_LANGUAGE,
         default_translation_directories=str(TRANSLATIONS),
         locale_selector=chosen_language,
+    )
+    app.jinja_env.install_gettext_callables(  # type: ignore[attr-defined]
+        lambda text: _catalogue().gettext(text),
+        lambda one, many, n: _catalogue().ngettext(one, many, n),
+        newstyle=True,
     )

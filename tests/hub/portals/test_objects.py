@@ -25,7 +25,7 @@ def test_an_entry_shows_facts_way_bytes_and_proof(house: House, admin: Visitor) 
     for fact in (sale.receipt, sale.units[0].serial, sale.units[0].model, "Proven to be on"):
         assert str(fact) in text
     assert "+9 ms" in text
-    assert "The scooter answered: battery 96%, firmware 2.4.1" in text
+    assert "The scooter answered: battery 96\N{NO-BREAK SPACE}%, firmware 2.4.1" in text
     assert f'href="/ledger/entry/{entry.index - 1}"' in text
     assert f'href="/ledger/entry/{entry.index + 1}"' in text
     assert f'href="/ledger/entry/{entry.index}.tlog-proof"' in text

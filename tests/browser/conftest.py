@@ -1,0 +1,131 @@
+"""A real hub behind a real web server, and Debian's Chromium in front of it."""
+
+import os
+import shutil
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from waitress.server import create_server
+
+from hub.accounts.service import create_admin
+from hub.app import create_app
+from hub.wiring import Hub
+from tests.fakes.stocked_hub import Box, enrol_boxes, open_empty_hub, stock
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+FLAGS = [
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync",
+]  # fmt: skip
+SCREENSHOTS = os.environ.get("KICKSTAND_SCREENSHOTS")
+"""A folder that keeps the screenshots; without it they are taken and thrown away."""
+
+DEADLINE_MS = 20_000
+
+
+@dataclass
+class Site:
+    """A hub that answers on `url`."""
+
+    hub: Hub
+    boxes: list[Box]
+    url: str
+
+    def login_link(self) -> str:
+        """A fresh link of the admin."""
+        now_ms = self.hub.clock.wall_ms()
+        path = self.hub.database.write(
+            lambda connection: create_admin(connection, "admin@kickstand.example", now_ms)
+        )
+        return self.url + path
+
+
+Visit = Callable[..., Page]
+
+
+def serve(folder: Path, *, stocked: bool) -> Iterator[Site]:
+    """Answer on any free port until the test is over."""
+    folder.mkdir()
+    hub = open_empty_hub(folder, public_url="http://127.0.0.1")
+    boxes = enrol_boxes(hub) if stocked else []
+    if stocked:
+        stock(hub, boxes, hub.clock.wall_ms())
+    server = create_server(create_app(hub), host="127.0.0.1", port=0, threads=4)
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    yield Site(hub, boxes, f"http://127.0.0.1:{server.effective_port}")
+    server.close()
+    thread.join(timeout=10)
+    hub.close()
+
+
+@pytest.fixture(scope="session")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """A hub with a day of trade on its ledger."""
+    yield from serve(tmp_path_factory.mktemp("site") / "hub", stocked=True)
+
+
+@pytest.fixture(scope="session")
+def empty_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """A hub on its first day."""
+    yield from serve(tmp_path_factory.mktemp("empty") / "hub", stocked=False)
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """One Chromium for all tests."""
+    assert CHROMIUM is not None, "install chromium: apt-get install chromium"
+    with sync_playwright() as playwright:
+        opened = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield opened
+        opened.close()
+
+
+@pytest.fixture
+def visit(browser: Browser) -> Iterator[Visit]:
+    """Signs a new person in at a site: ``visit(site, width=360, language="id", …)``."""
+    opened: list[BrowserContext] = []
+
+    def sign_in(
+        site: Site,
+        *,
+        width: int = 1280,
+        scheme: str = "light",
+        language: str = "en",
+        scripts: bool = True,
+    ) -> Page:
+        context = browser.new_context(
+            viewport={"width": width, "height": 820},
+            color_scheme=scheme,  # type: ignore[arg-type]
+            locale={"en": "en-GB", "id": "id-ID"}[language],
+            java_script_enabled=scripts,
+            permissions=["clipboard-read", "clipboard-write"],
+        )
+        context.set_default_timeout(DEADLINE_MS)
+        opened.append(context)
+        page = context.new_page()
+        page.goto(site.login_link())
+        page.locator("form.panel button").click()
+        page.wait_for_url("**/account")
+        return page
+
+    yield sign_in
+    for context in opened:
+        context.close()
+
+
+@pytest.fixture
+def shoot(tmp_path: Path) -> Callable[[Page, str], Path]:
+    """Takes a screenshot under a name."""
+    folder = Path(SCREENSHOTS) if SCREENSHOTS else tmp_path
+
+    def take(page: Page, name: str) -> Path:
+        path = folder / f"{name}.png"
+        page.screenshot(path=path)
+        return path
+
+    return take
