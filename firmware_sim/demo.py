@@ -109,8 +109,7 @@ class Demo:
         """A hub that begins to serve, and the stores' brokers."""
         self._hub = hub = HubProgram(folder)
         network = places(self._plan.stores)
-        opening = hub.set_up(admins=(ADMIN, WATCHER), network=network)
-        hub.start()
+        opening = hub.open(admins=(ADMIN, WATCHER), network=network)
         self._stores = [
             Store(
                 plan=StorePlan(

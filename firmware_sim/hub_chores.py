@@ -1,7 +1,7 @@
 """Several `kickstand-hub` commands in one process: starting Python for each takes seconds.
 
 `python -m firmware_sim.hub_chores '[["--config", "hub.toml", "init", …], …]'` runs them in order
-and stops at the first that fails. With --json each answers with one line.
+and stops at the first that fails; the last may be `serve`, which stays.
 """
 
 import json

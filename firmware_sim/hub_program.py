@@ -5,12 +5,11 @@ import signal
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from firmware_sim.errors import CommandFailed, NotReady
+from firmware_sim.errors import NotReady
 from firmware_sim.places import Place, write_dealers, write_regions
 from firmware_sim.ports import LOOPBACK, free_port
-from firmware_sim.processes import Program, python_program, run, wait_until
+from firmware_sim.processes import Program, python_program, wait_until
 
 READY_MS = 90_000
 READY_LINE = "listening on http"
@@ -39,6 +38,8 @@ class HubProgram:
         self._process: Program | None = None
         self._listening = False
         self._on_ready: Callable[[], None] = lambda: None
+        self._login_urls: list[str] = []
+        self._codes: dict[str, str] = {}
         self._config.write_text(
             f"""\
 [server]
@@ -50,38 +51,43 @@ database = "sqlite:///{folder / "hub.db"}"
             encoding="utf-8",
         )
 
-    def ask(self, *commands: Sequence[str]) -> list[dict[str, Any]]:
-        """Run `kickstand-hub` commands in order, with --json; their answers.
+    def open(self, *, admins: Sequence[str], network: Sequence[Place]) -> Opening:
+        """Keys, database, admins, regions and dealers from files, an invitation a dealer; serve.
 
-        Raises CommandFailed with the words of the first that fails.
+        One process does it all, since starting Python for each command would take seconds. It
+        serves soon after this returns; `wait_until_ready` tells when. Call from the main thread.
+        Raises NotReady with the last words of the command that failed.
         """
-        settings = ["--config", str(self._config)]
-        lines = [[*settings, *command, "--json"] for command in commands]
-        chores = python_program("firmware_sim.hub_chores", json.dumps(lines))
-        answers = run(chores, what="setting up the hub").splitlines()
-        try:
-            return [json.loads(answer) for answer in answers]
-        except ValueError as error:
-            raise CommandFailed(f"kickstand-hub did not answer with JSON: {answers}") from error
-
-    def set_up(self, *, admins: Sequence[str], network: Sequence[Place]) -> Opening:
-        """Keys, database, admins, regions and dealers from files, one invitation a dealer."""
         regions, dealers = self._folder / "regions.csv", self._folder / "dealers.csv"
         write_regions(regions, network)
         write_dealers(dealers, network)
-        answers = self.ask(
-            *(["init", "--admin", admin] for admin in admins),
+        commands = [
+            *(["init", "--admin", admin, "--json"] for admin in admins),
             ["region", "import", str(regions)],
             ["dealer", "import", str(dealers)],
-            *(["device", "invite", "--dealer", place.code] for place in network),
+            *(["device", "invite", "--dealer", place.code, "--json"] for place in network),
+            ["serve"],
+        ]
+        settings = ["--config", str(self._config)]
+        lines = json.dumps([[*settings, *command] for command in commands])
+        self._process = process = Program(
+            "hub",
+            python_program("firmware_sim.hub_chores", lines),
+            log=self._folder / "hub.log",
+            on_line=self._heard,
         )
-        return Opening(
-            login_urls=tuple(str(answer["login_url"]) for answer in answers[: len(admins)]),
-            codes={
-                place.code: str(answer["code"])
-                for place, answer in zip(network, answers[len(admins) + 2 :], strict=True)
-            },
+        wait_until(
+            lambda: self._opened(len(admins), len(network)) or not process.running(),
+            what=f"hub, log {process.log}",
+            deadline_ms=READY_MS,
         )
+        if not self._opened(len(admins), len(network)):
+            process.stop()
+            raise NotReady(f"the hub could not be set up:\n{process.last_words()}")
+        return Opening(login_urls=tuple(self._login_urls), codes=dict(self._codes))
+
+    def _opened(self, admins: int, dealers: int) -> bool:
+        return len(self._login_urls) == admins and len(self._codes) == dealers
 
     def start(self, on_ready: Callable[[], None] = lambda: None) -> None:
         """Begin to serve; `on_ready` hears, on another thread, when boxes can connect.
@@ -129,6 +135,17 @@ database = "sqlite:///{folder / "hub.db"}"
         return 0 if self._process is None else self._process.resident_bytes()
 
     def _heard(self, line: str) -> None:
+        self._take_answer(line)
         if READY_LINE in line:
             self._listening = True
             self._on_ready()
+
+    def _take_answer(self, line: str) -> None:
+        try:
+            answer = json.loads(line)
+        except ValueError:
+            return
+        if isinstance(answer, dict) and "login_url" in answer:
+            self._login_urls.append(str(answer["login_url"]))
+        elif isinstance(answer, dict) and {"code", "dealer"} <= answer.keys():
+            self._codes[str(answer["dealer"])] = str(answer["code"])

@@ -129,16 +129,34 @@ class Negotiator:
         conflicting: set[int] = set()
         settled = 0
         for span in self._buffer.waiting_spans():
-            for run, checkpoint in self._runs(link, span):
-                if self._settle_run(span, run, checkpoint):
-                    settled += run.last_n - run.first_n + 1
-                else:
-                    conflicting.add(span.gen)
+            count, conflicts = self._settle_span(link, span)
+            settled += count
+            if conflicts:
+                conflicting.add(span.gen)
         for gap in self._buffer.gaps():
             self._declare(link, gap)
         renumbered = sum(self._buffer.renumber(gen) for gen in sorted(conflicting))
         self._buffer.end_doubt()
         self._on_event("doubt_settled", {"on_ledger": settled, "renumbered": renumbered})
+
+    def _settle_span(self, link: Link, span: Span) -> tuple[int, bool]:
+        """Settle what of a span the ledger has; how many that were, and whether some conflict.
+
+        One proof covers a run of numbers. If it does not fit, some of our bytes are others than
+        the ledger's and some may be the very same: halves are asked for until each is known.
+        """
+        settled, conflicts = 0, False
+        for run, checkpoint in self._runs(link, span):
+            if self._settle_run(span, run, checkpoint):
+                settled += run.last_n - run.first_n + 1
+            elif run.first_n == run.last_n:
+                conflicts = True
+            else:
+                middle = (run.first_n + run.last_n) // 2
+                for first, last in ((run.first_n, middle), (middle + 1, run.last_n)):
+                    half = self._settle_span(link, Span(span.lane, span.gen, first, last))
+                    settled, conflicts = settled + half[0], conflicts or half[1]
+        return settled, conflicts
 
     def _settle_run(self, span: Span, run: Run, checkpoint: Checkpoint) -> bool:
         """Move the run to the ring if our own bytes are the proven ones; False if they are not."""

@@ -41,6 +41,9 @@ class Truth:
     acknowledged: set[str] = field(default_factory=set)
     waiting: list[tuple[str, Capture]] = field(default_factory=list)
     """Shown to the box and not yet acknowledged: the hardware shows it again."""
+    may_stand_twice: set[str] = field(default_factory=set)
+    """Shown, stored and delivered without an acknowledgement by a card that was then thrown away:
+    nobody is left who could know that it was stored. The hub's projection tells such twins."""
     checkpoints: dict[int, str] = field(default_factory=dict)
 
 
@@ -264,6 +267,7 @@ class Box:
         if self._snapshot is None:
             return False
         self._disk.pull()
+        self.truth.may_stand_twice |= {marker for marker, _ in self.truth.waiting}
         shutil.rmtree(self._folder)
         shutil.copytree(self._snapshot, self._folder)
         self.restores += 1

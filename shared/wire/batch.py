@@ -25,7 +25,6 @@ from shared.wire.events import (
     Lane,
     Occurred,
     attachments_of,
-    read_range,
 )
 from shared.wire.events import MalformedEvent as _MalformedEvent
 from shared.wire.fields import Clockwork, Json, MalformedField
@@ -116,7 +115,7 @@ def _capture_range(value: object, name: str) -> CaptureRange:
     if not isinstance(value, list) or len(value) != 3:
         raise fields.refuse(name, "[gen, from, to]", value)
     gen = fields.integer({"gen": value[0]}, "gen", 1)
-    first, last = read_range(value[1:], name)
+    first, last = fields.read_range(value[1:], name)
     return CaptureRange(gen, first, last)
 
 

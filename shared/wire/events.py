@@ -458,15 +458,6 @@ def attachments_of(raw: bytes) -> tuple[Attachment, ...]:
         return ()
 
 
-def read_range(value: object, name: str) -> tuple[int, int]:
-    """``[from, to]``, both included, from ≤ to. Raises MalformedField."""
-    if not isinstance(value, list) or len(value) != 2:
-        raise fields.refuse(name, "[from, to]", value)
-    pair = {"from": value[0], "to": value[1]}
-    first = fields.integer(pair, "from", 1)
-    return first, fields.integer(pair, "to", first)
-
-
 def encode_event(
     *,
     type: str,  # noqa: A002 - the wire's own word

@@ -121,4 +121,13 @@ def format_time(ms: int) -> str:
     return f"{moment:%Y-%m-%dT%H:%M:%S}.{rest:03d}Z"
 
 
+def read_range(value: object, name: str) -> tuple[int, int]:
+    """``[from, to]``, both included, from ≤ to. Raises MalformedField."""
+    if not isinstance(value, list) or len(value) != 2:
+        raise refuse(name, "[from, to]", value)
+    pair = {"from": value[0], "to": value[1]}
+    first = integer(pair, "from", 1)
+    return first, integer(pair, "to", first)
+
+
 Clockwork = Literal["rtc", "ntp", "hub", "none"]

@@ -24,3 +24,15 @@ def test_no_seed_breaks_a_promise(first):
 def test_a_seed_repeats_itself():
     """The same seed gives the same course of events, or its number would be worth nothing."""
     assert run_seed(5) == run_seed(5)
+
+
+@pytest.mark.parametrize(
+    "seed",
+    [
+        pytest.param(3, id="a box's row began with its first batch, not with its enrolment"),
+        pytest.param(109, id="one proof over a run that held both known and conflicting captures"),
+    ],
+)
+def test_a_seed_that_once_found_a_bug_stays_clean(seed):
+    """Found here first; each is the first test of its mend."""
+    assert [] == run_seed(seed).violations
