@@ -40,7 +40,7 @@ def examine(config_path: Path) -> list[Finding]:
     try:
         config = configs.load(config_path)
     except AgentError as error:
-        fix = "correct the file; every key is documented in docs/agent.md"
+        fix = "correct the file; every key is documented in docs/settings.md"
         return [Finding(check="settings", verdict="wrong", detail=str(error), fix=fix)]
     findings = [Finding(check="settings", verdict="good", detail=str(config_path))]
     for check in _CHECKS:
