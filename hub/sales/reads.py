@@ -5,17 +5,28 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, func, select, tuple_
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    Select,
+    and_,
+    column,
+    func,
+    select,
+    values,
+)
 
 from hub.sales.rows import flags_of
 from hub.sales.tables import QUIET, SALE, SALE_UNIT, UNIT
+from hub.store import INT64, TEXT
 
 COUNT_MAX: Final = 10_000
 """Sales are counted up to here, and then said to be more."""
 
-UNIT_STATES: Final = ("stock", "sold", "returned", "unknown")
 LAST: Final = "\U0010ffff"
-"""Above every character of a serial; text is compared byte by byte on either engine."""
+"""Above every character, where text is compared byte by byte."""
+UNIT_STATES: Final = ("stock", "sold", "returned", "unknown")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,14 +114,14 @@ class UnitRow:
 
 def _sale_terms(wanted: SaleFilter) -> list[ColumnElement[bool]]:
     terms = [SALE.c.kind == "sale"]
-    for column, value in (
+    for name, value in (
         (SALE.c.dealer, wanted.dealer),
         (SALE.c.state, wanted.state),
         (SALE.c.payment, wanted.payment),
         (SALE.c.receipt, wanted.receipt),
     ):
         if value is not None:
-            terms.append(column == value)
+            terms.append(name == value)
     if wanted.flagged:
         terms.append(SALE.c.flags != "")
     if wanted.serial is not None:
@@ -192,11 +203,20 @@ def _sales() -> Select[Any]:
 def _with_lines(connection: Connection, query: Select[Any]) -> list[SaleRow]:
     rows = connection.execute(query).all()
     lines: dict[int, list[SoldLine]] = {row.place: [] for row in rows}
-    # Pairs, not two lists: the engine then takes each receipt's lines from the key of the table.
-    receipts = [(row.dealer, row.place) for row in rows]
+    if not rows:
+        return []
+    # Joined, not searched for: either engine then takes each receipt's lines from the table's key.
+    wanted = values(column("dealer", TEXT), column("place", INT64), name="wanted")
+    receipts = wanted.data([(row.dealer, row.place) for row in rows]).cte("wanted")
     for line in connection.execute(
         select(SALE_UNIT)
-        .where(tuple_(SALE_UNIT.c.dealer, SALE_UNIT.c.sale).in_(receipts))
+        .join(
+            receipts,
+            and_(
+                SALE_UNIT.c.dealer == receipts.c.dealer,
+                SALE_UNIT.c.sale == receipts.c.place,
+            ),
+        )
         .order_by(SALE_UNIT.c.sale, SALE_UNIT.c.line)
     ):
         lines[line.sale].append(_line(line))
@@ -241,22 +261,23 @@ def _sale(row: Row[Any], lines: Sequence[SoldLine]) -> SaleRow:
 # --- units ---
 
 
-def _unit_terms(wanted: UnitFilter) -> list[ColumnElement[bool]]:
+def _unit_terms(wanted: UnitFilter, *, bytewise: bool) -> list[ColumnElement[bool]]:
     terms: list[ColumnElement[bool]] = []
-    for column, value in (
+    for name, value in (
         (UNIT.c.dealer, wanted.dealer),
         (UNIT.c.state, wanted.state),
         (UNIT.c.model, wanted.model),
     ):
         if value is not None:
-            terms.append(column == value)
+            terms.append(name == value)
     if wanted.quiet:
         terms.append(QUIET)
     if wanted.serial_start is not None:
-        terms += [
-            UNIT.c.serial >= wanted.serial_start,
-            UNIT.c.serial < wanted.serial_start + LAST,
-        ]
+        # The first finds the place in the key, the second is right in every collation.
+        start = wanted.serial_start
+        terms += [UNIT.c.serial >= start, func.substr(UNIT.c.serial, 1, len(start)) == start]
+        if bytewise:
+            terms.append(UNIT.c.serial < start + LAST)
     return terms
 
 
@@ -269,7 +290,7 @@ def list_units(
     limit: int,
 ) -> list[UnitRow]:
     """Units by serial above one, or backwards below one."""
-    terms = _unit_terms(wanted)
+    terms = _unit_terms(wanted, bytewise=connection.dialect.name == "sqlite")
     order = UNIT.c.serial.asc()
     if below is not None:
         terms.append(UNIT.c.serial < below)
@@ -292,9 +313,9 @@ def count_units(connection: Connection, wanted: UnitFilter) -> Mapping[str, tupl
     The states are counted to the end: an index alone answers, and there are as many units as
     were ever made.
     """
-    terms = _unit_terms(wanted)
+    terms = _unit_terms(wanted, bytewise=connection.dialect.name == "sqlite")
     by_state = select(UNIT.c.state, func.count()).where(*terms).group_by(UNIT.c.state)
-    counts: dict[str, int] = dict(connection.execute(by_state).tuples().all())
+    counts = {str(state): int(n) for state, n in connection.execute(by_state)}
     found = {state: (counts.get(state, 0), False) for state in UNIT_STATES}
     found["all"] = (sum(counts.values()), False)
     found["quiet"] = _bounded(connection, [*terms, QUIET], COUNT_MAX)
