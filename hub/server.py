@@ -14,6 +14,8 @@ from hub.wiring import Hub
 from shared.systemd_notify import Notifier
 
 CHANNEL_TIMEOUT_S = 30
+REQUEST_BYTES_MAX = 8 * 1024 * 1024
+"""Above it the server itself refuses; below, the app can still sign its refusal."""
 BACKLOG = 1024
 
 
@@ -45,6 +47,7 @@ def serve(app: Flask, hub: Hub, worker: Worker | None) -> None:
         threads=hub.config.server.threads,
         channel_timeout=CHANNEL_TIMEOUT_S,
         connection_limit=1000,
+        max_request_body_size=REQUEST_BYTES_MAX,
         ident="kickstand",
         # Boxes keep their connections; the pages are gzipped by the app itself.
         asyncore_use_poll=True,

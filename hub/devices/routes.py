@@ -2,19 +2,21 @@
 
 from collections.abc import Callable, Mapping
 from concurrent.futures import TimeoutError as FutureTimeout
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from email.utils import formatdate
 from functools import partial
 from urllib.parse import parse_qs
 
 import orjson
+import structlog
 from flask import Blueprint, Response
 from flask import request as http
+from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from hub.devices.service import Devices, read_public_key
 from hub.devices.store import Enrolled
-from hub.errors import Refused
+from hub.errors import Refused, StoreUnavailable
 from hub.ledger.sequencer import Placed
 from hub.ledger.service import Ledger
 from shared import http_signatures as signatures
@@ -26,8 +28,16 @@ from shared.wire.events import LANES
 from shared.wire.fields import MalformedField
 
 MAX_REQUEST_BYTES = wire.MAX_BODY_BYTES + 64 * 1024
+UNREAD = b"\0"
+"""Stands for a body that is not read yet: what an answer signs of it is its digest's header."""
 RETRY_AFTER_S = 2
-REFUSED_STATUS = {"key-revoked": 403, "suspended": 403, "signature-malformed": 400, "digest-mismatch": 400}
+log = structlog.get_logger()
+REFUSED_STATUS = {
+    "key-revoked": 403,
+    "suspended": 403,
+    "signature-malformed": 400,
+    "digest-mismatch": 400,
+}
 REFUSED_STATUS |= {"components-incomplete": 400, "authority-mismatch": 421}
 
 
@@ -53,9 +63,18 @@ class Door:
         self._keys = keys
         self._wait_s_max = wait_s_max
 
-    def _request(self) -> signatures.Request:
-        if (http.content_length or 0) > MAX_REQUEST_BYTES:
-            raise Refused(413, "too-large", f"at most {MAX_REQUEST_BYTES} bytes")
+    @staticmethod
+    def _body() -> bytes:
+        try:
+            if (http.content_length or 0) <= MAX_REQUEST_BYTES:
+                return http.get_data()
+        except RequestEntityTooLarge:
+            pass
+        raise Refused(413, "too-large", f"at most {MAX_REQUEST_BYTES} bytes")
+
+    @staticmethod
+    def _request() -> signatures.Request:
+        """The request before its body is read: enough to sign a refusal for."""
         environ = http.environ
         headers = {
             name: environ[key]
@@ -68,17 +87,13 @@ class Door:
             )
             if environ.get(key)
         }
-        try:
-            body = http.get_data()
-        except RequestEntityTooLarge as error:
-            raise Refused(413, "too-large", f"at most {MAX_REQUEST_BYTES} bytes") from error
         return signatures.Request(
             method=http.method,
             authority=environ.get("HTTP_HOST", "").lower(),
             path=environ["PATH_INFO"],
             query=environ.get("QUERY_STRING", ""),
             headers=headers,
-            body=body,
+            body=UNREAD if http.content_length else b"",
         )
 
     def now_s(self) -> int:
@@ -87,33 +102,31 @@ class Door:
 
     def answer(
         self,
-        request: signatures.Request | None,
+        request: signatures.Request,
         status: int,
         body: bytes,
         *,
         content_type: str = "application/json",
         headers: Mapping[str, str] | None = None,
     ) -> Response:
-        """A signed answer; unsigned only when the request cannot be bound to."""
+        """A signed answer; unsigned only when the request lacks what it must be bound to."""
         plain = {"date": formatdate(self.now_s(), usegmt=True), "content-type": content_type}
-        signed: dict[str, str] = {}
-        if request is not None:
-            try:
-                signed = signatures.sign_response(
-                    request,
-                    status=status,
-                    headers=plain,
-                    body=body,
-                    key=self._keys.http,
-                    now_s=self.now_s(),
-                )
-            except signatures.SignatureRefused:
-                signed = {}
+        try:
+            signed = signatures.sign_response(
+                request,
+                status=status,
+                headers=plain,
+                body=body,
+                key=self._keys.http,
+                now_s=self.now_s(),
+            )
+        except signatures.SignatureRefused:
+            signed = {}
         # Boxes and proxies must never take an old answer for a new one.
         fixed = {"cache-control": "no-store"}
         return Response(body, status, {**plain, **signed, **fixed, **(headers or {})})
 
-    def problem(self, request: signatures.Request | None, refused: Refused) -> Response:
+    def problem(self, request: signatures.Request, refused: Refused) -> Response:
         """The answer to a refusal."""
         problem = refused.problem
         headers = {"retry-after": str(RETRY_AFTER_S)} if problem.status in {429, 503} else {}
@@ -127,12 +140,16 @@ class Door:
 
     def open(self, handle: Callable[[signatures.Request], Response]) -> Response:
         """Run a handler that needs no signature; refusals become problems."""
-        request: signatures.Request | None = None
+        request = self._request()
         try:
-            request = self._request()
+            request = replace(request, body=self._body())
             return handle(request)
         except Refused as refused:
             return self.problem(request, refused)
+        except (SQLAlchemyError, StoreUnavailable) as error:
+            # The statement's parameters are not for the journal: they hold what boxes sent.
+            log.warning("store_failed", error=type(error).__name__)
+            return self.problem(request, Refused(503, "unavailable", "send it again later"))
 
     def signed(self, handle: Callable[[signatures.Request, Enrolled], Response]) -> Response:
         """Run a handler for an enrolled device's signed request."""

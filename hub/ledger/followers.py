@@ -12,6 +12,7 @@ from functools import cached_property
 from typing import Protocol
 
 from sqlalchemy import Connection, Table, delete, insert, select, update
+from sqlalchemy.exc import IntegrityError
 
 from hub.ledger.tables import BATCH, CURSOR, DEVICE_DEALER
 from hub.store import Database
@@ -165,6 +166,8 @@ class Followers:
                 rows = connection.execute(select(DEVICE_DEALER.c.device, DEVICE_DEALER.c.dealer))
                 self._dealers = {row.device: row.dealer for row in rows}
         entries = self._entries(batches, self._dealers)
+        # Until the write is through, nobody knows what the dealers are.
+        self._dealers_at = -1
         moved, took_ms = self._database.write(
             lambda connection: self._timed(connection, start, entries)
         )
@@ -215,7 +218,11 @@ class Followers:
         if not changed:
             if self.position(connection) != start or start:
                 return False
-            connection.execute(insert(CURSOR).values(name=CURSOR_NAME, next_index=end))
+            try:
+                with connection.begin_nested():
+                    connection.execute(insert(CURSOR).values(name=CURSOR_NAME, next_index=end))
+            except IntegrityError:  # another process was faster to begin
+                return False
         for follower in self._followers:
             follower.apply(connection, entries)
         return True

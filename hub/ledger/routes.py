@@ -15,7 +15,10 @@ from hub.ledger.tree import TILE_WIDTH
 from hub.store import Database
 from shared.checkpoint import to_base64
 
-_TILE_INDEX = re.compile(r"(?:x\d{3}/)*\d{3}", re.ASCII)
+# Caches keep tiles for ever, so each has one spelling: no leading zeros, as C2SP writes it.
+_TILE_INDEX = re.compile(r"(?:(?!x000)(?:x\d{3}/)+)?\d{3}", re.ASCII)
+_TILE_PART = re.compile(r"[1-9]\d{0,2}", re.ASCII)
+TILE_LEVELS_MAX = 64
 IMMUTABLE = "public, max-age=31536000, immutable"
 
 
@@ -24,7 +27,7 @@ def parse_tile_path(path: str) -> tuple[int, int]:
     name, partial, width = path.partition(".p/")
     if _TILE_INDEX.fullmatch(name) is None:
         raise ValueError("not a tile index")
-    if partial and not (width.isascii() and width.isdigit() and 0 < int(width) < TILE_WIDTH):
+    if partial and (_TILE_PART.fullmatch(width) is None or int(width) >= TILE_WIDTH):
         raise ValueError("not a tile width")
     index = int(name.replace("x", "").replace("/", ""))
     return index, int(width) if partial else TILE_WIDTH
@@ -61,6 +64,8 @@ class LedgerDoor:
     def tile(self, level: int, path: str) -> Response:
         """Hashes of a tile."""
         index, width = _tile_or_404(path)
+        if level >= TILE_LEVELS_MAX:
+            abort(404)
         try:
             with self._database.read() as connection:
                 return _octets(self._ledger.sequencer.tile(connection, level, index, width))

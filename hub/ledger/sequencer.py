@@ -15,7 +15,7 @@ from sqlalchemy import Connection, bindparam, delete, func, insert, select, text
 
 from hub.errors import Refused
 from hub.ledger.tables import BATCH, CHECKPOINT, CONTRADICTION, EPOCH, LANE_HEAD, PENDING
-from hub.ledger.tree import Tree, newest_checkpoint
+from hub.ledger.tree import TILE_LEVELS, TILE_WIDTH, Tree, newest_checkpoint
 from hub.store import Database
 from shared import merkle
 from shared.checkpoint import NoteSigner, sign_checkpoint
@@ -136,8 +136,7 @@ class Sequencer:
         error = job.exception()
         if error is None:
             return
-        with self._tree_lock:
-            self._tree = None
+        self._forget_tree(job)
         with self._waiting_lock:
             failed, self._waiting = self._waiting, []
         for _, future in failed:
@@ -173,8 +172,15 @@ class Sequencer:
     def sequence_facts(self) -> int:
         """Give the hub's pending facts their places; how many there were."""
         job = self._database.submit(self._facts, self._after_facts)
+        job.add_done_callback(self._forget_tree)
         found: int = job.result()
         return found
+
+    def _forget_tree(self, job: "Future[object]") -> None:
+        """After a failed transaction, commit included, the tree may be ahead of the disk."""
+        if job.exception() is not None:
+            with self._tree_lock:
+                self._tree = None
 
     def _after_facts(self, found: int) -> int:
         if found:
@@ -182,15 +188,11 @@ class Sequencer:
         return found
 
     def _facts(self, connection: Connection) -> int:
+        # Before anything is read: another process may be about to place these very facts.
+        _lock(connection)
         rows = connection.execute(select(PENDING).order_by(PENDING.c.id).limit(FACTS_MAX)).all()
-        if not rows:
-            return 0
-        try:
+        if rows:
             self._append_facts(connection, rows)
-        except BaseException:
-            with self._tree_lock:
-                self._tree = None
-            raise
         return len(rows)
 
     def sequence(
@@ -227,8 +229,7 @@ class Sequencer:
 
     def _current_tree(self, connection: Connection) -> Tree:
         """The tree as of this transaction; another process may have appended to it."""
-        if connection.dialect.name != "sqlite":
-            connection.execute(text(f"SELECT pg_advisory_xact_lock({ADVISORY_LOCK})"))
+        _lock(connection)
         # Size and root: after a failed commit the tree in memory may have the size that another
         # process has meanwhile given the ledger, with other leaves.
         size, root = newest_checkpoint(connection)
@@ -506,6 +507,9 @@ class Sequencer:
         with self._tree_lock:
             size, _ = newest_checkpoint(connection)
             tree = self._tree_for_proofs(connection, size)
+            # The tree in memory may hold leaves whose commit can still fail.
+            if index * TILE_WIDTH + width > size >> (TILE_LEVELS * level):
+                raise KeyError(f"tile {level}/{index} of {width} is beyond the tree on disk")
             return tree.partial_tile(level, index, width, connection)
 
     def _tree_for_proofs(self, connection: Connection, size: int) -> Tree:
@@ -513,6 +517,12 @@ class Sequencer:
         if self._tree is None or self._tree.size < size:
             self._tree = Tree.load(connection)
         return self._tree
+
+
+def _lock(connection: Connection) -> None:
+    """Be the only sequencer until this transaction ends; on SQLite its only writer is."""
+    if connection.dialect.name != "sqlite":
+        connection.execute(text(f"SELECT pg_advisory_xact_lock({ADVISORY_LOCK})"))
 
 
 def stored_place(connection: Connection, digest: bytes, device: str) -> Placed | None:

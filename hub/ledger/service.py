@@ -172,9 +172,11 @@ class Ledger:
     def proof(self, index: int) -> EntryProof | None:
         """The proof of one entry under the newest tree head, or None beyond the ledger."""
         size, root, note = self.sequencer.checkpoint()
+        if index >= size:
+            return None
         with self._database.read() as connection:
             batch = reads.batch_of(connection, index)
-            if batch is None or index >= size:
+            if batch is None:
                 return None
             path = self.sequencer.range_proof(connection, index, index + 1, size)
         raw = batch.events[index - batch.first_index]

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import orjson
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, func, select
 
 from hub.ledger.followers import LedgerBatch, read_batches
 from hub.ledger.tables import CHECKPOINT, TILE
@@ -82,6 +82,7 @@ class Verifier:
         self._nodes = _Nodes(self._tile_node)
         self._tile_nodes: dict[int, list[bytes]] = {}
         self._progress = progress
+        self._headed = 0
         self.result = Verification()
 
     def run(self) -> Verification:
@@ -93,25 +94,36 @@ class Verifier:
         )
         head = next(checkpoints, None)
         position = 0
-        while batches := read_batches(self._connection, position, CHUNK_ENTRIES):
-            for batch in batches:
-                if batch.first_index != position:
-                    self.result.fail(f"entry {position} is missing")
-                    return self.result
-                self._batch(batch)
-                position += batch.count
-                while head is not None and head.size <= position:
-                    self._check_head(head.size, bytes(head.root), position)
-                    head = next(checkpoints, None)
-            self._progress(position)
+        try:
+            while batches := read_batches(self._connection, position, CHUNK_ENTRIES):
+                for batch in batches:
+                    if batch.first_index != position:
+                        self.result.fail(f"entry {position} is missing")
+                        return self._done(position)
+                    self._batch(batch)
+                    position += batch.count
+                    while head is not None and head.size <= position:
+                        self._check_head(head.size, bytes(head.root), position)
+                        head = next(checkpoints, None)
+                self._progress(position)
+        except wire.MalformedBatch as error:
+            self.result.fail(f"the events stored from entry {position} on: {error}")
+            return self._done(position)
         if head is not None:
             self.result.fail(f"a tree head of {head.size} entries, but only {position} are stored")
+        elif self._headed != position:
+            self.result.fail(f"{position} entries, but the newest tree head is of {self._headed}")
+        self._check_tile_count()
+        return self._done(position)
+
+    def _done(self, position: int) -> Verification:
         self.result.entries = position
         self.result.root = self._nodes.root()
         return self.result
 
     def _check_head(self, size: int, root: bytes, position: int) -> None:
         self.result.checkpoints += 1
+        self._headed = size
         if size != position:
             self.result.fail(f"tree head of {size} entries cuts a batch")
         elif root != self._nodes.root():
@@ -168,17 +180,15 @@ class Verifier:
     def _learn_keys(self, batch: LedgerBatch) -> None:
         if batch.device != HUB_DEVICE:
             return
-        for raw in batch.events:
-            event = orjson.loads(raw)
-            if event["type"] != "device.enrolled":
-                continue
-            data = event["data"]
+        for offset, raw in enumerate(batch.events):
             try:
-                key = PublicKey(from_b64url(data["public_key"]))
-            except BadKey as error:
-                self.result.fail(f"enrolment of {data['device']}: {error}")
-                continue
-            self._keys.setdefault(data["device"], []).append(key)
+                event = orjson.loads(raw)
+                if event["type"] != "device.enrolled":
+                    continue
+                device, key = event["data"]["device"], event["data"]["public_key"]
+                self._keys.setdefault(device, []).append(PublicKey(from_b64url(key)))
+            except (BadKey, ValueError, KeyError, TypeError) as error:
+                self.result.fail(f"the hub's fact at entry {batch.first_index + offset}: {error}")
 
     def _tile_node(self, level: int, index: int, node: bytes) -> None:
         tile_level, inner = divmod(level, TILE_LEVELS)
@@ -192,10 +202,17 @@ class Verifier:
 
     def _check_tile(self, level: int, index: int, hashes: bytes) -> None:
         stored = self._connection.execute(
-            select(TILE.c.hashes).where(TILE.c.level == level, TILE.c.idx == index)
-        ).scalar_one_or_none()
+            select(TILE.c.hashes, TILE.c.root).where(TILE.c.level == level, TILE.c.idx == index)
+        ).one_or_none()
         self.result.tiles += 1
         if stored is None:
             self.result.fail(f"tile {level}/{index} is missing")
-        elif bytes(stored) != hashes:
+            return
+        nodes = [hashes[at : at + 32] for at in range(0, len(hashes), 32)]
+        if (bytes(stored.hashes), bytes(stored.root)) != (hashes, merkle.root_of(nodes)):
             self.result.fail(f"tile {level}/{index} is not that of the stored events")
+
+    def _check_tile_count(self) -> None:
+        stored = self._connection.execute(select(func.count()).select_from(TILE)).scalar_one()
+        if stored > self.result.tiles:
+            self.result.fail(f"{stored - self.result.tiles} tiles beyond the stored events")
