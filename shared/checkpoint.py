@@ -234,9 +234,14 @@ def tlog_proof(index: int, proof: Sequence[bytes], checkpoint: str) -> str:
 
 
 def parse_tlog_proof(text: str) -> tuple[int, list[bytes], str]:
-    """Index, hashes and checkpoint text of a tlog-proof. Raises MalformedNote."""
+    """Index, hashes and checkpoint text of a tlog-proof. Raises MalformedNote.
+
+    An ``extra`` line is allowed and proves nothing: it is left out.
+    """
     head, gap, checkpoint = text.partition("\n\n")
     lines = head.split("\n")
+    if len(lines) > 1 and lines[1].startswith("extra "):
+        del lines[1]
     if not gap or lines[0] != "c2sp.org/tlog-proof@v1" or len(lines) < 2:
         raise MalformedNote("not a tlog-proof of version 1")
     word, _, number = lines[1].partition(" ")

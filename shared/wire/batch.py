@@ -26,7 +26,6 @@ from shared.wire.events import (
     Occurred,
     attachments_of,
 )
-from shared.wire.events import MalformedEvent as _MalformedEvent
 from shared.wire.fields import Clockwork, Json, MalformedField
 from shared.wire.versions import WIRE_VERSION
 
@@ -297,11 +296,7 @@ def _attachments(events: Sequence[bytes], rest: bytes) -> tuple[bytes, ...]:
         # may also spell the key with an escape; ours never do.
         if b'"sha256"' not in event and b"\\u" not in event:
             continue
-        try:
-            named = attachments_of(event)
-        except _MalformedEvent as error:
-            raise MalformedBatch(str(error)) from error
-        for attachment in named:
+        for attachment in attachments_of(event):
             start = offset + 4
             offset = start + int.from_bytes(rest[offset:start], "big")
             item = rest[start:offset]

@@ -443,17 +443,13 @@ def _decode(raw: bytes) -> "_BoxEvent | _HubEvent":
 
 
 def attachments_of(raw: bytes) -> tuple[Attachment, ...]:
-    """The attachments an event names, whatever else it holds.
+    """The attachments an event names, whatever else it holds; an unreadable list names none.
 
-    Raises MalformedEvent when the list is unreadable; bytes that are no event at all name none,
-    because a sealed event with a bad schema still belongs on the ledger.
+    A sealed event with a bad schema belongs on the ledger, where its projection quarantines it:
+    refusing it here would block its store's queue for ever.
     """
     try:
         return _NAMED.decode(raw).attachments or ()
-    except ValidationError as error:
-        if "attachments" not in str(error):
-            return ()
-        raise MalformedEvent(str(error)) from error
     except (ValueError, RecursionError):
         return ()
 
