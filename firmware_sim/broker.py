@@ -27,10 +27,11 @@ PORT_ATTEMPTS = 5
 IN_FLIGHT_MAX = 500
 MESSAGE_BYTES_MAX = 65_536
 HASH_ROUNDS = 101
-AGENT_USER = "agent"
+AGENT_USER = "kickstand-agent"
 MOSQUITTO_PATHS = ("/usr/sbin", "/usr/local/sbin", "/opt/homebrew/sbin")
 
-# A device writes and reads only below its own name; the box reads all and writes commands.
+# As in systemd/mosquitto/acl.example: a device writes and reads only below its own name (the box
+# too: a marker to itself); the box reads all and writes commands.
 ACCESS_RULES = f"""\
 user {AGENT_USER}
 topic read scooter/+/telemetry
@@ -182,6 +183,7 @@ class Mosquitto:
         return f"""\
 user {user}
 listener {self.port} {LOOPBACK}
+use_username_as_clientid true
 allow_anonymous false
 password_file {self._passwords}
 acl_file {access}

@@ -18,6 +18,7 @@ from firmware_sim.ports import LOOPBACK
 
 READY_MS = 30_000
 FROM_SCOOTER = frozenset({"telemetry", "state", "ack"})
+COMMAND = "cmd"
 
 # amqtt builds its plugins itself, from their import path and plain values, so the accounts of
 # each broker are found by its port.
@@ -65,13 +66,11 @@ class OwnTopics(BaseTopicPlugin):  # type: ignore[misc]
         if session is None or len(parts) != 3 or parts[0] != "scooter":
             return False
         _, serial, channel = parts
-        from_box: bool = session.username == self._agent
-        if not from_box and serial != session.username:
-            return False
-        upwards: bool = channel in FROM_SCOOTER
+        is_box, is_own = session.username == self._agent, serial == session.username
+        is_upwards, is_command = channel in FROM_SCOOTER, channel == COMMAND
         if action == Action.PUBLISH:
-            return upwards != from_box
-        return upwards == from_box
+            return bool((is_own and is_upwards) or (is_box and is_command))
+        return bool((is_box and is_upwards) or (is_own and is_command))
 
 
 class SteadyTable(dict[str, list[Any]]):

@@ -33,7 +33,7 @@ from shared.clock import Clock
 STOCK = 8
 DELIVERY = 4
 READY_MS = 60_000
-BOX_LISTENS = '"broker_connected"'
+BOX_LISTENS = '"broker_subscribed"'
 """What the agent logs when it has subscribed to the scooters' topics."""
 QUIET_MS = 20_000
 DISCOUNTS_IDR = (250_000, 500_000, 750_000)

@@ -83,7 +83,7 @@ class ScooterMqtt:
             commit_ms=telemetry_commit_ms, in_flight_max=config.receive_maximum
         )
         # What the broker has kept for us comes before this message of our own.
-        self._marker_topic = f"scooter/{config.client_id}/ack"
+        self._marker_topic = f"scooter/{config.username or config.client_id}/ack"
         self._marker = b""
         self._vitals = Vitals()
         self._named: set[str] = set()
@@ -234,6 +234,7 @@ class ScooterMqtt:
 
     def _on_subscribe(self, *_: Any) -> None:
         self._is_subscribed = True
+        logger.info("broker_subscribed", extra={"source": self.name})
 
     def _lose(self) -> None:
         """The connection is gone: what came by it is stored, and acknowledged to nobody."""
