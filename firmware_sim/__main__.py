@@ -55,13 +55,25 @@ seed_option = click.option("--seed", default=1, show_default=True, help="What ha
 @seconds_option
 @seed_option
 @click.option("--broker", type=click.Choice(["mosquitto", "amqtt"]), help="Default: the best here.")
+@click.option(
+    "--outages/--no-outages",
+    default=None,
+    help="Let hub and power fail, too. Default: in a run of a minute or more.",
+)
 @click.option("--keep", is_flag=True, help="Leave the folder with logs and databases.")
-def demo(seconds: int | None, seed: int, *, broker: BrokerKind | None, keep: bool) -> None:
+def demo(
+    *,
+    seconds: int | None,
+    seed: int,
+    broker: BrokerKind | None,
+    outages: bool | None,
+    keep: bool,
+) -> None:
     """Two stores against a hub: every step of a sale, live, and at the end the account.
 
     The last line is a JSON object; the exit code is 1 when anything was lost or doubled.
     """
-    _finish(DemoPlan(seconds=seconds, seed=seed, broker=broker, keep=keep))
+    _finish(DemoPlan(seconds=seconds, seed=seed, broker=broker, outages=outages, keep=keep))
 
 
 @main.command()

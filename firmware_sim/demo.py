@@ -47,6 +47,8 @@ class DemoPlan:
     seed: int = 1
     steps: Callable[[int, int | None, int], Iterable[Step]] | None = None
     """Another script than the demo's own: seed, length in ms, number of stores."""
+    outages: bool | None = None
+    """Whether hub and power fail; None: only in a run of a minute or more."""
     broker: BrokerKind | None = None
     """None takes the best that this machine has."""
     keep: bool = False
@@ -103,7 +105,7 @@ class Demo:
             return self._plan.steps(seed, length_ms, stores)
         if length_ms is None:
             return endless(seed=seed, stores=stores)
-        return one_round(seed=seed, length_ms=length_ms, stores=stores)
+        return one_round(seed=seed, length_ms=length_ms, stores=stores, outages=self._plan.outages)
 
     def _open_hub(self, folder: Path) -> tuple[HubProgram, Opening]:
         """A hub that begins to serve, and the stores' brokers."""

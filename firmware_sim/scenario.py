@@ -72,16 +72,19 @@ OUTAGES = frozenset({Act.HUB_DOWN, Act.HUB_UP, Act.POWER_CUT})
 """What makes sales wait for seconds: a short first look would show little else."""
 
 
-def one_round(*, seed: int, length_ms: int, stores: int, start_ms: int = 0) -> list[Step]:
+def one_round(
+    *, seed: int, length_ms: int, stores: int, start_ms: int = 0, outages: bool | None = None
+) -> list[Step]:
     """The programme stretched over `length_ms`, with further sales in between, in order of time.
 
-    Under a minute without the outages.
+    Under a minute without the outages, unless they are asked for.
     """
     chance = random.Random(seed)
+    with_outages = length_ms >= CALM_MS if outages is None else outages
     steps = [
         Step(at_ms=start_ms + length_ms * share // 100, store=store % stores, act=act)
         for share, store, act in PROGRAMME
-        if length_ms >= CALM_MS or act not in OUTAGES
+        if with_outages or act not in OUTAGES
     ]
     usual = (Act.SALE, Act.SALE, Act.SALE, Act.DISCOUNT, Act.INSTALMENTS)
     steps += [

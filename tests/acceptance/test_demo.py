@@ -104,7 +104,7 @@ def test_a_demo_of_eight_seconds_loses_and_doubles_nothing(demo, broker):
     """Through noise, a pulled cable, a power cut, a broker restart and a hub outage."""
     if broker == "mosquitto" and find_mosquitto() is None:
         pytest.skip("no Mosquitto on this machine")
-    running = demo("--broker", broker, seconds=8)
+    running = demo("--broker", broker, "--outages", seconds=8)
 
     assert running.end() == 0, "\n".join(running.lines)
 

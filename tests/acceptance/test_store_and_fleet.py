@@ -33,8 +33,7 @@ def hub(tmp_path):
     folder = tmp_path / "hub"
     folder.mkdir()
     program = HubProgram(folder)
-    opening = program.set_up(admins=("admin@demo.example",), network=places(1))
-    program.start()
+    opening = program.open(admins=("admin@demo.example",), network=places(1))
     program.wait_until_ready()
     yield program.url, opening.codes["JKT01"]
     program.stop()
