@@ -6,8 +6,9 @@ with other bytes gets a new number in a new generation. Everything else waits as
 
 import json
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import orjson
 
@@ -145,26 +146,36 @@ def settle(
     connection.executemany(_TAKE, [{"batch": number, "segment": segment} for segment in ids])
 
 
-def renumber(connection: sqlite3.Connection, device: str, *, gen: int, new_gen: int) -> int:
-    """Give every waiting event of `gen` a number in `new_gen`; how many there were.
+def renumber(
+    connection: sqlite3.Connection, device: str, spans: Sequence[Span], *, new_gen: int
+) -> int:
+    """Give the waiting events of `spans` numbers in `new_gen`; how many moved.
 
-    References to sales that move (activations, their answers) move with them.
+    Only these, and what names a sale that moves (activations, their answers): an event that keeps
+    its number is known again when the same card image is restored once more.
     """
-    moved: dict[int, int] = {}
+    moved: dict[tuple[int, int], int] = {}
     total = 0
     for lane in LANES:
+        own = [span for span in spans if span.lane == lane]
+        for span in own:
+            for row in _rows_in(connection, span):
+                _isolate(connection, row, span)
         next_n = segments.next_n(connection, lane, new_gen)
-        rows = [row for row in segments.waiting(connection, lane) if row.gen == gen]
-        for row in sorted(rows, key=lambda row: row.first_n):
+        # In order of capture: a sale comes before what names it.
+        rows = sorted(segments.waiting(connection, lane), key=lambda row: (row.gen, row.first_n))
+        for row in rows:
             part = segments.read_row(connection, row)
+            if not (_inside(row, own) or any(_names(event, moved) for event in part.events)):
+                continue
             if lane == "sale":
-                moved.update({row.first_n + i: next_n + i for i in range(row.count)})
+                moved.update({(row.gen, row.first_n + i): next_n + i for i in range(row.count)})
             fresh = replace(
                 part,
                 gen=new_gen,
                 first_n=next_n,
                 events=tuple(
-                    _renumbered(event, (device, new_gen, next_n + i), old_gen=gen, moved=moved)
+                    _renumbered(event, (device, new_gen, next_n + i), moved=moved)
                     for i, event in enumerate(part.events)
                 ),
             )
@@ -173,12 +184,19 @@ def renumber(connection: sqlite3.Connection, device: str, *, gen: int, new_gen: 
             next_n += row.count
             total += row.count
         segments.set_next_n(connection, lane, new_gen, next_n)
-    for n, new_n in moved.items():
+    for (gen, n), new_n in moved.items():
         values = {"gen": gen, "n": n, "new_gen": new_gen, "new_n": new_n}
         connection.execute(_MOVE_ACTIVATION, values)
         connection.execute(_MOVE_SOLD, values)
     settings.count(connection, "renumbered", total)
     return total
+
+
+def _inside(row: Row, spans: Sequence[Span]) -> bool:
+    return any(
+        row.gen == span.gen and span.first_n <= row.first_n and row.last_n <= span.last_n
+        for span in spans
+    )
 
 
 def gaps(connection: sqlite3.Connection) -> list[Gap]:
@@ -235,12 +253,23 @@ def _isolate(connection: sqlite3.Connection, row: Row, span: Span) -> int:
     return inner
 
 
+def _sale_of(event: Any) -> tuple[int, int] | None:
+    """Generation and number of the sale that an event names, or None."""
+    sale = event["data"].get("sale") if isinstance(event.get("data"), dict) else None
+    return (int(sale["gen"]), int(sale["n"])) if isinstance(sale, dict) else None
+
+
+def _names(raw: bytes, moved: Mapping[tuple[int, int], int]) -> bool:
+    """Whether an event names a sale that moves."""
+    return bool(moved) and b'"sale":{' in raw and _sale_of(orjson.loads(raw)) in moved
+
+
 def _renumbered(
-    raw: bytes, name: tuple[str, int, int], *, old_gen: int, moved: Mapping[int, int]
+    raw: bytes, name: tuple[str, int, int], *, moved: Mapping[tuple[int, int], int]
 ) -> bytes:
     event = orjson.loads(raw)
     event["device"], event["gen"], event["n"] = name
-    sale = event["data"].get("sale") if isinstance(event.get("data"), dict) else None
-    if isinstance(sale, dict) and sale.get("gen") == old_gen and sale.get("n") in moved:
-        event["data"]["sale"] = {"gen": name[1], "n": moved[sale["n"]]}
+    sale = _sale_of(event)
+    if sale is not None and sale in moved:
+        event["data"]["sale"] = {"gen": name[1], "n": moved[sale]}
     return orjson.dumps(event)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import cast
 
 from edge_agent.buffer import settings
-from edge_agent.buffer.captures import Capture, Priority, Stored
+from edge_agent.buffer.captures import PRIORITY_OF, Capture, Priority, Stored
 from edge_agent.buffer.frames import (
     MAX_SEGMENT_BYTES,
     MAX_SEGMENT_EVENTS,
@@ -26,6 +26,7 @@ from shared.wire.events import (
     encode_event,
 )
 
+_GROUP_BYTES = MAX_SEGMENT_BYTES // 2
 _NEXT_N = "SELECT next_n FROM numbering WHERE lane = :lane AND gen = :gen"
 _SET_NEXT_N = """
     INSERT INTO numbering (lane, gen, next_n) VALUES (:lane, :gen, :next_n)
@@ -143,16 +144,20 @@ class Writer:
         lane = LANE_OF[capture.type]
         n = self._take_n(lane)
         raw = self._encode(capture, lane, n)
-        size = len(raw) + sum(len(item) for item in capture.attachments)
-        if size > MAX_SEGMENT_BYTES // 2:
-            raise CaptureRefused(f"{capture.type} with {size} bytes of event and attachments")
+        size = len(raw)
+        if capture.attachments:
+            size += sum(map(len, capture.attachments))
+            if size > _GROUP_BYTES:
+                raise CaptureRefused(f"{capture.type} with {size} bytes and attachments")
+        priority = PRIORITY_OF[capture.type]
         group = self._open.get(lane)
-        if group is not None and not group.takes(capture.priority, n, size):
-            self._close(lane)
-            group = None
-        if group is None:
-            group = self._open[lane] = _Group(lane, capture.priority, n)
-        group.append(raw, capture.attachments, size)
+        if group is None or not group.takes(priority, size):
+            if group is not None:
+                self._close(lane)
+            group = self._open[lane] = _Group(lane, priority, n)
+        group.events.append(raw)
+        group.attachments.extend(capture.attachments)
+        group.bytes += size
         return Stored(self._gen, lane, n)
 
     def add_loss(
@@ -183,9 +188,6 @@ class Writer:
             set_next_n(self._connection, lane, self._gen, number)
 
     def _encode(self, capture: Capture, lane: str, n: int) -> bytes:
-        named = [
-            Attachment(hashlib.sha256(item).hexdigest(), len(item)) for item in capture.attachments
-        ]
         try:
             return encode_event(
                 type=capture.type,
@@ -195,7 +197,7 @@ class Writer:
                 n=n,
                 occurred=capture.occurred,
                 data=capture.data,
-                attachments=named,
+                attachments=[_named(item) for item in capture.attachments],
                 authenticated_by=cast("AuthenticatedBy | None", capture.authenticated_by),
             )
         except (MalformedEvent, TypeError) as error:
@@ -223,7 +225,9 @@ class Writer:
 
 
 class _Group:
-    """Events that will share a segment."""
+    """Consecutive events of a lane that will share a segment."""
+
+    __slots__ = ("attachments", "bytes", "events", "first_n", "lane", "priority")
 
     def __init__(self, lane: str, priority: Priority, first_n: int) -> None:
         self.lane = lane
@@ -231,22 +235,20 @@ class _Group:
         self.first_n = first_n
         self.events: list[bytes] = []
         self.attachments: list[bytes] = []
-        self._bytes = 0
+        self.bytes = 0
 
-    def takes(self, priority: Priority, n: int, size: int) -> bool:
+    def takes(self, priority: Priority, size: int) -> bool:
         """Only reports share a segment; everything else stands alone, so it leaves alone."""
         return (
             priority is Priority.REPORT
             and self.priority is Priority.REPORT
-            and n == self.first_n + len(self.events)
             and len(self.events) < MAX_SEGMENT_EVENTS
-            and self._bytes + size <= MAX_SEGMENT_BYTES // 2
+            and self.bytes + size <= _GROUP_BYTES
         )
 
-    def append(self, raw: bytes, attachments: Sequence[bytes], size: int) -> None:
-        self.events.append(raw)
-        self.attachments.extend(attachments)
-        self._bytes += size
+
+def _named(item: bytes) -> Attachment:
+    return Attachment(hashlib.sha256(item).hexdigest(), len(item))
 
 
 def merge_ranges(ranges: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:

@@ -21,6 +21,7 @@ from edge_agent.buffer import (
 )
 from edge_agent.buffer.backlog import Backlog
 from edge_agent.buffer.captures import (
+    PRIORITY_OF,
     Activation,
     ActivationKey,
     Capture,
@@ -100,19 +101,27 @@ class Buffer:
         """
         if not captures:
             return []
-        for_sale = any(capture.priority is Priority.SALE for capture in captures)
+        top = min(PRIORITY_OF[capture.type] for capture in captures)
+        for_sale = top is Priority.SALE
         answers, lanes = self._file.guarded(
             lambda: self._put(captures, for_sale=for_sale),
             relieve=self._relieve_sale if for_sale else self._relieve_report,
         )
-        for capture, answer in zip(captures, answers, strict=True):
-            if isinstance(answer, Stored) and capture.priority <= Priority.ACTIVATION:
-                self._on_event("captured", journal.describe(capture, answer, self._clock.mono_ms()))
+        if top <= Priority.ACTIVATION:
+            self._log_captured(captures, answers)
         with self._work:
             for lane in lanes:
                 self._put_count[lane] += 1
             self._work.notify_all()
         return answers
+
+    def _log_captured(
+        self, captures: Sequence[Capture], answers: Sequence[Stored | Duplicate]
+    ) -> None:
+        mono_ms = self._clock.mono_ms()
+        for capture, answer in zip(captures, answers, strict=True):
+            if isinstance(answer, Stored) and capture.priority <= Priority.ACTIVATION:
+                self._on_event("captured", journal.describe(capture, answer, mono_ms))
 
     def _put(
         self, captures: Sequence[Capture], *, for_sale: bool
@@ -136,7 +145,8 @@ class Buffer:
             if not activations.close(connection, capture.answers, answered=answered):
                 return Duplicate()
         stored = writer.add(capture)
-        activations.follow(connection, capture, stored)
+        if PRIORITY_OF[capture.type] is Priority.SALE:
+            activations.follow(connection, capture, stored)
         return stored
 
     def _ensure_room(
@@ -340,14 +350,14 @@ class Buffer:
             )
         )
 
-    def renumber(self, gen: int) -> int:
-        """Give what waits of `gen` new numbers in the current generation; how many."""
+    def renumber(self, spans: Sequence[Span]) -> int:
+        """Give what waits in `spans` new numbers in the current generation; how many moved."""
 
         def write(connection: sqlite3.Connection) -> int:
             new_gen = settings.recall_int(connection, settings.GEN)
             assert new_gen is not None
-            assert new_gen > gen
-            return reposition.renumber(connection, self._device, gen=gen, new_gen=new_gen)
+            assert all(new_gen > span.gen for span in spans)
+            return reposition.renumber(connection, self._device, spans, new_gen=new_gen)
 
         return self._write(write)
 

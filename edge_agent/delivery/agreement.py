@@ -126,36 +126,36 @@ class Negotiator:
     # --- what waits, compared with the ledger ----------------------------------------------
 
     def _settle_doubt(self, link: Link) -> None:
-        conflicting: set[int] = set()
+        conflicting: list[Span] = []
         settled = 0
         for span in self._buffer.waiting_spans():
             count, conflicts = self._settle_span(link, span)
             settled += count
-            if conflicts:
-                conflicting.add(span.gen)
+            conflicting.extend(conflicts)
         for gap in self._buffer.gaps():
             self._declare(link, gap)
-        renumbered = sum(self._buffer.renumber(gen) for gen in sorted(conflicting))
+        renumbered = self._buffer.renumber(conflicting) if conflicting else 0
         self._buffer.end_doubt()
         self._on_event("doubt_settled", {"on_ledger": settled, "renumbered": renumbered})
 
-    def _settle_span(self, link: Link, span: Span) -> tuple[int, bool]:
-        """Settle what of a span the ledger has; how many that were, and whether some conflict.
+    def _settle_span(self, link: Link, span: Span) -> tuple[int, list[Span]]:
+        """Settle what of a span the ledger has; how many that were, and which conflict.
 
         One proof covers a run of numbers. If it does not fit, some of our bytes are others than
         the ledger's and some may be the very same: halves are asked for until each is known.
         """
-        settled, conflicts = 0, False
+        settled, conflicts = 0, []
         for run, checkpoint in self._runs(link, span):
             if self._settle_run(span, run, checkpoint):
                 settled += run.last_n - run.first_n + 1
             elif run.first_n == run.last_n:
-                conflicts = True
+                conflicts.append(Span(span.lane, span.gen, run.first_n, run.last_n))
             else:
                 middle = (run.first_n + run.last_n) // 2
                 for first, last in ((run.first_n, middle), (middle + 1, run.last_n)):
                     half = self._settle_span(link, Span(span.lane, span.gen, first, last))
-                    settled, conflicts = settled + half[0], conflicts or half[1]
+                    settled += half[0]
+                    conflicts.extend(half[1])
         return settled, conflicts
 
     def _settle_run(self, span: Span, run: Run, checkpoint: Checkpoint) -> bool:

@@ -30,6 +30,7 @@ def test_a_seed_repeats_itself():
     "seed",
     [
         pytest.param(3, id="a box's row began with its first batch, not with its enrolment"),
+        pytest.param(255, id="a conflict in one lane gave every waiting capture a new number"),
         pytest.param(109, id="one proof over a run that held both known and conflicting captures"),
     ],
 )
