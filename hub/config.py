@@ -1,15 +1,20 @@
 """`hub.toml`: read once, frozen, and an unknown key is an error that names the known ones."""
 
+import re
 import tomllib
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TypeVar
-from urllib.parse import urlsplit
 
 from hub.errors import ConfigError
 from shared.http_signatures import split_url
 
 T = TypeVar("T")
+_HOST = r"(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9a-fA-F:.]+\])"
+_PUBLIC_URL = re.compile(rf"https?://{_HOST}(?::\d{{1,5}})?/?", re.ASCII)
+_DATABASE = re.compile(r"(?:sqlite|postgres(?:ql)?(?:\+psycopg)?)://\S*", re.ASCII)
+_LISTEN = re.compile(rf"(?:{_HOST})?:\d{{1,5}}", re.ASCII)
+PORT_MAX = 65535
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,14 +132,29 @@ def parse_config(text: str) -> HubConfig:
     for name in document:
         if name not in known:
             raise ConfigError(f"unknown table [{name}]; known tables: {', '.join(sorted(known))}")
-    if "server" not in document or "public_url" not in document["server"]:
+    tables = document.get("server", {})
+    if isinstance(tables, dict) and "public_url" not in tables:
         raise ConfigError("[server] public_url is missing: the https://… of this hub")
-    server = _table(ServerConfig, document["server"], "server")
-    parts = urlsplit(server.public_url)
-    if parts.scheme not in {"http", "https"} or not parts.netloc or parts.path not in {"", "/"}:
-        raise ConfigError(f"[server] public_url = {server.public_url!r}: expected https://host")
+    server = _table(ServerConfig, tables, "server")
+    for key, value, pattern, expected in (
+        ("public_url", server.public_url, _PUBLIC_URL, "https://host"),
+        ("database", server.database, _DATABASE, "sqlite:////… or postgresql://…"),
+        ("listen", server.listen, _LISTEN, "address:port"),
+    ):
+        if pattern.fullmatch(value) is None:
+            raise ConfigError(f"[server] {key} = {value!r}: expected {expected}")
+    if int(server.listen.rpartition(":")[2]) > PORT_MAX:
+        raise ConfigError(f"[server] listen = {server.listen!r}: expected a port up to {PORT_MAX}")
     ingest = _table(IngestConfig, document.get("ingest", {}), "ingest")
+    _at_least("server", "threads", server.threads, 1)
+    for key in ("wait_s_max", "queue_batches_max", "invitation_s"):
+        _at_least("ingest", key, getattr(ingest, key), 0)
     return HubConfig(server=server, ingest=ingest)
+
+
+def _at_least(table: str, key: str, value: int, low: int) -> None:
+    if value < low:
+        raise ConfigError(f"[{table}] {key} = {value}: expected at least {low}")
 
 
 def load_config(path: Path) -> HubConfig:

@@ -17,7 +17,7 @@ from werkzeug.exceptions import RequestEntityTooLarge
 from hub.devices.service import Devices, read_public_key
 from hub.devices.store import Enrolled
 from hub.errors import Refused, StoreUnavailable
-from hub.ledger.sequencer import Placed
+from hub.ledger.placed import Placed
 from hub.ledger.service import Ledger
 from shared import http_signatures as signatures
 from shared.clock import Clock
@@ -237,7 +237,7 @@ class Door:
         )
 
     def _receipt(self, request: signatures.Request, placed: Placed, known: int | None) -> Response:
-        receipt = self.ledger.sequencer.receipt(placed, known=known)
+        receipt = self.ledger.proofs.receipt(placed, known=known)
         return self.answer(request, 200, receipt.encode())
 
     def _wait_s(self) -> float:
@@ -263,12 +263,13 @@ class Door:
         query = read_query(request)
         with refusing():
             lane = fields.choice(query, "lane", LANES)
+            first_n = fields.integer(query, "from", 1)
             answer = self.devices.captures(
                 device,
                 lane=lane,
                 gen=fields.integer(query, "gen", 1),
-                first_n=fields.integer(query, "from", 1),
-                last_n=fields.integer(query, "to", 1),
+                first_n=first_n,
+                last_n=fields.integer(query, "to", first_n),
             )
         return self.answer(request, 200, orjson.dumps(answer))
 

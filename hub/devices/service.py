@@ -13,8 +13,9 @@ from sqlalchemy import Connection, func, select
 from hub.devices import store
 from hub.devices.store import CAPTURE_RANGE, CAPTURE_RUN, Enrolled
 from hub.errors import Refused
+from hub.ledger.placed import Placed
 from hub.ledger.reads import batch_of
-from hub.ledger.sequencer import Incoming, Placed
+from hub.ledger.sequencer import FACTS_MAX, Incoming
 from hub.ledger.service import Ledger
 from hub.ledger.tree import newest_checkpoint
 from hub.store import Database
@@ -130,7 +131,8 @@ class Devices:
 
         dealer, epoch = self._database.write(enrol)
         # Before the box may deliver: whoever reads the ledger meets the key before its seals.
-        self._ledger.sequencer.sequence_facts()
+        while self._ledger.sequencer.sequence_facts() == FACTS_MAX:
+            continue
         return {"device": device, "dealer": dealer, "epoch": epoch, "state": "active"}
 
     def find(self, keyid: str) -> tuple[Enrolled, PublicKey]:
@@ -202,7 +204,7 @@ class Devices:
     def receipt(self, device: Enrolled, batch_id: str, known: int | None) -> Receipt | None:
         """The receipt of a batch of this device, or None when it is not on the ledger."""
         placed = self._ledger.place(batch_id, device.device)
-        return None if placed is None else self._ledger.sequencer.receipt(placed, known=known)
+        return None if placed is None else self._ledger.proofs.receipt(placed, known=known)
 
     def head(self, device: Enrolled) -> dict[str, object]:
         """Where each lane of the open epoch continues, and what the ledger's head is.
@@ -287,7 +289,7 @@ class Devices:
                 batch = batch_of(connection, index)
                 if batch is None:
                     continue
-                proof = self._ledger.sequencer.range_proof(
+                proof = self._ledger.proofs.range_proof(
                     connection, index, index + high - low + 1, size
                 )
                 runs.append(
@@ -300,7 +302,7 @@ class Devices:
                         "proof": pack_hashes(proof),
                     }
                 )
-            note = self._ledger.sequencer.signed_head(connection, size)
+            note = self._ledger.proofs.signed_head(connection, size)
         return {"runs": runs, "checkpoint": note}
 
     def all(self) -> list[dict[str, object]]:
@@ -312,7 +314,7 @@ class Devices:
         """Keep a box's cosignature of the tree head of `size`; its POSIX time. Raises Refused."""
         _, key = self.find(device.keyid)
         with self._database.read() as connection:
-            note = self._ledger.sequencer.signed_head(connection, size)
+            note = self._ledger.proofs.signed_head(connection, size)
         if note is None:
             raise Refused(404, "checkpoint-unknown", f"no tree head of {size} entries")
         body, _ = split_note(note)

@@ -13,7 +13,8 @@ from flask import Flask
 from hub.app import create_app
 from hub.config import HubConfig, IngestConfig, ServerConfig
 from hub.keys import create_keys
-from hub.ledger.sequencer import Incoming, Placed
+from hub.ledger.placed import Placed
+from hub.ledger.sequencer import Incoming
 from hub.store.database import ConnectionFactory, connect_sqlite
 from hub.store.migrate import migrate
 from hub.wiring import Hub, open_hub
@@ -243,6 +244,8 @@ class DoorClient:
         nonce = nonce or self.nonce()
         if key is None:
             signed = {"hub-request-id": nonce}
+            if body:
+                signed["content-digest"] = signatures.content_digest(body)
         else:
             now_s = self.hub.clock.wall_ms() // 1000 + skew_s
             signed = signatures.sign_request(request, key, now_s=now_s, nonce=nonce)

@@ -1,0 +1,83 @@
+"""hub.toml: one case for each way to be wrong, each answered with a sentence that helps."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hub.config import load_config, parse_config
+from hub.errors import ConfigError
+
+GOOD = '[server]\npublic_url = "https://hub.example"\n'
+
+
+def test_one_setting_is_enough():
+    """Everything but the hub's own address has a default."""
+    config = parse_config(GOOD)
+    assert (config.server.authority, config.server.origin) == ("hub.example", "hub.example/ledger")
+    assert config.server.secure
+    assert config.ingest.wait_s_max == 5
+
+
+def test_every_setting_can_be_given():
+    """And tables of features that are not part of this release are let be."""
+    config = parse_config(
+        '[server]\npublic_url = "http://127.0.0.1:8080"\nlisten = "[::1]:0"\nkeys_dir = "/k"\n'
+        'database = "postgresql://u@h/d"\nthreads = 2\n[ingest]\nwait_s_max = 1\n'
+        "queue_batches_max = 9\ninvitation_s = 60\n[leads]\nclaim_s = 1\n[[numbers]]\nx = 1\n"
+    )
+    assert config.server.authority == "127.0.0.1:8080"
+    assert not config.server.secure
+    assert (config.server.threads, config.ingest.invitation_s) == (2, 60)
+
+
+WRONG = {
+    "not TOML": "not = = toml",
+    "public_url is missing": "",
+    "unknown table [servers]": GOOD + "[servers]\n",
+    "unknown key 'pubic_url' in [server]; known keys": GOOD + 'pubic_url = "x"\n',
+    "known keys: invitation_s, queue_batches_max, wait_s_max": GOOD + "[ingest]\nwait = 1\n",
+    "[server] is not a table": "server = 5\n",
+    "[ingest] is not a table": "ingest = 1\n" + GOOD,
+    "threads = '8': expected int": GOOD + 'threads = "8"\n',
+    "threads = True: expected int": GOOD + "threads = true\n",
+    "threads = 0: expected at least 1": GOOD + "threads = 0\n",
+    "wait_s_max = -1: expected at least 0": GOOD + "[ingest]\nwait_s_max = -1\n",
+    "keys_dir = 5: expected Path": GOOD + "keys_dir = 5\n",
+    "public_url = 5: expected str": "[server]\npublic_url = 5\n",
+    "public_url = 'hub.example': expected": '[server]\npublic_url = "hub.example"\n',
+    "public_url = 'ftp://h': expected": '[server]\npublic_url = "ftp://h"\n',
+    "public_url = 'https://h/x': expected": '[server]\npublic_url = "https://h/x"\n',
+    "public_url = 'https://a b': expected": '[server]\npublic_url = "https://a b"\n',
+    "public_url = 'https://[::1': expected": '[server]\npublic_url = "https://[::1"\n',
+    "public_url = 'https://me@h': expected": '[server]\npublic_url = "https://me@h"\n',
+    "public_url = 'https://h?x': expected": '[server]\npublic_url = "https://h?x"\n',
+    "listen = '127.0.0.1': expected": GOOD + 'listen = "127.0.0.1"\n',
+    "listen = 'h:99999': expected": GOOD + 'listen = "h:99999"\n',
+    "database = 'hub.db': expected": GOOD + 'database = "hub.db"\n',
+    "database = 'mysql://h/d': expected": GOOD + 'database = "mysql://h/d"\n',
+}
+
+
+@pytest.mark.parametrize("sentence", WRONG)
+def test_what_is_wrong_is_said(sentence):
+    """The key, the value, and what was expected or is known."""
+    with pytest.raises(ConfigError) as refused:
+        parse_config(WRONG[sentence])
+    assert sentence in str(refused.value)
+
+
+def test_a_file_that_cannot_be_read_is_named(tmp_path):
+    """Missing, a folder, or not UTF-8."""
+    (tmp_path / "latin.toml").write_bytes(b"# \xff\n")
+    for name in ("none.toml", "latin.toml", "."):
+        with pytest.raises(ConfigError, match=str(tmp_path)):
+            load_config(tmp_path / name)
+
+
+@given(st.text() | st.text().map(lambda t: f'[server]\npublic_url = "https://{t}"\n'))
+def test_any_text_is_settings_or_a_config_error(text):
+    """Nothing else is ever raised."""
+    try:
+        parse_config(text)
+    except ConfigError:
+        return
