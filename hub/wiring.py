@@ -13,6 +13,8 @@ from hub.errors import AnotherSequencer
 from hub.keys import HubKeys, load_keys
 from hub.ledger.entries import EntryFollower
 from hub.ledger.followers import Follower, Followers
+from hub.ledger.live_tree import LiveTree
+from hub.ledger.proofs import Proofs
 from hub.ledger.sequencer import Sequencer
 from hub.ledger.service import Ledger
 from hub.registry.service import Registry
@@ -59,8 +61,14 @@ def open_hub(
     database = Database(
         config.server.database, threaded=threaded, connection_factory=connection_factory
     )
-    sequencer = Sequencer(database, clock=clock, signer=keys.signer, hub_key=keys.http)
-    ledger = Ledger(database, sequencer, Followers(database, followers()), keys.signer.verifier)
+    live = LiveTree()
+    ledger = Ledger(
+        database,
+        sequencer=Sequencer(database, live, clock=clock, hub_key=keys.http),
+        proofs=Proofs(database, live, keys.signer),
+        followers=Followers(database, followers()),
+        key=keys.signer.verifier,
+    )
     devices = Devices(
         database,
         ledger,

@@ -18,7 +18,8 @@ from hub.config import HubConfig, parse_config
 from hub.devices.routes import blueprint
 from hub.jobs import Worker
 from hub.keys import create_keys
-from hub.ledger.sequencer import Incoming, Placed
+from hub.ledger.placed import Placed
+from hub.ledger.sequencer import Incoming
 from hub.store.migrate import migrate
 from hub.wiring import Hub, open_hub
 from shared import http_signatures as signatures

@@ -68,7 +68,7 @@ class LedgerDoor:
             abort(404)
         try:
             with self._database.read() as connection:
-                return _octets(self._ledger.sequencer.tile(connection, level, index, width))
+                return _octets(self._ledger.proofs.tile(connection, level, index, width))
         except KeyError:
             abort(404)
 
@@ -83,7 +83,7 @@ class LedgerDoor:
         if old is None or new is None or not 0 < old <= new <= self._ledger.size():
             abort(400, "from and to are sizes, 0 < from ≤ to ≤ the ledger's size")
         with self._database.read() as connection:
-            steps = self._ledger.sequencer.consistency(connection, old, new)
+            steps = self._ledger.proofs.consistency(connection, old, new)
         return _text("".join(f"{to_base64(step)}\n" for step in steps), IMMUTABLE)
 
 

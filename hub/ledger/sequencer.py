@@ -14,17 +14,16 @@ import orjson
 from sqlalchemy import Connection, bindparam, delete, func, insert, select, text, update
 
 from hub.errors import Refused
+from hub.ledger.live_tree import LiveTree
+from hub.ledger.placed import Placed, stored_place
 from hub.ledger.tables import BATCH, CHECKPOINT, CONTRADICTION, EPOCH, LANE_HEAD, PENDING
-from hub.ledger.tree import TILE_LEVELS, TILE_WIDTH, Tree, newest_checkpoint
+from hub.ledger.tree import Tree
 from hub.store import Database
-from shared import merkle
-from shared.checkpoint import NoteSigner, sign_checkpoint
 from shared.clock import Clock
 from shared.crypto.keys import SigningKey
 from shared.identifiers import HUB_DEVICE
 from shared.wire import batch as wire
 from shared.wire.events import Occurred, encode_event
-from shared.wire.receipts import Consistency, Receipt
 
 GROUP_BATCHES_MAX = 64
 """Batches of one transaction: bounds how long a commit takes and how much is lost with it."""
@@ -66,18 +65,6 @@ class Incoming:
     """Stores the attachments, in the very transaction that stores the batch."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Placed:
-    """Where a batch stands on the ledger."""
-
-    batch_id: str
-    first_index: int
-    count: int
-    received_ms: int
-    size: int
-    """Size of a tree that holds it and is on disk."""
-
-
 @dataclass(slots=True)
 class _Head:
     next_seq: int
@@ -101,18 +88,15 @@ class Sequencer:
     """Orders batches and facts. One per process; across processes the database decides."""
 
     def __init__(
-        self, database: Database, *, clock: Clock, signer: NoteSigner, hub_key: SigningKey
+        self, database: Database, live: LiveTree, *, clock: Clock, hub_key: SigningKey
     ) -> None:
         """Touch nothing yet: the tree is loaded by the first transaction."""
         self._database = database
+        self._live = live
         self._clock = clock
-        self._signer = signer
         self._hub_key = hub_key
-        self._tree: Tree | None = None
-        self._tree_lock = threading.RLock()
         self._waiting: list[tuple[Incoming, Future[Placed]]] = []
         self._waiting_lock = threading.Lock()
-        self._checkpoint: tuple[int, bytes, str] | None = None
         self.listeners: list[Callable[[], None]] = []
         """Called after a commit that made the ledger longer, on the writer's thread."""
 
@@ -163,9 +147,7 @@ class Sequencer:
                 future.set_result(answer)
 
     def _committed(self) -> None:
-        with self._tree_lock:
-            if self._tree is not None:
-                self._tree.prune()
+        self._live.prune()
         for listener in self.listeners:
             listener()
 
@@ -179,8 +161,7 @@ class Sequencer:
     def _forget_tree(self, job: "Future[object]") -> None:
         """After a failed transaction, commit included, the tree may be ahead of the disk."""
         if job.exception() is not None:
-            with self._tree_lock:
-                self._tree = None
+            self._live.forget()
 
     def _after_facts(self, found: int) -> int:
         if found:
@@ -203,8 +184,9 @@ class Sequencer:
         On any error the tree in memory is dropped: it may be ahead of the disk.
         """
         try:
-            with self._tree_lock:
-                tree = self._current_tree(connection)
+            with self._live.lock:
+                _lock(connection)
+                tree = self._live.current(connection)
                 group = _Group()
                 self._read_heads(connection, batches, group)
                 size = tree.size
@@ -222,20 +204,9 @@ class Sequencer:
                         )
                 self._store(connection, tree, group)
         except BaseException:
-            with self._tree_lock:
-                self._tree = None
+            self._live.forget()
             raise
         return group.answers
-
-    def _current_tree(self, connection: Connection) -> Tree:
-        """The tree as of this transaction; another process may have appended to it."""
-        _lock(connection)
-        # Size and root: after a failed commit the tree in memory may have the size that another
-        # process has meanwhile given the ledger, with other leaves.
-        size, root = newest_checkpoint(connection)
-        if self._tree is None or self._tree.size != size or self._tree.root() != root:
-            self._tree = Tree.load(connection)
-        return self._tree
 
     def _read_heads(
         self, connection: Connection, batches: Sequence[Incoming], group: _Group
@@ -435,110 +406,8 @@ class Sequencer:
             mono_ms=self._clock.mono_ms(),
         )
 
-    def checkpoint(self) -> tuple[int, bytes, str]:
-        """Size, root and signed note of the newest tree head that is on disk."""
-        with self._database.read() as connection:
-            size, root = newest_checkpoint(connection)
-        return self._signed(size, root)
-
-    def _signed(self, size: int, root: bytes) -> tuple[int, bytes, str]:
-        # Ed25519 is deterministic: signing one head twice gives the same note.
-        cached = self._checkpoint
-        if cached is None or cached[0] != size or cached[1] != root:
-            cached = (size, root, sign_checkpoint(self._signer, size=size, root=root))
-            self._checkpoint = cached
-        return cached
-
-    def receipt(self, placed: Placed, *, known: int | None = None) -> Receipt:
-        """The proof that `placed` is on the ledger, under the newest tree head on disk.
-
-        `known` asks for consistency with the tree of that size; a size beyond the tree, or 0,
-        is answered without.
-        """
-        with self._database.read() as connection:
-            size, root = newest_checkpoint(connection)
-            proof = self.range_proof(
-                connection, placed.first_index, placed.first_index + placed.count, size
-            )
-            growth = None
-            if known is not None and 0 < known < size:
-                growth = Consistency(
-                    old=known, proof=tuple(self.consistency(connection, known, size))
-                )
-        return Receipt(
-            batch_id=placed.batch_id,
-            first_index=placed.first_index,
-            count=placed.count,
-            received_ms=placed.received_ms,
-            proof=tuple(proof),
-            checkpoint=self._signed(size, root)[2],
-            consistency=growth,
-        )
-
-    def signed_head(self, connection: Connection, size: int) -> str | None:
-        """The signed tree head of exactly `size` entries, or None when none was made."""
-        root = connection.execute(
-            select(CHECKPOINT.c.root).where(CHECKPOINT.c.size == size)
-        ).scalar_one_or_none()
-        if root is None and size:
-            return None
-        return sign_checkpoint(
-            self._signer, size=size, root=bytes(root) if root else merkle.EMPTY_ROOT
-        )
-
-    def range_proof(self, connection: Connection, lo: int, hi: int, size: int) -> list[bytes]:
-        """The proof for leaves ``[lo, hi)`` in the tree of `size`, which is on disk."""
-        with self._tree_lock:
-            tree = self._tree_for_proofs(connection, size)
-            return merkle.range_proof(
-                lo, hi, size, lambda level, index: tree.node(level, index, connection)
-            )
-
-    def consistency(self, connection: Connection, old: int, new: int) -> list[bytes]:
-        """The proof that the tree of `new` leaves extends that of `old`; both are on disk."""
-        with self._tree_lock:
-            tree = self._tree_for_proofs(connection, new)
-            return merkle.consistency_proof(
-                old, new, lambda level, index: tree.node(level, index, connection)
-            )
-
-    def tile(self, connection: Connection, level: int, index: int, width: int) -> bytes:
-        """The first `width` hashes of a tile. Raises KeyError beyond the tree on disk."""
-        with self._tree_lock:
-            size, _ = newest_checkpoint(connection)
-            tree = self._tree_for_proofs(connection, size)
-            # The tree in memory may hold leaves whose commit can still fail.
-            if index * TILE_WIDTH + width > size >> (TILE_LEVELS * level):
-                raise KeyError(f"tile {level}/{index} of {width} is beyond the tree on disk")
-            return tree.partial_tile(level, index, width, connection)
-
-    def _tree_for_proofs(self, connection: Connection, size: int) -> Tree:
-        """A tree with at least `size` leaves. Nodes never change, so a longer one serves too."""
-        if self._tree is None or self._tree.size < size:
-            self._tree = Tree.load(connection)
-        return self._tree
-
 
 def _lock(connection: Connection) -> None:
     """Be the only sequencer until this transaction ends; on SQLite its only writer is."""
     if connection.dialect.name != "sqlite":
         connection.execute(text(f"SELECT pg_advisory_xact_lock({ADVISORY_LOCK})"))
-
-
-def stored_place(connection: Connection, digest: bytes, device: str) -> Placed | None:
-    """Where the batch of `device` with this id stands, or None."""
-    row = connection.execute(
-        select(BATCH.c.first_index, BATCH.c.count, BATCH.c.received_ms).where(
-            BATCH.c.batch_id == digest, BATCH.c.device == device
-        )
-    ).one_or_none()
-    if row is None:
-        return None
-    size, _ = newest_checkpoint(connection)
-    return Placed(
-        batch_id=digest.hex(),
-        first_index=row[0],
-        count=row[1],
-        received_ms=row[2],
-        size=size,
-    )

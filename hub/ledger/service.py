@@ -9,7 +9,9 @@ from sqlalchemy import Connection, func, insert, select
 from hub.errors import Refused
 from hub.ledger import reads
 from hub.ledger.followers import Followers, LedgerBatch, read_batches
-from hub.ledger.sequencer import Placed, Sequencer, stored_place
+from hub.ledger.placed import Placed, stored_place
+from hub.ledger.proofs import Proofs
+from hub.ledger.sequencer import Sequencer
 from hub.ledger.tables import EPOCH, LANE_HEAD, PENDING
 from hub.ledger.tree import newest_checkpoint
 from hub.store import Database
@@ -42,10 +44,17 @@ class Ledger:
     """Appending facts and reading what stands."""
 
     def __init__(
-        self, database: Database, sequencer: Sequencer, followers: Followers, key: NoteKey
+        self,
+        database: Database,
+        *,
+        sequencer: Sequencer,
+        proofs: Proofs,
+        followers: Followers,
+        key: NoteKey,
     ) -> None:
         """`key` is the public key under which checkpoints are signed."""
         self._database = database
+        self.proofs = proofs
         self.sequencer = sequencer
         self.followers = followers
         self.key = key
@@ -143,7 +152,7 @@ class Ledger:
 
     def checkpoint(self) -> str:
         """The newest signed tree head."""
-        return self.sequencer.checkpoint()[2]
+        return self.proofs.checkpoint()[2]
 
     def place(self, batch_id: str, device: str) -> Placed | None:
         """Where a batch of `device` stands, or None."""
@@ -171,14 +180,14 @@ class Ledger:
 
     def proof(self, index: int) -> EntryProof | None:
         """The proof of one entry under the newest tree head, or None beyond the ledger."""
-        size, root, note = self.sequencer.checkpoint()
+        size, root, note = self.proofs.checkpoint()
         if index >= size:
             return None
         with self._database.read() as connection:
             batch = reads.batch_of(connection, index)
             if batch is None:
                 return None
-            path = self.sequencer.range_proof(connection, index, index + 1, size)
+            path = self.proofs.range_proof(connection, index, index + 1, size)
         raw = batch.events[index - batch.first_index]
         return EntryProof(
             index=index,

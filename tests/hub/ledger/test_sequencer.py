@@ -46,7 +46,7 @@ def refusal(hub, batch):
 def proven(hub, batch, known=None):
     """The checkpoint under which a batch is proven to stand, as its box checks it."""
     placed = hub.ledger.place(batch.id, batch.device)
-    receipt = hub.ledger.sequencer.receipt(placed, known=known.size if known else None)
+    receipt = hub.ledger.proofs.receipt(placed, known=known.size if known else None)
     return verify_receipt(
         receipt, batch_id=batch.id, events=batch.events, log_key=hub.ledger.key, known=known
     )

@@ -92,7 +92,7 @@ def test_an_honest_ledger_is_unbroken(hub):
 
     assert [] == found.findings
     assert counts == [found.batches, found.seals, found.checkpoints, found.tiles]
-    assert (found.entries, found.root) == hub.ledger.sequencer.checkpoint()[:2]
+    assert (found.entries, found.root) == hub.ledger.proofs.checkpoint()[:2]
 
 
 @pytest.mark.parametrize("seed", range(6))
