@@ -132,10 +132,18 @@ def parse_config(text: str) -> HubConfig:
     for name in document:
         if name not in known:
             raise ConfigError(f"unknown table [{name}]; known tables: {', '.join(sorted(known))}")
-    tables = document.get("server", {})
-    if isinstance(tables, dict) and "public_url" not in tables:
+    server = _server(document.get("server", {}))
+    ingest = _table(IngestConfig, document.get("ingest", {}), "ingest")
+    _at_least("server", "threads", server.threads, 1)
+    for key in ("wait_s_max", "queue_batches_max", "invitation_s"):
+        _at_least("ingest", key, getattr(ingest, key), 0)
+    return HubConfig(server=server, ingest=ingest)
+
+
+def _server(values: object) -> ServerConfig:
+    if isinstance(values, dict) and "public_url" not in values:
         raise ConfigError("[server] public_url is missing: the https://… of this hub")
-    server = _table(ServerConfig, tables, "server")
+    server = _table(ServerConfig, values, "server")
     for key, value, pattern, expected in (
         ("public_url", server.public_url, _PUBLIC_URL, "https://host"),
         ("database", server.database, _DATABASE, "sqlite:////… or postgresql://…"),
@@ -145,11 +153,7 @@ def parse_config(text: str) -> HubConfig:
             raise ConfigError(f"[server] {key} = {value!r}: expected {expected}")
     if int(server.listen.rpartition(":")[2]) > PORT_MAX:
         raise ConfigError(f"[server] listen = {server.listen!r}: expected a port up to {PORT_MAX}")
-    ingest = _table(IngestConfig, document.get("ingest", {}), "ingest")
-    _at_least("server", "threads", server.threads, 1)
-    for key in ("wait_s_max", "queue_batches_max", "invitation_s"):
-        _at_least("ingest", key, getattr(ingest, key), 0)
-    return HubConfig(server=server, ingest=ingest)
+    return server
 
 
 def _at_least(table: str, key: str, value: int, low: int) -> None:

@@ -19,11 +19,17 @@ log = structlog.get_logger()
 class Worker:
     """One thread around `step`; several processes may run one on the same database."""
 
-    def __init__(self, database: Database, ledger: Ledger, *, sequences: bool) -> None:
-        """`sequences`: this process may order the ledger (on SQLite: it holds the lock)."""
+    def __init__(
+        self, database: Database, ledger: Ledger, *, sequences: bool, follows: bool = True
+    ) -> None:
+        """`sequences`: this process may order the ledger (on SQLite: it holds the lock).
+
+        `follows`: it keeps the projections; without both it only asks the database how it is.
+        """
         self._database = database
         self._ledger = ledger
         self._sequences = sequences
+        self._follows = follows
         self._wake = threading.Event()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="worker", daemon=True)
@@ -39,7 +45,10 @@ class Worker:
                 pending = self._ledger.pending(connection)
             if pending:
                 done += self._ledger.sequencer.sequence_facts()
-        return done + self._ledger.followers.step()
+        if self._follows:
+            return done + self._ledger.followers.step()
+        self._ledger.size()
+        return done
 
     def _run(self) -> None:
         while not self._stop.is_set():

@@ -36,7 +36,10 @@ def _stop(_signal: int, _frame: FrameType | None) -> None:
 
 
 def serve(app: Flask, hub: Hub, worker: Worker | None) -> None:
-    """Serve until SIGTERM or SIGINT. Prints ``listening on http://…`` once ready."""
+    """Serve until SIGTERM or SIGINT. Prints ``listening on http://…`` once ready.
+
+    Without a worker one that does nothing but ask the database keeps the watchdog fed.
+    """
     # A line for every request that waits would be most of the journal.
     logging.getLogger("waitress.queue").setLevel(logging.ERROR)
     opened = listen(hub.config.server.listen)
@@ -55,9 +58,9 @@ def serve(app: Flask, hub: Hub, worker: Worker | None) -> None:
     signal.signal(signal.SIGTERM, _stop)
     signal.signal(signal.SIGINT, _stop)
     notifier = Notifier.from_environment()
-    if worker is not None:
-        worker.on_progress = notifier.watchdog
-        worker.start()
+    pulse = worker or Worker(hub.database, hub.ledger, sequences=False, follows=False)
+    pulse.on_progress = notifier.watchdog
+    pulse.start()
     sys.stdout.write(f"listening on http://{host}:{port}\n")
     sys.stdout.flush()
     notifier.ready()
@@ -66,8 +69,7 @@ def serve(app: Flask, hub: Hub, worker: Worker | None) -> None:
     finally:
         notifier.stopping()
         server.close()
-        if worker is not None:
-            worker.stop()
+        pulse.stop()
         hub.close()
 
 

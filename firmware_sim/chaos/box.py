@@ -89,8 +89,8 @@ class Box:
     def enrol(self, hub: HubSide) -> None:
         """Become a device of the hub."""
         code = hub.hub.database.write(lambda connection: hub.hub.devices.invite(connection, "D1"))
-        answer = hub.hub.devices.enrol(code=code, key=self.key.public, version="sim")
-        self.device = str(answer["device"])
+        enrolment = hub.hub.devices.enrol(code=code, key=self.key.public, version="sim")
+        self.device = enrolment.device
         self._keys = hub.hub.keys
         self._log_key = hub.hub.ledger.key
         self.boot()

@@ -202,12 +202,18 @@ class Door:
 
         self.verify(request, pending)
         with refusing():
-            answer = self.devices.enrol(
+            enrolment = self.devices.enrol(
                 code=fields.text(values, "code", 64),
                 key=key,
                 version=fields.maybe_text(values, "version", 64),
             )
-        return self.answer(request, 200, orjson.dumps(answer))
+        answer = {
+            "device": enrolment.device,
+            "dealer": enrolment.dealer,
+            "epoch": enrolment.epoch,
+            "state": "active",
+        }
+        return self.answer(request, 201 if enrolment.new else 200, orjson.dumps(answer))
 
     def batch(self, request: signatures.Request, device: Enrolled) -> Response:
         """Take a batch; its receipt within ``Prefer: wait``, else 202."""

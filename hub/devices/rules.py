@@ -1,9 +1,47 @@
 """Decisions about boxes; no I/O."""
 
 from collections.abc import Iterable, Sequence
+from typing import Protocol
+
+Refusal = tuple[int, str, str]
+"""HTTP status, problem code and sentence."""
+
+UNKNOWN_INVITATION: Refusal = (403, "invitation-unknown", "no such invitation; ask for a new code")
+USED_INVITATION: Refusal = (
+    409,
+    "invitation-used",
+    "another box has used this code; ask for a new one",
+)
 
 Run = tuple[int, int]
 """Capture numbers ``first..last``, both included."""
+
+
+class Invited(Protocol):
+    """What has to be known of an invitation."""
+
+    @property
+    def used_by(self) -> str | None:
+        """The box that used it."""
+        ...
+
+    @property
+    def expires_ms(self) -> int:
+        """Until when it can be used."""
+        ...
+
+
+def refuse_invitation(invitation: Invited | None, *, now_ms: int, enrolled: bool) -> Refusal | None:
+    """Why a box may not enrol with this invitation, or None. `enrolled`: its key is known."""
+    if invitation is None:
+        return UNKNOWN_INVITATION
+    if invitation.used_by is not None:
+        return USED_INVITATION
+    if invitation.expires_ms < now_ms:
+        return (410, "invitation-expired", "this code has expired; ask for a new one")
+    if enrolled:
+        return (409, "already-enrolled", "this box is enrolled already")
+    return None
 
 
 def merge(runs: Iterable[Run]) -> list[Run]:

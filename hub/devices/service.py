@@ -4,13 +4,12 @@ import hashlib
 import secrets
 import threading
 from collections import OrderedDict
-from collections.abc import Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, func, select
 
-from hub.devices import store
+from hub.devices import rules, store
 from hub.devices.store import CAPTURE_RANGE, CAPTURE_RUN, Enrolled
 from hub.errors import Refused
 from hub.ledger.placed import Placed
@@ -43,6 +42,16 @@ class _Cached:
     enrolled: Enrolled
     key: PublicKey
     at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Enrolment:
+    """A box's place: its id, its store, its open epoch; `new` unless it had asked before."""
+
+    device: str
+    dealer: str
+    epoch: int
+    new: bool
 
 
 class Devices:
@@ -80,7 +89,7 @@ class Devices:
         )
         return code
 
-    def enrol(self, *, code: str, key: PublicKey, version: str | None) -> Mapping[str, object]:
+    def enrol(self, *, code: str, key: PublicKey, version: str | None) -> Enrolment:
         """Enrol the box that holds `key`; the same box may ask again. Raises Refused.
 
         On the ledger as ``device.enrolled``. A code serves one box.
@@ -88,52 +97,58 @@ class Devices:
         device = device_id(key.raw)
         now_ms = self._clock.wall_ms()
 
-        def enrol(connection: Connection) -> tuple[str, int]:
+        def enrol(connection: Connection) -> Enrolment:
             invitation = store.find_invitation(connection, _code_hash(code))
-            if invitation is None:
-                raise Refused(403, "invitation-unknown", "no such invitation; ask for a new code")
-            if invitation.used_by == device:
+            if invitation is not None and invitation.used_by == device:
                 # Its first answer was lost on the way.
-                return invitation.dealer, self._ledger.epoch(connection, device)
-            if invitation.used_by is not None:
-                raise Refused(
-                    409, "invitation-used", "another box has used this code; ask for a new one"
-                )
-            if invitation.expires_ms < now_ms:
-                raise Refused(410, "invitation-expired", "this code has expired; ask for a new one")
-            if store.find_key(connection, key.keyid) is not None:
-                raise Refused(409, "already-enrolled", "this box is enrolled already")
-            if not store.use_invitation(connection, _code_hash(code), device=device, now_ms=now_ms):
-                raise Refused(409, "invitation-used", "another box was faster; ask for a new code")
-            enrolled = Enrolled(
-                device=device,
-                dealer=invitation.dealer,
-                keyid=key.keyid,
-                public_key=key.raw,
-                state="active",
-            )
-            store.add_device(connection, enrolled, version=version, now_ms=now_ms)
-            epoch = self._ledger.first_epoch(connection, device, now_ms=now_ms)
-            self._ledger.append(
-                connection,
-                "device.enrolled",
-                {
-                    "device": device,
-                    "dealer": invitation.dealer,
-                    "keyid": key.keyid,
-                    "public_key": b64url(key.raw),
-                    "epoch": epoch,
-                    "method": "code",
-                },
+                epoch = self._ledger.epoch(connection, device)
+                return Enrolment(device, invitation.dealer, epoch, new=False)
+            refusal = rules.refuse_invitation(
+                invitation,
                 now_ms=now_ms,
+                enrolled=store.find_key(connection, key.keyid) is not None,
             )
-            return invitation.dealer, epoch
+            if refusal is not None or invitation is None:
+                raise Refused(*(refusal or rules.UNKNOWN_INVITATION))
+            if not store.use_invitation(connection, _code_hash(code), device=device, now_ms=now_ms):
+                raise Refused(*rules.USED_INVITATION)
+            return self._enrol(connection, invitation.dealer, key, version=version, now_ms=now_ms)
 
-        dealer, epoch = self._database.write(enrol)
+        enrolment: Enrolment = self._database.write(enrol)
         # Before the box may deliver: whoever reads the ledger meets the key before its seals.
         while self._ledger.sequencer.sequence_facts() == FACTS_MAX:
             continue
-        return {"device": device, "dealer": dealer, "epoch": epoch, "state": "active"}
+        return enrolment
+
+    def _enrol(
+        self,
+        connection: Connection,
+        dealer: str,
+        key: PublicKey,
+        *,
+        version: str | None,
+        now_ms: int,
+    ) -> Enrolment:
+        device = device_id(key.raw)
+        enrolled = Enrolled(
+            device=device, dealer=dealer, keyid=key.keyid, public_key=key.raw, state="active"
+        )
+        store.add_device(connection, enrolled, version=version, now_ms=now_ms)
+        epoch = self._ledger.first_epoch(connection, device, now_ms=now_ms)
+        self._ledger.append(
+            connection,
+            "device.enrolled",
+            {
+                "device": device,
+                "dealer": dealer,
+                "keyid": key.keyid,
+                "public_key": b64url(key.raw),
+                "epoch": epoch,
+                "method": "code",
+            },
+            now_ms=now_ms,
+        )
+        return Enrolment(device, dealer, epoch, new=True)
 
     def find(self, keyid: str) -> tuple[Enrolled, PublicKey]:
         """The active device of a key. Raises SignatureRefused key-unknown or key-revoked."""

@@ -8,7 +8,8 @@ from sqlalchemy import INTEGER, BigInteger, LargeBinary, MetaData, Table, Text, 
 
 METADATA = MetaData()
 INT64 = BigInteger().with_variant(INTEGER(), "sqlite")
-TEXT = Text()
+TEXT = Text().with_variant(Text(collation="C"), "postgresql")
+"""In the order of its bytes on both engines, so that a prefix is one range of an index."""
 BYTES = LargeBinary()
 
 

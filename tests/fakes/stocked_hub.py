@@ -114,7 +114,7 @@ def enrol_boxes(hub: Hub) -> list[Box]:
         invited = hub.database.write(partial(hub.devices.invite, dealer=code))
         key = SigningKey.generate()
         answer = hub.devices.enrol(code=invited, key=key.public, version="1.4.0")
-        boxes.append(Box(key, str(answer["device"]), code))
+        boxes.append(Box(key, answer.device, code))
     return boxes
 
 

@@ -9,6 +9,7 @@ branch_labels = None
 depends_on = None
 
 INT64 = sa.BigInteger().with_variant(sa.INTEGER(), "sqlite")
+TEXT = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
 APPEND_ONLY = ("batch", "tile", "checkpoint")
 
 
@@ -31,9 +32,9 @@ def _ledger_1() -> None:
         "batch",
         sa.Column("first_index", INT64, autoincrement=False, nullable=False),
         sa.Column("count", INT64, nullable=False),
-        sa.Column("device", sa.Text(), nullable=False),
+        sa.Column("device", TEXT, nullable=False),
         sa.Column("epoch", INT64, nullable=False),
-        sa.Column("lane", sa.Text(), nullable=False),
+        sa.Column("lane", TEXT, nullable=False),
         sa.Column("seq", INT64, nullable=False),
         sa.Column("received_ms", INT64, nullable=False),
         sa.Column("batch_id", sa.LargeBinary(), nullable=False),
@@ -59,11 +60,11 @@ def _ledger_2() -> None:
     op.create_table(
         "contradiction",
         sa.Column("batch_id", sa.LargeBinary(), nullable=False),
-        sa.Column("device", sa.Text(), nullable=False),
+        sa.Column("device", TEXT, nullable=False),
         sa.Column("epoch", INT64, nullable=False),
-        sa.Column("lane", sa.Text(), nullable=False),
+        sa.Column("lane", TEXT, nullable=False),
         sa.Column("seq", INT64, nullable=False),
-        sa.Column("code", sa.Text(), nullable=False),
+        sa.Column("code", TEXT, nullable=False),
         sa.Column("statement", sa.LargeBinary(), nullable=False),
         sa.Column("seal", sa.LargeBinary(), nullable=False),
         sa.Column("received_ms", INT64, nullable=False),
@@ -75,19 +76,19 @@ def _ledger_2() -> None:
     )
     op.create_table(
         "device_dealer",
-        sa.Column("device", sa.Text(), nullable=False),
-        sa.Column("dealer", sa.Text(), nullable=False),
+        sa.Column("device", TEXT, nullable=False),
+        sa.Column("dealer", TEXT, nullable=False),
         sa.PrimaryKeyConstraint("device"),
         sqlite_strict=True,
     )
     op.create_table(
         "entry",
         sa.Column("index", INT64, autoincrement=False, nullable=False),
-        sa.Column("type", sa.Text(), nullable=False),
-        sa.Column("dealer", sa.Text(), nullable=True),
-        sa.Column("device", sa.Text(), nullable=False),
+        sa.Column("type", TEXT, nullable=False),
+        sa.Column("dealer", TEXT, nullable=True),
+        sa.Column("device", TEXT, nullable=False),
         sa.Column("at_ms", INT64, nullable=False),
-        sa.Column("quarantined", sa.Text(), nullable=True),
+        sa.Column("quarantined", TEXT, nullable=True),
         sa.PrimaryKeyConstraint("index"),
         sqlite_strict=True,
     )
@@ -99,8 +100,8 @@ def _ledger_2() -> None:
 def _ledger_3() -> None:
     op.create_table(
         "entry_count",
-        sa.Column("dealer", sa.Text(), nullable=False),
-        sa.Column("type", sa.Text(), nullable=False),
+        sa.Column("dealer", TEXT, nullable=False),
+        sa.Column("type", TEXT, nullable=False),
         sa.Column("day", INT64, nullable=False),
         sa.Column("count", INT64, nullable=False),
         sa.PrimaryKeyConstraint("dealer", "type", "day"),
@@ -108,7 +109,7 @@ def _ledger_3() -> None:
     )
     op.create_table(
         "entry_serial",
-        sa.Column("serial", sa.Text(), nullable=False),
+        sa.Column("serial", TEXT, nullable=False),
         sa.Column("index", INT64, nullable=False),
         sa.PrimaryKeyConstraint("serial", "index"),
         sqlite_strict=True,
@@ -116,19 +117,19 @@ def _ledger_3() -> None:
     )
     op.create_table(
         "epoch",
-        sa.Column("device", sa.Text(), nullable=False),
+        sa.Column("device", TEXT, nullable=False),
         sa.Column("epoch", INT64, nullable=False),
-        sa.Column("nonce", sa.Text(), nullable=False),
-        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("nonce", TEXT, nullable=False),
+        sa.Column("reason", TEXT, nullable=False),
         sa.Column("opened_ms", INT64, nullable=False),
         sa.PrimaryKeyConstraint("device", "epoch"),
         sqlite_strict=True,
     )
     op.create_table(
         "lane_head",
-        sa.Column("device", sa.Text(), nullable=False),
+        sa.Column("device", TEXT, nullable=False),
         sa.Column("epoch", INT64, nullable=False),
-        sa.Column("lane", sa.Text(), nullable=False),
+        sa.Column("lane", TEXT, nullable=False),
         sa.Column("next_seq", INT64, nullable=False),
         sa.Column("last_batch", sa.LargeBinary(), nullable=False),
         sa.PrimaryKeyConstraint("device", "epoch", "lane"),
@@ -140,7 +141,7 @@ def _ledger_4() -> None:
     op.create_table(
         "ledger_pending",
         sa.Column("id", INT64, autoincrement=True, nullable=False),
-        sa.Column("type", sa.Text(), nullable=False),
+        sa.Column("type", TEXT, nullable=False),
         sa.Column("data", sa.LargeBinary(), nullable=False),
         sa.Column("at_ms", INT64, nullable=False),
         sa.PrimaryKeyConstraint("id"),
@@ -148,7 +149,7 @@ def _ledger_4() -> None:
     )
     op.create_table(
         "projection_cursor",
-        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("name", TEXT, nullable=False),
         sa.Column("next_index", INT64, nullable=False),
         sa.PrimaryKeyConstraint("name"),
         sqlite_strict=True,
@@ -167,8 +168,8 @@ def _ledger_4() -> None:
 def _devices_1() -> None:
     op.create_table(
         "capture_range",
-        sa.Column("device", sa.Text(), nullable=False),
-        sa.Column("lane", sa.Text(), nullable=False),
+        sa.Column("device", TEXT, nullable=False),
+        sa.Column("lane", TEXT, nullable=False),
         sa.Column("gen", INT64, nullable=False),
         sa.Column("first_n", INT64, nullable=False),
         sa.Column("last_n", INT64, nullable=False),
@@ -178,8 +179,8 @@ def _devices_1() -> None:
     )
     op.create_table(
         "capture_run",
-        sa.Column("device", sa.Text(), nullable=False),
-        sa.Column("lane", sa.Text(), nullable=False),
+        sa.Column("device", TEXT, nullable=False),
+        sa.Column("lane", TEXT, nullable=False),
         sa.Column("gen", INT64, nullable=False),
         sa.Column("first_n", INT64, nullable=False),
         sa.Column("last_n", INT64, nullable=False),
@@ -190,12 +191,12 @@ def _devices_1() -> None:
         "declared_loss",
         sa.Column("index", INT64, nullable=False),
         sa.Column("part", INT64, nullable=False),
-        sa.Column("device", sa.Text(), nullable=False),
-        sa.Column("lane", sa.Text(), nullable=False),
+        sa.Column("device", TEXT, nullable=False),
+        sa.Column("lane", TEXT, nullable=False),
         sa.Column("gen", INT64, nullable=False),
         sa.Column("first_n", INT64, nullable=False),
         sa.Column("last_n", INT64, nullable=False),
-        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("reason", TEXT, nullable=False),
         sa.PrimaryKeyConstraint("index", "part"),
         sqlite_strict=True,
     )
@@ -207,12 +208,12 @@ def _devices_1() -> None:
 def _devices_2() -> None:
     op.create_table(
         "device",
-        sa.Column("device", sa.Text(), nullable=False),
-        sa.Column("dealer", sa.Text(), nullable=False),
-        sa.Column("keyid", sa.Text(), nullable=False),
+        sa.Column("device", TEXT, nullable=False),
+        sa.Column("dealer", TEXT, nullable=False),
+        sa.Column("keyid", TEXT, nullable=False),
         sa.Column("public_key", sa.LargeBinary(), nullable=False),
-        sa.Column("state", sa.Text(), nullable=False),
-        sa.Column("version", sa.Text(), nullable=True),
+        sa.Column("state", TEXT, nullable=False),
+        sa.Column("version", TEXT, nullable=True),
         sa.Column("enrolled_ms", INT64, nullable=False),
         sa.PrimaryKeyConstraint("device"),
         sa.UniqueConstraint("keyid"),
@@ -223,16 +224,16 @@ def _devices_2() -> None:
 def _devices_3() -> None:
     op.create_table(
         "device_status",
-        sa.Column("device", sa.Text(), nullable=False),
-        sa.Column("dealer", sa.Text(), nullable=True),
+        sa.Column("device", TEXT, nullable=False),
+        sa.Column("dealer", TEXT, nullable=True),
         sa.Column("epoch_opened_index", INT64, nullable=True),
         sa.Column("epochs", INT64, nullable=False),
         sa.Column("last_index", INT64, nullable=False),
         sa.Column("last_received_ms", INT64, nullable=False),
         sa.Column("events", INT64, nullable=False),
         sa.Column("heartbeat_ms", INT64, nullable=True),
-        sa.Column("version", sa.Text(), nullable=True),
-        sa.Column("clock", sa.Text(), nullable=True),
+        sa.Column("version", TEXT, nullable=True),
+        sa.Column("clock", TEXT, nullable=True),
         sa.Column("clock_err_ms", INT64, nullable=True),
         sa.Column("backlog_sale", INT64, nullable=True),
         sa.Column("backlog_vehicle", INT64, nullable=True),
@@ -241,18 +242,18 @@ def _devices_3() -> None:
         sa.Column("buffer_bytes", INT64, nullable=True),
         sa.Column("disk_free_bytes", INT64, nullable=True),
         sa.Column("ledger_size", INT64, nullable=True),
-        sa.Column("sources", sa.Text(), nullable=True),
-        sa.Column("counters", sa.Text(), nullable=True),
+        sa.Column("sources", TEXT, nullable=True),
+        sa.Column("counters", TEXT, nullable=True),
         sa.PrimaryKeyConstraint("device"),
         sqlite_strict=True,
     )
     op.create_table(
         "invitation",
         sa.Column("code_hash", sa.LargeBinary(), nullable=False),
-        sa.Column("dealer", sa.Text(), nullable=False),
+        sa.Column("dealer", TEXT, nullable=False),
         sa.Column("created_ms", INT64, nullable=False),
         sa.Column("expires_ms", INT64, nullable=False),
-        sa.Column("used_by", sa.Text(), nullable=True),
+        sa.Column("used_by", TEXT, nullable=True),
         sa.Column("used_ms", INT64, nullable=True),
         sa.PrimaryKeyConstraint("code_hash"),
         sqlite_strict=True,
@@ -262,10 +263,10 @@ def _devices_3() -> None:
 def _devices_4() -> None:
     op.create_table(
         "witness",
-        sa.Column("device", sa.Text(), nullable=False),
+        sa.Column("device", TEXT, nullable=False),
         sa.Column("size", INT64, nullable=False),
         sa.Column("time_s", INT64, nullable=False),
-        sa.Column("line", sa.Text(), nullable=False),
+        sa.Column("line", TEXT, nullable=False),
         sa.PrimaryKeyConstraint("device"),
         sqlite_strict=True,
     )
@@ -274,8 +275,8 @@ def _devices_4() -> None:
 def _vault() -> None:
     op.create_table(
         "vault_item",
-        sa.Column("sha256", sa.Text(), nullable=False),
-        sa.Column("device", sa.Text(), nullable=False),
+        sa.Column("sha256", TEXT, nullable=False),
+        sa.Column("device", TEXT, nullable=False),
         sa.Column("received_ms", INT64, nullable=False),
         sa.Column("content", sa.LargeBinary(), nullable=True),
         sa.PrimaryKeyConstraint("sha256"),
