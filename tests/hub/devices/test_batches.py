@@ -196,7 +196,7 @@ def test_captures_are_proven_by_their_numbers(door, box, hub):
         assert door.send(box, box.batch(events[lo:hi]).body).status == 200
     answer = door.get("/v1/receipts", box, "lane=vehicle&gen=1&from=5&to=39").json
     head = open_checkpoint(answer["checkpoint"], hub.ledger.key)
-    numbers = []
+    numbers: list[int] = []
     for run in answer["runs"]:
         mine = events[run["n_from"] - 1 : run["n_to"]]
         hashes = wire.leaf_hashes(mine, bytes.fromhex(run["batch_id"]), run["received_ms"])

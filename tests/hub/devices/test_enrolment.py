@@ -66,6 +66,7 @@ def test_a_key_with_which_one_could_deny_everything_is_refused(door, code):
     """Small order, not on the curve's canonical encoding, not 32 bytes, not base64url, no text."""
     for public in (SMALL_ORDER, b"\xff" * 32, b"\x01" + bytes(31), bytes(31), b"\x07" * 33):
         assert enrol(door, code, Box(1), public=public).refusal == (400, "malformed-key")
+    odd: object
     for odd in ("=", "A" * 42 + "B", 5, None, []):
         answer = enrol(door, code, Box(1), public_key=odd)
         assert answer.refusal == (400, "malformed-key")

@@ -1,4 +1,4 @@
-"""Personal data: stored with its batch or not at all, readable by the hub, erasable, nowhere else."""
+"""Personal data: stored with its batch or not at all, erasable, and nowhere else."""
 
 import logging
 from hashlib import sha256

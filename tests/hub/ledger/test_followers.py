@@ -49,7 +49,7 @@ UNIT = {
     "discount_idr": 500_000,
     "net_idr": 21_400_000,
 }
-SALE = {
+SALE: dict[str, object] = {
     "till": "T1",
     "receipt": "r1",
     "units": [UNIT],
@@ -57,7 +57,7 @@ SALE = {
     "operator": "07",
     "buyer": None,
 }
-HEARTBEAT = {
+HEARTBEAT: dict[str, object] = {
     "version": "1",
     "uptime_ms": 1,
     "backlog": {"sale": 1, "vehicle": 2, "system": 3},
@@ -65,7 +65,13 @@ HEARTBEAT = {
     "sources": {"till-1": "ok"},
     "counters": {"sales": 1},
 }
-LOSS = {"lane": "vehicle", "gen": 1, "ranges": [[3, 4], [9, 9]], "count": 3, "reason": "disk_full"}
+LOSS: dict[str, object] = {
+    "lane": "vehicle",
+    "gen": 1,
+    "ranges": [[3, 4], [9, 9]],
+    "count": 3,
+    "reason": "disk_full",
+}
 PARTS: list[tuple[dict[str, object], str, str]] = [
     (SALE, "sale", "pos.sale"),
     ({"till": "T1", "receipt": "r1", "serials": None}, "sale", "pos.void"),

@@ -1,0 +1,137 @@
+"""`kickstand-hub` as a person at a terminal meets it: processes, exit codes, JSON."""
+
+import contextlib
+import fcntl
+import subprocess
+import sys
+import urllib.request
+from pathlib import Path
+
+import orjson
+import pytest
+
+ROOT = Path(__file__).parents[2]
+REGION = "code,name,timezone\nR,R,Asia/Jakarta\n"
+DEALER = (
+    "code,name,region,address,lat,lon,timezone,hours,authorised\n"
+    "D1,D1,R,Jl. 1,-7.2,112.7,Asia/Jakarta,Mon-Sun 09:00-21:00,yes\n"
+)
+
+
+class Site:
+    """A hub's settings in a folder, and its program."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.first: dict[str, str] = {}
+        self.config = folder / "hub.toml"
+        self.config.write_text(
+            f'[server]\nlisten = "127.0.0.1:0"\npublic_url = "http://hub.example"\n'
+            f'keys_dir = "{folder}/keys"\ndatabase = "sqlite:///{folder}/hub.db"\n'
+        )
+        self.call = [sys.executable, "-m", "hub", "--config", str(self.config)]
+
+    def run(self, *arguments):
+        """Exit code, stdout and stderr."""
+        done = subprocess.run(
+            [*self.call, *arguments],
+            capture_output=True, text=True, check=False, timeout=120, cwd=ROOT,
+        )  # fmt: skip
+        return done.returncode, done.stdout, done.stderr
+
+    @contextlib.contextmanager
+    def serving(self):
+        """A serving process; its address."""
+        process = subprocess.Popen(
+            [*self.call, "serve"], cwd=ROOT, stdout=subprocess.PIPE, text=True
+        )
+        try:
+            assert process.stdout is not None
+            line = process.stdout.readline()
+            assert line.startswith("listening on http://127.0.0.1:")
+            yield line.split()[-1]
+        finally:
+            process.terminate()
+            assert process.wait(60) == 0
+            assert process.stdout is not None
+            assert process.stdout.read() == ""
+            process.stdout.close()
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    """A hub with one dealer."""
+    made = Site(tmp_path_factory.mktemp("site"))
+    code, out, err = made.run("init", "--admin", "admin@example.com", "--json")
+    assert (code, err) == (0, "")
+    made.first = orjson.loads(out)
+    for noun, rows in (("region", REGION), ("dealer", DEALER)):
+        (made.folder / f"{noun}.csv").write_text(rows)
+        assert made.run(noun, "import", str(made.folder / f"{noun}.csv"))[0] == 0
+    return made
+
+
+def test_init_is_idempotent(site):
+    """Keys and ledger stay; each call gives a new login link."""
+    keys = {path.name: path.read_bytes() for path in (site.folder / "keys").iterdir()}
+    code, out, _ = site.run("init", "--admin", "admin@example.com", "--json")
+    again = orjson.loads(out)
+
+    assert code == 0
+    assert keys == {path.name: path.read_bytes() for path in (site.folder / "keys").iterdir()}
+    assert (site.folder / "keys").stat().st_mode & 0o777 == 0o700
+    assert {path.stat().st_mode & 0o777 for path in (site.folder / "keys").iterdir()} == {0o600}
+    assert again["log_key"] == site.first["log_key"]
+    assert again["login_url"] != site.first["login_url"]
+    assert again["login_url"].startswith("http://hub.example/")
+
+
+def test_work_is_done_beside_a_serving_process(site):
+    """
+    One `serve`, and beside it: `work --until-idle` returns, a second `serve` says clearly why
+    not, `device invite` works, `ledger verify` is unbroken.
+    """
+    with site.serving() as address:
+        with urllib.request.urlopen(f"{address}/readyz", timeout=30) as answer:
+            assert answer.status == 200
+        code, out, err = site.run("serve")
+        assert (code, out) == (1, "")
+        assert "another process orders the ledger" in err
+        assert "Traceback" not in err
+        code, out, _ = site.run("device", "invite", "--dealer", "D1", "--json")
+        secret, fingerprint = orjson.loads(out)["code"].split(".")
+        assert (code, len(secret), fingerprint) == (0, 16, site.first["root_fingerprint"])
+        assert site.run("work", "--until-idle")[0] == 0
+    code, out, _ = site.run("ledger", "verify", "--json")
+    assert (code, orjson.loads(out)["findings"]) == (0, [])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "says"),
+    [
+        (["device", "invite", "--dealer", "NONE"], 1, "no dealer 'NONE'"),
+        (["device", "invite"], 2, "--dealer"),
+        (["serve", "--only", "leads"], 2, "--only leads"),
+        (["nonsense"], 2, "nonsense"),
+        (["--config", "/nowhere/hub.toml", "ledger", "verify"], 1, "/nowhere/hub.toml"),
+    ],
+)
+def test_exit_codes_tell_refused_from_misused(site, arguments, code, says):
+    """1: something refused, with what to do; 2: wrong usage. Never a traceback."""
+    found, _, err = site.run(*arguments)
+    assert (found, "Traceback" in err) == (code, False)
+    assert says in err
+
+
+def test_a_hub_without_keys_says_what_to_do(tmp_path):
+    """Before `init`: one sentence."""
+    code, _, err = Site(tmp_path).run("ledger", "verify")
+    assert (code, "run `kickstand-hub init` first" in err) == (1, True)
+
+
+def test_what_nobody_else_orders_is_work_left(site):
+    """The lock is held by a process that does nothing: `work --until-idle` alone still ends."""
+    with (site.folder / "hub.db.sequencer").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        code, out, err = site.run("work", "--until-idle")
+    assert (code, out, err) == (0, "", "")
