@@ -53,7 +53,7 @@ def test_a_box_whose_answer_was_lost_asks_again(hub, door, code):
 def test_a_code_serves_one_box_for_a_while(hub, door, clock, code):
     """Unknown, used by another box, and expired codes are refused by name."""
     assert enrol(door, "nosuchcode", Box(1)).refusal == (403, "invitation-unknown")
-    assert enrol(door, code, Box(1)).status == 200
+    assert enrol(door, code, Box(1)).status == 201
     assert enrol(door, code, Box(2)).refusal == (409, "invitation-used")
     late = hub.database.write(lambda connection: hub.devices.invite(connection, "SBY01"))
     assert enrol(door, late, Box(1)).refusal == (409, "already-enrolled")
@@ -145,6 +145,6 @@ def test_more_facts_than_a_group_holds_wait_behind_no_enrolment(hub, door, code)
 
     hub.database.write(many)
     box = Box(1)
-    assert enrol(door, code, box).status == 200
+    assert enrol(door, code, box).status == 201
     deliver(hub, box.batch(1))
     assert findings(hub) == []
