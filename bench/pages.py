@@ -229,9 +229,8 @@ def main() -> None:
             path = pattern.format(**places(hub))
             middle, high, size = measure(client, path, given.rounds)
             share = high / LIMIT_MS
-            print(
-                f"{pattern:55} p50 {middle:6.1f}  p95 {high:6.1f} ms  {share:5.2f} of it  {size:6,} B"
-            )
+            times = f"p50 {middle:6.1f}  p95 {high:6.1f} ms  {share:5.2f} of it"
+            print(f"{pattern:55} {times}  {size:6,} B")
         hub.close()
 
 

@@ -56,7 +56,7 @@ def _portal(hub: Hub) -> Portal:
         ledger=StoredLedger(
             hub.database, hub.ledger, hub_key=hub.keys.http.public, clock=hub.clock
         ),
-        sales=StoredSales(hub.database),
+        sales=StoredSales(hub.database, hub.clock),
         devices=StoredDevices(hub.database),
         dealers=StoredDealers(hub.registry, hub.clock),
         clock=hub.clock,

@@ -9,6 +9,7 @@ from sqlalchemy.sql.elements import ColumnElement
 
 from hub.ledger.followers import LedgerBatch, as_batch
 from hub.ledger.tables import BATCH, CHECKPOINT, CONTRADICTION, ENTRY, ENTRY_COUNT, ENTRY_SERIAL
+from shared.wire.events import parse_event
 
 PAGE_MAX = 500
 
@@ -132,10 +133,10 @@ def with_bytes(connection: Connection, rows: Sequence[object]) -> list[EntryRow]
             found = batch_of(connection, index)
         if found is not None:
             batches[index] = found
-    serials = serials_of(connection, indexes)
     listed = []
     for row in rows:
         batch = batches[row.index]  # type: ignore[attr-defined]
+        raw = batch.events[row.index - batch.first_index]  # type: ignore[attr-defined]
         listed.append(
             EntryRow(
                 index=row.index,  # type: ignore[attr-defined]
@@ -146,25 +147,16 @@ def with_bytes(connection: Connection, rows: Sequence[object]) -> list[EntryRow]
                 received_ms=batch.received_ms,
                 batch_id=batch.batch_id,
                 quarantined=row.quarantined,  # type: ignore[attr-defined]
-                serials=serials.get(row.index, ()),  # type: ignore[attr-defined]
-                raw=batch.events[row.index - batch.first_index],  # type: ignore[attr-defined]
+                serials=() if row.quarantined else serials_in(raw),  # type: ignore[attr-defined]
+                raw=raw,
             )
         )
     return listed
 
 
-def serials_of(connection: Connection, indexes: Sequence[int]) -> dict[int, tuple[str, ...]]:
-    """The serials each of these entries speaks of."""
-    events = connection.execute(
-        select(ENTRY.c.index, ENTRY_SERIAL.c.serial)
-        .join(ENTRY_SERIAL, ENTRY_SERIAL.c.index == ENTRY.c.index)
-        .where(ENTRY.c.index.in_(indexes))
-        .order_by(ENTRY.c.index, ENTRY_SERIAL.c.serial)
-    )
-    found: dict[int, tuple[str, ...]] = {}
-    for index, serial in events:
-        found[index] = (*found.get(index, ()), serial)
-    return found
+def serials_in(raw: bytes) -> tuple[str, ...]:
+    """The serials an event speaks of, each once. The index by serial cannot be asked for this."""
+    return tuple(sorted(set(parse_event(raw).serials)))
 
 
 def batch_of(connection: Connection, index: int) -> LedgerBatch | None:

@@ -1,12 +1,14 @@
 """The pages' questions about sales and units, answered by the sales feature."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Literal, cast
 
+from hub.portals.kept_counts import Counts, KeptCounts
 from hub.portals.read_models import Count, Sale, SaleFilter, Slice, SoldUnit, Unit, UnitFilter
 from hub.sales import reads
 from hub.store import Database
+from shared.clock import Clock
 
 State = Literal["final", "part", "voided", "returned"]
 UnitState = Literal["stock", "sold", "returned", "unknown"]
@@ -15,9 +17,10 @@ UnitState = Literal["stock", "sold", "returned", "unknown"]
 class StoredSales:
     """Reads the sales and units of one hub."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, clock: Clock) -> None:
         """Nothing is read yet."""
         self._database = database
+        self._counts = KeptCounts(clock)
 
     def sales(self, chosen: SaleFilter, page: Slice) -> Sequence[Sale]:
         """A page of sales in the order asked for."""
@@ -44,8 +47,11 @@ class StoredSales:
             row = reads.one_sale(connection, index)
         return None if row is None else _sale(row)
 
-    def sale_counts(self, chosen: SaleFilter) -> Mapping[str, Count]:
+    def sale_counts(self, chosen: SaleFilter) -> Counts:
         """How many by state, payment, ``flagged`` and ``all``."""
+        return self._counts.get(chosen, lambda: self._count_sales(chosen))
+
+    def _count_sales(self, chosen: SaleFilter) -> Counts:
         with self._database.read() as connection:
             counts, capped = reads.count_sales(connection, reads.SaleFilter(**asdict(chosen)))
         found = {name: Count(n=n, capped=capped) for name, n in counts.items()}
@@ -76,11 +82,14 @@ class StoredSales:
             row = reads.one_unit(connection, serial)
         return None if row is None else _unit(row)
 
-    def unit_counts(self, chosen: UnitFilter) -> Mapping[str, Count]:
+    def unit_counts(self, chosen: UnitFilter) -> Counts:
         """How many by state, ``quiet`` and ``all``, whatever state is chosen."""
         stateless = UnitFilter(dealer=chosen.dealer, model=chosen.model, serial=chosen.serial)
+        return self._counts.get(stateless, lambda: self._count_units(stateless))
+
+    def _count_units(self, chosen: UnitFilter) -> Counts:
         with self._database.read() as connection:
-            counts = reads.count_units(connection, _stored(stateless))
+            counts = reads.count_units(connection, _stored(chosen))
         return {name: Count(n=n, capped=capped) for name, (n, capped) in counts.items()}
 
 

@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 from waitress.server import create_server
 
-from hub.accounts.service import create_admin
+from hub.accounts.service import Accounts, create_admin
 from hub.app import create_app
 from hub.wiring import Hub
 from tests.fakes.stocked_hub import Box, enrol_boxes, open_empty_hub, stock
@@ -98,6 +98,9 @@ def visit(browser: Browser) -> Iterator[Visit]:
         language: str = "en",
         scripts: bool = True,
     ) -> Page:
+        link = site.login_link()
+        # An account remembers its language: every visitor begins with the one asked for.
+        Accounts(site.hub.database).choose_language(1, language)
         context = browser.new_context(
             viewport={"width": width, "height": 820},
             color_scheme=scheme,  # type: ignore[arg-type]
@@ -108,7 +111,7 @@ def visit(browser: Browser) -> Iterator[Visit]:
         context.set_default_timeout(DEADLINE_MS)
         opened.append(context)
         page = context.new_page()
-        page.goto(site.login_link())
+        page.goto(link)
         page.locator("form.panel button").click()
         page.wait_for_url("**/account")
         return page

@@ -17,7 +17,7 @@ RUN_AXE = "axe.run(document, {resultTypes: ['violations']}).then(r => JSON.strin
 GRAVE = {"serious", "critical"}
 LOOKS = [
     ("light", "en", 1280), ("dark", "id", 360), ("dark", "en", 1280), ("light", "id", 360),
-    ("light", "en", 768),
+    ("light", "en", 768), ("dark", "id", 1024),
 ]  # fmt: skip
 
 

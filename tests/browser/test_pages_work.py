@@ -21,8 +21,8 @@ def test_everything_works_without_scripts(site: Site, visit: Visit) -> None:
     assert "after=" in page.url
     expect(page.locator("tbody tr").first).to_be_visible()
 
-    page.locator(".search input").fill("20261122-0004")
-    page.locator(".search input").press("Enter")
+    page.locator(".search [name=q]").fill("20261122-0004")
+    page.locator(".search [name=q]").press("Enter")
     page.locator("tbody tr a").first.click()
     expect(page.locator("h1")).to_have_text("Sale")
     expect(page.locator(".panel .note.ok")).to_contain_text("Proven to be on the ledger")
@@ -37,14 +37,14 @@ def test_the_search_answers_while_one_types(site: Site, visit: Visit) -> None:
     """The list follows the field, and the address follows the list."""
     page = visit(site)
     page.goto(site.url + "/ledger")
-    page.locator(".search input").press_sequentially("Denpasar", delay=20)
+    page.locator(".search [name=q]").press_sequentially("Denpasar", delay=20)
 
     expect(page).to_have_url(re.compile("q=Denpasar"))
     stores = page.locator("td.store")
     expect(stores.first).to_have_text("Denpasar Teuku Umar")
     assert set(stores.all_inner_texts()) == {"Denpasar Teuku Umar"}
     page.go_back()
-    expect(page.locator(".search input")).to_have_value("")
+    expect(page.locator(".search [name=q]")).to_have_value("")
 
 
 def test_the_keyboard_is_enough(site: Site, visit: Visit) -> None:
@@ -52,7 +52,7 @@ def test_the_keyboard_is_enough(site: Site, visit: Visit) -> None:
     page = visit(site)
     page.goto(site.url + "/ledger")
     page.keyboard.press("/")
-    expect(page.locator(".search input")).to_be_focused()
+    expect(page.locator(".search [name=q]")).to_be_focused()
     page.keyboard.press("Escape")
     page.keyboard.press("j")
     page.keyboard.press("j")

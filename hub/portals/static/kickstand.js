@@ -55,7 +55,7 @@
     if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input, textarea, select")) return;
     const follow = (selector) => { const a = document.querySelector(selector); if (a) { event.preventDefault(); a.click(); } };
     if (event.key === "/") {
-      const field = document.querySelector(".search input");
+      const field = document.querySelector(".search [name=q]");
       if (field) { event.preventDefault(); field.focus(); field.select(); }
     } else if (event.key === "j") document.querySelector("tbody") ? walk(1) : follow("a[rel=next]");
     else if (event.key === "k") document.querySelector("tbody") ? walk(-1) : follow("a[rel=prev]");
