@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
 
-from shared.wire.events import Occurred
+from shared.wire.events import AuthenticatedBy, Occurred
 
 
 class Priority(IntEnum):
@@ -82,7 +82,7 @@ class Capture:
     data: Mapping[str, object]
     occurred: Occurred
     attachments: tuple[bytes, ...] = ()
-    authenticated_by: str | None = None
+    authenticated_by: AuthenticatedBy | None = None
     once: Once | None = None
     wakes: tuple[str, ...] = ()
     cancels: tuple[str, ...] | None = ()

@@ -3,33 +3,40 @@
 import json
 import sqlite3
 
-from edge_agent.buffer import segments
+from edge_agent.buffer import segments, settings
 from edge_agent.buffer.captures import Limits
 
 _BYTES = "SELECT coalesce(sum(bytes), 0) FROM batch WHERE first_index IS NOT NULL"
 _OLDEST = """
     SELECT id, bytes, segments, receipted_running_ms FROM batch
-     WHERE first_index IS NOT NULL ORDER BY receipted_running_ms, id LIMIT 50
+     WHERE first_index IS NOT NULL ORDER BY id LIMIT 10
 """
 _DELETE = "DELETE FROM batch WHERE id = :id"
 
 
 def size_bytes(connection: sqlite3.Connection) -> int:
     """Bytes of the frames kept."""
+    noted = settings.recall_int(connection, settings.RING_BYTES)
+    if noted is not None:
+        return noted
     (total,) = connection.execute(_BYTES).fetchone()
     return int(total)
 
 
-def prune(
-    connection: sqlite3.Connection, limits: Limits, *, held_bytes: int, running_ms: int
-) -> int:
-    """Drop what is too old or too much, oldest first; the bytes still held."""
-    for row, size, ids, receipted_ms in connection.execute(_OLDEST).fetchall():
-        if held_bytes <= limits.ring_bytes_max and running_ms - receipted_ms <= limits.ring_ms:
-            break
-        _drop(connection, row, ids)
-        held_bytes -= size
-    return held_bytes
+def take(connection: sqlite3.Connection, size: int, limits: Limits, *, running_ms: int) -> None:
+    """`size` more bytes were receipted: drop what is too old or too much, oldest first.
+
+    In the caller's transaction, which writes the page of the settings anyway.
+    """
+    held = size_bytes(connection) + size
+    while rows := connection.execute(_OLDEST).fetchall():
+        for row, freed, ids, receipted_ms in rows:
+            if held <= limits.ring_bytes_max and running_ms - receipted_ms <= limits.ring_ms:
+                settings.remember(connection, settings.RING_BYTES, held)
+                return
+            _drop(connection, row, ids)
+            held -= freed
+    settings.remember(connection, settings.RING_BYTES, 0)
 
 
 def free(connection: sqlite3.Connection, need_bytes: int) -> int:
@@ -44,6 +51,8 @@ def free(connection: sqlite3.Connection, need_bytes: int) -> int:
                 break
             _drop(connection, row, ids)
             freed += size
+    if freed:
+        settings.remember(connection, settings.RING_BYTES, max(0, size_bytes(connection) - freed))
     return freed
 
 

@@ -359,6 +359,7 @@ def _renew(
     report.gen = max(known) + 1
     settings.remember(new, settings.GEN, report.gen)
     settings.remember(new, settings.DOUBT, "salvage")
+    settings.remember(new, settings.RING_BYTES, None)
     if report.sold_unknown:
         settings.remember(new, settings.SOLD_UNKNOWN, "salvage")
     epoch = settings.recall(new, settings.EPOCH)

@@ -77,7 +77,7 @@ def cut(connection: sqlite3.Connection, lane: str, sealer: Sealer) -> SealedBatc
         return None
     chosen: list[tuple[Row, Segment]] = []
     count = size = 0
-    for row in segments.waiting(connection, lane, wire.MAX_BATCH_EVENTS):
+    for row in segments.waiting(connection, lane):
         if count + row.count > wire.MAX_BATCH_EVENTS:
             break
         part = segments.read_row(connection, row)

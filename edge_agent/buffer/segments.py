@@ -2,9 +2,8 @@
 
 import hashlib
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import cast
 
 from edge_agent.buffer import settings
 from edge_agent.buffer.captures import PRIORITY_OF, Capture, Priority, Stored
@@ -20,7 +19,6 @@ from shared.wire.events import (
     LANE_OF,
     MAX_LOSS_RANGES,
     Attachment,
-    AuthenticatedBy,
     MalformedEvent,
     Occurred,
     encode_event,
@@ -65,10 +63,18 @@ class Row:
         return self.first_n + self.count - 1
 
 
-def waiting(connection: sqlite3.Connection, lane: str, limit: int = -1) -> list[Row]:
-    """Segments that no batch holds yet, in the order in which they leave."""
-    query = f"{_WAITING} LIMIT :limit"
-    return [Row(*row) for row in connection.execute(query, {"lane": lane, "limit": limit})]
+def waiting(connection: sqlite3.Connection, lane: str) -> Iterator[Row]:
+    """Segments that no batch holds yet, in the order in which they leave, read as they are used.
+
+    The caller must not write before it has taken what it needs.
+    """
+    for row in connection.execute(_WAITING, {"lane": lane}):
+        yield Row(*row)
+
+
+def any_waiting(connection: sqlite3.Connection, lane: str) -> bool:
+    """Whether there is anything to seal."""
+    return next(waiting(connection, lane), None) is not None
 
 
 def read(connection: sqlite3.Connection, segment: int) -> Segment:
@@ -142,7 +148,8 @@ class Writer:
     def add(self, capture: Capture) -> Stored:
         """Give the capture its number. Raises CaptureRefused."""
         lane = LANE_OF[capture.type]
-        n = self._take_n(lane)
+        n = self._next_n[lane] if lane in self._next_n else self._load_n(lane)
+        self._next_n[lane] = n + 1
         raw = self._encode(capture, lane, n)
         size = len(raw)
         if capture.attachments:
@@ -156,7 +163,8 @@ class Writer:
                 self._close(lane)
             group = self._open[lane] = _Group(lane, priority, n)
         group.events.append(raw)
-        group.attachments.extend(capture.attachments)
+        if capture.attachments:
+            group.attachments.extend(capture.attachments)
         group.bytes += size
         return Stored(self._gen, lane, n)
 
@@ -188,6 +196,7 @@ class Writer:
             set_next_n(self._connection, lane, self._gen, number)
 
     def _encode(self, capture: Capture, lane: str, n: int) -> bytes:
+        attachments = capture.attachments
         try:
             return encode_event(
                 type=capture.type,
@@ -197,18 +206,14 @@ class Writer:
                 n=n,
                 occurred=capture.occurred,
                 data=capture.data,
-                attachments=[_named(item) for item in capture.attachments],
-                authenticated_by=cast("AuthenticatedBy | None", capture.authenticated_by),
+                attachments=[_named(item) for item in attachments] if attachments else (),
+                authenticated_by=capture.authenticated_by,
             )
         except (MalformedEvent, TypeError) as error:
             raise CaptureRefused(f"{capture.type}: {error}") from error
 
-    def _take_n(self, lane: str) -> int:
-        if lane not in self._next_n:
-            self._next_n[lane] = next_n(self._connection, lane, self._gen)
-        n = self._next_n[lane]
-        self._next_n[lane] = n + 1
-        return n
+    def _load_n(self, lane: str) -> int:
+        return next_n(self._connection, lane, self._gen)
 
     def _close(self, lane: str) -> None:
         group = self._open.pop(lane)

@@ -8,6 +8,7 @@ EPOCH_NONCE = "epoch_nonce"
 CHECKPOINT = "checkpoint"
 DOUBT = "doubt"
 RUNNING_MS = "running_ms"
+RING_BYTES = "ring_bytes"
 SOLD_UNKNOWN = "sold_unknown"
 
 _GET = "SELECT value FROM setting WHERE name = :name"

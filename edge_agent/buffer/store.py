@@ -230,7 +230,7 @@ class Buffer:
 
         def cut() -> SealedBatch | None:
             found = sealing.in_flight(self._file.connection, lane)
-            if found is not None or not segments.waiting(self._file.connection, lane, 1):
+            if found is not None or not segments.any_waiting(self._file.connection, lane):
                 return found
             with self._file.transaction() as connection:
                 return sealing.cut(connection, lane, sealer)
@@ -254,7 +254,7 @@ class Buffer:
 
         def free() -> SealedBatch | None:
             with self._file.transaction() as connection:
-                sealing.receipted(
+                size = sealing.receipted(
                     connection,
                     batch,
                     first_index=first_index,
@@ -262,12 +262,7 @@ class Buffer:
                     running_ms=self.running_ms(),
                 )
                 backlog.raise_checkpoint(connection, checkpoint)
-                ring.prune(
-                    connection,
-                    self._limits,
-                    held_bytes=ring.size_bytes(connection),
-                    running_ms=self.running_ms(),
-                )
+                ring.take(connection, size, self._limits, running_ms=self.running_ms())
                 if seal_next is None:
                     return None
                 return sealing.cut(connection, batch.lane, seal_next)
@@ -339,8 +334,9 @@ class Buffer:
 
     def settle(self, span: Span, *, batch_id: str, first_index: int, received_ms: int) -> None:
         """Move a span to the ring: the hub proved that it has these very bytes."""
-        self._write(
-            lambda connection: reposition.settle(
+
+        def write(connection: sqlite3.Connection) -> None:
+            size = reposition.settle(
                 connection,
                 span,
                 batch_id=batch_id,
@@ -348,7 +344,9 @@ class Buffer:
                 received_ms=received_ms,
                 running_ms=self.running_ms(),
             )
-        )
+            ring.take(connection, size, self._limits, running_ms=self.running_ms())
+
+        self._write(write)
 
     def renumber(self, spans: Sequence[Span]) -> int:
         """Give what waits in `spans` new numbers in the current generation; how many moved."""
