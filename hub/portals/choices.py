@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from urllib.parse import quote
 
 from hub.portals.languages import say
 from hub.portals.lists import TIMES, Facet, Query
@@ -28,12 +29,15 @@ def store_menu(query: Query, counts: Mapping[str, Count] | None = None) -> Menu:
     """Every store, the chosen one first in words."""
     chosen = query.one("dealer")
     entries = [Facet(label=say("Any store"), url=query.url(dealer=None), on=chosen is None)]
+    # One address a store: only its end differs, and there are hundreds.
+    others = query.url(dealer=None)
+    joint = "&" if "?" in others else "?"
     for dealer in portal().dealers.dealers()[:STORES_SHOWN]:
         count = None if counts is None else counts.get(dealer.code)
         entries.append(
             Facet(
                 label=dealer.name,
-                url=query.url(dealer=dealer.code),
+                url=f"{others}{joint}dealer={quote(dealer.code)}",
                 on=dealer.code == chosen,
                 count=count,
             )

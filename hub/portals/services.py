@@ -4,13 +4,16 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Final, cast
+from urllib.parse import quote
 
 from flask import Flask, current_app, g, request
+from markupsafe import Markup
 
 from hub.accounts.service import Accounts
 from hub.ledger import verifier as verifier_package
 from hub.portals import formats, sentences
 from hub.portals.assets import asset_url
+from hub.portals.formats import NOTHING
 from hub.portals.languages import LANGUAGES, current_language, say
 from hub.portals.read_models import (
     Count,
@@ -25,8 +28,12 @@ from hub.portals.read_models import (
     UnitFilter,
 )
 from shared.clock import Clock
+from shared.identifiers import HUB_DEVICE
 
 EXTENSION = "kickstand_portal"
+UNIT_LINK: Final = Markup('<a class="id" href="/units/{}">{}</a>')
+ENTRY_LINK: Final = Markup('<a class="id" href="/ledger/entry/{}">{}</a>')
+DEVICE_LINK: Final = Markup('<a class="id" href="/devices/{}">{}</a>')
 COUNTS_KEPT_MS = 5000
 VERIFIER: Final = Path(verifier_package.__path__[0]) / "kickstand_verify.py"
 
@@ -138,6 +145,30 @@ def store_text(code: str | None) -> str:
     return dealer.name if dealer is not None else code or "\N{EN DASH}"
 
 
+def store_name(code: str | None) -> str | Markup:
+    """A dealer's name, its code when it has none, a dash when there is no dealer."""
+    return NOTHING if code is None else store_text(code)
+
+
+def unit_link(serial: str | None) -> Markup:
+    """A serial as a link to its scooter."""
+    if not serial:
+        return NOTHING
+    return UNIT_LINK.format(quote(serial), serial)
+
+
+def entry_link(index: int) -> Markup:
+    """The number of an entry as a link to it."""
+    return ENTRY_LINK.format(index, formats.number(index))
+
+
+def device_link(device: str) -> str | Markup:
+    """A box as a link to its page; the hub itself has none."""
+    if device == HUB_DEVICE:
+        return say("the hub itself")
+    return DEVICE_LINK.format(device, formats.short(device))
+
+
 def every_page() -> dict[str, object]:
     """What templates see on every page."""
     path = request.full_path.removesuffix("?")
@@ -163,9 +194,10 @@ def install_templates(app: Flask) -> None:
         asset=asset_url,
         code=sentences.code,
         counted=formats.counted,
-        dealer_of=dealer_of,
+        device_link=device_link,
         distance=formats.distance,
         duration=formats.duration,
+        entry_link=entry_link,
         exact_time=formats.exact_time,
         fact=sentences.fact,
         ledger_state=ledger_state,
@@ -178,6 +210,8 @@ def install_templates(app: Flask) -> None:
         percent=formats.percent,
         short=formats.short,
         size=formats.size,
+        store_name=store_name,
+        unit_link=unit_link,
         when=formats.when,
         zone_for=zone_for,
     )
