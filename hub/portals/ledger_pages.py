@@ -147,7 +147,7 @@ def _today(query: Query, chosen: EntryFilter) -> Facet:
 def _subtitle(size: int) -> str:
     state = ledger_state()
     entries = say_many("%(n)s entry", "%(n)s entries", size, n=number(size))
-    if state.witnesses is None or not state.witnesses_possible:
+    if not state.witnesses or not state.witnesses_possible:
         return entries
     vouched = say(
         "vouched for by %(n)s of %(all)s stores",
@@ -244,6 +244,24 @@ def _found(index: int) -> Entry:
     return entry
 
 
+def _same_receipt(entry: Entry) -> list[Entry]:
+    """Sale, voids and returns of the receipt; a void of a whole receipt names no serial."""
+    data = None if entry.event is None else entry.event.data
+    if not isinstance(data, Sale | Void | Return):
+        return []
+    places = portal().sales.receipts(data.receipt, RELATED_MAX)
+    others = [portal().ledger.entry(index) for index in places]
+    return [
+        other
+        for other in others
+        if other is not None
+        and other.dealer == entry.dealer
+        and other.event is not None
+        and isinstance(other.event.data, Sale | Void | Return)
+        and other.event.data.till == data.till
+    ]
+
+
 def related_to(entry: Entry) -> list[Entry]:
     """Other entries about the same receipt or activation, oldest first; few by nature."""
     if entry.event is None or not isinstance(
@@ -257,6 +275,8 @@ def related_to(entry: Entry) -> list[Entry]:
         chosen = EntryFilter(serial=serial, types=kinds)
         for other in reads.entries(chosen, Slice(limit=RELATED_MAX)):
             found[other.index] = other
+    for other in _same_receipt(entry):
+        found[other.index] = other
     found.pop(entry.index, None)
     return [found[index] for index in sorted(found)][:RELATED_MAX]
 

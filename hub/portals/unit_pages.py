@@ -1,5 +1,6 @@
 """Units as a list, and the life of one scooter."""
 
+from dataclasses import replace
 from typing import Final
 
 import orjson
@@ -13,6 +14,7 @@ from hub.portals.lists import (
     Facet,
     Form,
     JsonRow,
+    Page,
     Query,
     as_csv,
     as_json,
@@ -20,7 +22,7 @@ from hub.portals.lists import (
     read_slice,
 )
 from hub.portals.pages import every_form
-from hub.portals.read_models import Count, Entry, EntryFilter, Unit, UnitFilter
+from hub.portals.read_models import Count, Entry, EntryFilter, SaleFilter, Slice, Unit, UnitFilter
 from hub.portals.searching import as_serial
 from hub.portals.sentences import STATES
 from hub.portals.services import portal
@@ -40,6 +42,7 @@ COLUMNS: Final = (
     "firmware",
     "fault",
 )
+SALES_MAX = 20
 FACETS: Final = {
     "stock": later("In stock"),
     "sold": later("Sold"),
@@ -156,6 +159,7 @@ def unit(serial: str, form: Form) -> Response:
     page = page_of(read_slice(form, int), lambda part: reads.entries(chosen, part), _index)
     if found is None and not page.rows:
         abort(404)
+    page = replace(page, rows=_with_reversals(page, serial))
     if found is None:
         found = _bare(serial)
     if form == "json":
@@ -166,6 +170,22 @@ def unit(serial: str, form: Form) -> Response:
         "portals/unit.html", unit=found, page=page, unit_state=unit_state, now_ms=g.now_ms
     )
     return make_response(html)
+
+
+def _with_reversals(page: Page[Entry], serial: str) -> list[Entry]:
+    """The page with the voids and returns that name its whole receipt and no serial."""
+    rows = {entry.index: entry for entry in page.rows}
+    last = min(rows, default=0) if page.older is not None else 0
+    first = max(rows, default=0) if page.newer is not None else None
+    for sold in portal().sales.sales(SaleFilter(serial=serial), Slice(limit=SALES_MAX)):
+        for line in sold.units:
+            place = line.undone_index if line.serial == serial else None
+            if place is None or place < last or (first is not None and place > first):
+                continue
+            entry = portal().ledger.entry(place)
+            if entry is not None:
+                rows[place] = entry
+    return [rows[index] for index in sorted(rows, reverse=True)]
 
 
 def _bare(serial: str) -> Unit:

@@ -1,6 +1,9 @@
 """What a person does with the pages, with and without scripts, by mouse and by keyboard."""
 
 import re
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import expect
@@ -96,7 +99,7 @@ def test_times_grow_older_while_one_looks(site: Site, visit: Visit) -> None:
         " new Date(Number(document.documentElement.dataset.now) - 7200000).toISOString()"
     )
 
-    expect(page.locator("time[data-ago]").first).to_have_text("2 h ago")
+    expect(page.locator("time[data-ago]").first).to_have_text("2 h ago", timeout=10_000)
 
 
 def test_a_phone_reaches_everything(site: Site, visit: Visit) -> None:
@@ -120,3 +123,33 @@ def test_what_the_page_counts_is_what_the_ledger_holds(site: Site, visit: Visit)
     answer = page.request.get(site.url + "/ledger.json?dealer=SBY01&type=pos.sale&limit=1000")
 
     assert len(answer.json()["items"]) == int(shown)
+
+
+def test_a_void_of_a_whole_receipt_is_part_of_its_scooters_life(site: Site, visit: Visit) -> None:
+    """It names no serial; the scooter's page, the sale's and the entry's tell it all the same."""
+    page = visit(site)
+    page.goto(site.url + "/units/KS9F2L7A8NJ000002")
+    expect(page.locator(".life li").first).to_contain_text("Receipt 20261122-0002 cancelled")
+    page.locator(".life li", has_text="E8S Pro").locator("a").click()
+    expect(page.locator(".life")).to_contain_text("Receipt 20261122-0002 cancelled")
+
+
+def test_a_downloaded_proof_convinces_the_downloaded_verifier(
+    site: Site, visit: Visit, tmp_path: Path
+) -> None:
+    """Both come from the hub's pages; the key from the checkpoint's own vkey. Seal included."""
+    page = visit(site)
+    for name, path in (
+        ("kickstand_verify.py", "/ledger/kickstand_verify.py"),
+        ("sale.tlog-proof", "/ledger/entry/33.tlog-proof"),
+    ):
+        (tmp_path / name).write_bytes(page.request.get(site.url + path).body())
+    key = site.hub.ledger.key.vkey
+
+    checked = subprocess.run(
+        [sys.executable, "kickstand_verify.py", "sale.tlog-proof", "--key", key],
+        cwd=tmp_path, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+    assert site.boxes[0].device in checked.stdout
