@@ -85,7 +85,7 @@ class PersistQueue:
     """persist-queue's SQLiteAckQueue."""
 
     def __init__(self, folder: Path) -> None:
-        import persistqueue  # noqa: PLC0415
+        import persistqueue  # noqa: PLC0415 - only the peer's own environment has it
 
         self._queue = persistqueue.SQLiteAckQueue(str(folder), auto_commit=True)
 
@@ -112,7 +112,7 @@ class LiteQueue:
     """litequeue."""
 
     def __init__(self, folder: Path) -> None:
-        from litequeue import LiteQueue as Queue  # noqa: PLC0415
+        from litequeue import LiteQueue as Queue  # noqa: PLC0415 - likewise
 
         self._queue = Queue(str(folder / "queue.db"))
 
@@ -138,7 +138,7 @@ class DiskCache:
     """diskcache's Deque."""
 
     def __init__(self, folder: Path) -> None:
-        from diskcache import Deque  # noqa: PLC0415
+        from diskcache import Deque  # noqa: PLC0415 - likewise
 
         self._queue = Deque(directory=str(folder))
 
@@ -203,7 +203,7 @@ def main(words: list[str]) -> None:
         sys.stdout.write(f"{PEERS[name](folder).found()}\n")
     sys.stdout.flush()
     # Some of them leave threads behind that never end.
-    import os  # noqa: PLC0415
+    import os  # noqa: PLC0415 - the one use of it
 
     os._exit(0)
 

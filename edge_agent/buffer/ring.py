@@ -23,12 +23,14 @@ def size_bytes(connection: sqlite3.Connection) -> int:
     return int(total)
 
 
-def take(connection: sqlite3.Connection, size: int, limits: Limits, *, running_ms: int) -> None:
-    """`size` more bytes were receipted: drop what is too old or too much, oldest first.
+def take(
+    connection: sqlite3.Connection, more_bytes: int, limits: Limits, *, running_ms: int
+) -> None:
+    """`more_bytes` were receipted: drop what is too old or too much, oldest first.
 
     In the caller's transaction, which writes the page of the settings anyway.
     """
-    held = size_bytes(connection) + size
+    held = size_bytes(connection) + more_bytes
     while rows := connection.execute(_OLDEST).fetchall():
         for row, freed, ids, receipted_ms in rows:
             if held <= limits.ring_bytes_max and running_ms - receipted_ms <= limits.ring_ms:

@@ -8,10 +8,7 @@ FUNCTION_LINES_MAX = 70
 MODULE_LINES_MAX = 500
 # What is longer, with the length it may not outgrow. Only ever lower a number or strike a line.
 LONGER_FUNCTIONS = {"tests/fakes/portal_reads.py _sell": 83}
-LONGER_MODULES = {
-    "hub/ledger/sequencer.py": 560,
-    "shared/wire/events.py": 505,
-}
+LONGER_MODULES: dict[str, int] = {}
 BANNED_MODULE_NAMES = {"utils", "util", "helpers", "helper", "common", "misc", "manager", "stuff"}
 
 
