@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import cast
 
+from edge_agent.buffer.connection import PAGE_BYTES
 from shared.wire.events import LANES
 
-PAGE_BYTES = 4096
 _LEAF = 0x0D
 _INDEX_LEAF = 0x0A
 _INT_BYTES = {1: 1, 2: 2, 3: 3, 4: 4, 5: 6, 6: 8}

@@ -6,8 +6,9 @@ from collections.abc import Callable
 from enum import Enum
 from pathlib import Path
 
-PAGE_BYTES = 4096
-WAL_PAGES = 256
+PAGE_BYTES = 1024
+"""Small pages: a commit of one sale touches six of them, and each is written whole."""
+WAL_PAGES = 1024
 """Pages after which the log is folded into the file. The disk reserve must hold as much."""
 _PRAGMAS = (
     f"PRAGMA page_size = {PAGE_BYTES}",
@@ -19,7 +20,7 @@ _PRAGMAS = (
     f"PRAGMA journal_size_limit = {2 * WAL_PAGES * PAGE_BYTES}",
     "PRAGMA cell_size_check = ON",
     "PRAGMA temp_store = MEMORY",
-    "PRAGMA cache_size = -2048",
+    "PRAGMA cache_size = -1024",
 )
 
 ConnectionFactory = Callable[[Path], sqlite3.Connection]

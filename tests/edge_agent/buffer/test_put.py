@@ -34,7 +34,7 @@ def test_commits_reach_the_card(tmp_path: Path) -> None:
     connection = connect(tmp_path / "b.db")
     assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
     assert connection.execute("PRAGMA synchronous").fetchone() == (2,)
-    assert connection.execute("PRAGMA wal_autocheckpoint").fetchone() == (256,)
+    assert connection.execute("PRAGMA wal_autocheckpoint").fetchone() == (1024,)
     connection.close()
 
 

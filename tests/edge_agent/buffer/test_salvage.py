@@ -8,6 +8,7 @@ import orjson
 import pytest
 
 from edge_agent.buffer import Buffer, Capture, Limits, Span, Stored
+from edge_agent.buffer.connection import PAGE_BYTES
 from edge_agent.buffer.salvage import readable_events
 from edge_agent.buffer.segments import merge_ranges
 from tests.checks.boxes import FRESH, SEALER, Box, counted, drain, report, sale
@@ -49,10 +50,10 @@ def damage(path: Path, seed: int) -> str:
     kind = choice.choice(["flip", "flip", "flip", "blank", "cut"])
     if kind == "cut":
         # Not into the first pages, where the table of numbers stands: nobody could know then.
-        del content[choice.randrange(8 * 4096, len(content)) :]
+        del content[choice.randrange(24 * PAGE_BYTES, len(content)) :]
     elif kind == "blank":
-        page = choice.randrange(len(content) // 4096) * 4096
-        content[page : page + 4096] = bytes(4096)
+        page = choice.randrange(len(content) // PAGE_BYTES) * PAGE_BYTES
+        content[page : page + PAGE_BYTES] = bytes(PAGE_BYTES)
     else:
         for _ in range(choice.randrange(1, 20)):
             content[choice.randrange(len(content))] ^= 1 << choice.randrange(8)
@@ -143,7 +144,7 @@ def test_a_smashed_header_costs_nothing(tmp_path: Path) -> None:
     box = Box(tmp_path)
     before, count = filled(box)
     content = bytearray(box.path.read_bytes())
-    content[:4096] = bytes(4096)
+    content[:PAGE_BYTES] = bytes(PAGE_BYTES)
     box.path.write_bytes(content)
     buffer = box.open()
     found = waiting(box.path)
@@ -188,7 +189,7 @@ def test_what_was_sold_stays_unseen_when_in_doubt(tmp_path: Path) -> None:
     box = Box(tmp_path)
     filled(box)
     content = bytearray(box.path.read_bytes())
-    content[:4096] = bytes(4096)
+    content[:PAGE_BYTES] = bytes(PAGE_BYTES)
     box.path.write_bytes(content)
     buffer = box.open()
     assert buffer.is_sold("S1")

@@ -7,6 +7,7 @@ from pathlib import Path
 import orjson
 import pytest
 
+from edge_agent.buffer.connection import PAGE_BYTES
 from shared.wire.events import parse_event
 from tests.checks.boxes import Box, report, sale
 from tests.checks.delivering import Store, connect, new_store
@@ -123,7 +124,7 @@ def test_a_salvaged_buffer_sends_only_what_the_hub_lacks(store: Store) -> None:
     store.buffer.put([sale("r2")])
     store.buffer.close()
     content = bytearray(store.box.path.read_bytes())
-    content[:4096] = bytes(4096)
+    content[:PAGE_BYTES] = bytes(PAGE_BYTES)
     store.box.path.write_bytes(content)
     again = connect(store.hub, store.box, store.key)
     deliver(again)
