@@ -88,11 +88,14 @@ class Box:
         return wire.decode_body(wire.encode_body(statement, wire.seal(statement, self.key), events))
 
 
-def open_empty_hub(folder: Path, *, public_url: str, clock: Clock | None = None) -> Hub:
+def open_empty_hub(
+    folder: Path, *, public_url: str, database: str | None = None, clock: Clock | None = None
+) -> Hub:
     """A hub with keys, tables and three stores, and nothing on its ledger."""
+    address = database or f"sqlite:///{folder}/hub.db"
     config = parse_config(
         f'[server]\npublic_url = "{public_url}"\nkeys_dir = "{folder}/keys"\n'
-        f'database = "sqlite:///{folder}/hub.db"\n'
+        f'database = "{address}"\n'
     )
     create_keys(config.server.keys_dir)
     hub = open_hub(config, clock=clock)
