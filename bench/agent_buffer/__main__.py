@@ -131,25 +131,23 @@ def wear(folder: Path) -> None:
         shim = count_fsyncs(place)
         for verb, size, said in (
             ("cycle", 100, "backlog, 100 a commit"),
-            ("rate", 100, "live, 100 a commit, each sealed and freed alone"),
-            ("rate", 1, "live, 1 a commit, each sealed and freed alone"),
+            ("rate", 100, "live, 100 a second"),
+            ("rate", 10, "live, 10 a second"),
+            ("rate", 1, "live, 1 a second"),
         ):
             counter = place / "fsyncs"
+            total = {1: 1000, 10: 5000, 100: 20_000}[size]
             with fresh(place) as target:
                 words = [sys.executable, "-m", "bench.agent_buffer.ours", verb]
-                total = 20_000 if size > 1 else 2000
                 found = call(
                     [*words, str(total), str(size), target],
                     FSYNC_COUNT=str(counter),
                     **({"LD_PRELOAD": str(shim)} if shim else {}),
                 )
             synced = f"{int(counter.read_text()) / total:.4f}" if shim else "not counted"
-            print(f"{said}: {found['written']:.0f} B written, {synced} fsyncs for each event")
-            if verb == "rate":
-                # A box that commits once a second has as many events in a commit as come in it.
-                for rate in (1, 10):
-                    day = found["written"] * rate * DAY_S / 1e6
-                    print(f"  at {rate} events/s: {day:.0f} MB a day")
+            line = f"{said}: {found['written']:.0f} B written, {synced} fsyncs for each event"
+            day = found["written"] * size * DAY_S / 1e6
+            print(line if verb == "cycle" else f"{line}; {day:.0f} MB a day")
 
 
 def count_fsyncs(folder: Path) -> Path | None:
