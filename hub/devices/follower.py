@@ -1,15 +1,25 @@
 """What the ledger says of each box: when last heard, how it is, which captures are missing."""
 
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 
 import orjson
-from sqlalchemy import Connection, Table, delete, insert, select, update
+from sqlalchemy import Connection, Table, insert, update
 
 from hub.devices.rules import Run, merge
-from hub.devices.store import CAPTURE_RANGE, CAPTURE_RUN, DECLARED_LOSS, DEVICE_STATUS
+from hub.devices.store import (
+    CAPTURE_RANGE,
+    CAPTURE_RUN,
+    DECLARED_LOSS,
+    DEVICE_STATUS,
+    DROP_RUN,
+    EXTEND_RUN,
+    HEARD,
+    RUNS_BESIDE,
+)
 from hub.ledger.followers import LedgerEntry
 from hub.store import bulk_insert
-from shared.wire.events import Event, Fact, Heartbeat, Loss
+from shared.wire.events import Fact, Heartbeat, Loss
 
 LaneKey = tuple[str, str, int]
 
@@ -27,18 +37,14 @@ class DeviceFollower:
         by_lane: dict[LaneKey, list[Run]] = {}
         for device, lane, gen, first, last, _ in ranges:
             by_lane.setdefault((device, lane, gen), []).append((first, last))
-        for key, runs in by_lane.items():
-            _extend_runs(connection, key, runs)
-        losses = [row for entry in entries for row in _losses(entry)]
-        bulk_insert(connection, DECLARED_LOSS, losses)
-        for entry in entries:
+        _extend_runs(connection, by_lane)
+        rare = [entry for entry in entries if entry.lane in {"hub", "system"}]
+        bulk_insert(connection, DECLARED_LOSS, [row for entry in rare for row in _losses(entry)])
+        for entry in rare:
             _fact(connection, entry)
-        newest: dict[str, list[LedgerEntry]] = {}
-        for entry in entries:
-            if entry.lane != "hub":
-                newest.setdefault(entry.device, []).append(entry)
-        for device, own in newest.items():
-            _status(connection, device, own)
+        _heard(connection, entries)
+        for entry in rare:
+            _heartbeat(connection, entry)
 
 
 def _ranges(
@@ -63,37 +69,25 @@ def _ranges(
     return found
 
 
-def _extend_runs(connection: Connection, key: LaneKey, new: Sequence[Run]) -> None:
-    """Merge `new` into the coverage of a lane; the usual case extends its last run."""
-    device, lane, gen = key
-    where = (
-        CAPTURE_RUN.c.device == device,
-        CAPTURE_RUN.c.lane == lane,
-        CAPTURE_RUN.c.gen == gen,
-    )
-    low = min(first for first, _ in new) - 1
-    high = max(last for _, last in new) + 1
-    touched = [
-        (row.first_n, row.last_n)
-        for row in connection.execute(
-            select(CAPTURE_RUN.c.first_n, CAPTURE_RUN.c.last_n).where(
-                *where, CAPTURE_RUN.c.first_n <= high, CAPTURE_RUN.c.last_n >= low
-            )
-        )
-    ]
-    merged = merge([*touched, *new])
-    if len(touched) == len(merged) == 1 and touched[0][0] == merged[0][0]:
-        connection.execute(
-            update(CAPTURE_RUN)
-            .where(*where, CAPTURE_RUN.c.first_n == touched[0][0])
-            .values(last_n=merged[0][1])
-        )
-        return
-    for first, _ in touched:
-        connection.execute(delete(CAPTURE_RUN).where(*where, CAPTURE_RUN.c.first_n == first))
-    bulk_insert(
-        connection, CAPTURE_RUN, [(device, lane, gen, first, last) for first, last in merged]
-    )
+def _extend_runs(connection: Connection, by_lane: Mapping[LaneKey, Sequence[Run]]) -> None:
+    """Merge new runs into the coverage of their lanes; the usual case extends a lane's last run."""
+    extended: list[dict[str, object]] = []
+    dropped: list[dict[str, object]] = []
+    added: list[tuple[object, ...]] = []
+    for (device, lane, gen), new in by_lane.items():
+        key = {"device": device, "lane": lane, "gen": gen}
+        low = min(first for first, _ in new) - 1
+        high = max(last for _, last in new) + 1
+        touched = RUNS_BESIDE.rows(connection, **key, low=low, high=high)
+        merged = merge([*touched, *new])
+        if len(touched) == len(merged) == 1 and touched[0][0] == merged[0][0]:
+            extended.append(key | {"first_n": merged[0][0], "last_n": merged[0][1]})
+            continue
+        dropped.extend(key | {"first_n": first} for first, _ in touched)
+        added.extend((device, lane, gen, first, last) for first, last in merged)
+    EXTEND_RUN.run(connection, extended)
+    DROP_RUN.run(connection, dropped)
+    bulk_insert(connection, CAPTURE_RUN, added)
 
 
 def _losses(entry: LedgerEntry) -> list[tuple[object, ...]]:
@@ -132,38 +126,49 @@ def _fact(connection: Connection, entry: LedgerEntry) -> None:
         )
 
 
-def _heartbeat(event: Event, beat: Heartbeat, received_ms: int) -> dict[str, object]:
-    return {
-        "heartbeat_ms": received_ms,
-        "version": beat.version,
-        "clock": event.occurred.clock,
-        "clock_err_ms": event.occurred.err_ms,
-        "backlog_sale": beat.backlog.get("sale"),
-        "backlog_vehicle": beat.backlog.get("vehicle"),
-        "backlog_system": beat.backlog.get("system"),
-        "oldest_unsent_ms": beat.oldest_unsent_ms,
-        "buffer_bytes": beat.buffer_bytes,
-        "disk_free_bytes": beat.disk_free_bytes,
-        "ledger_size": beat.ledger_size,
-        "sources": orjson.dumps(dict(beat.sources)).decode(),
-        "counters": orjson.dumps(dict(beat.counters)).decode(),
-    }
+def _heard(connection: Connection, entries: Sequence[LedgerEntry]) -> None:
+    counts: Counter[str] = Counter()
+    last: dict[str, LedgerEntry] = {}
+    for entry in entries:
+        if entry.lane != "hub":
+            counts[entry.device] += 1
+            last[entry.device] = entry
+    HEARD.run(
+        connection,
+        [
+            {
+                "device": device,
+                "dealer": entry.dealer,
+                "last_index": entry.index,
+                "last_received_ms": entry.received_ms,
+                "more": counts[device],
+            }
+            for device, entry in last.items()
+        ],
+    )
 
 
-def _status(connection: Connection, device: str, entries: Sequence[LedgerEntry]) -> None:
-    last = entries[-1]
-    values: dict[str, object] = {
-        "dealer": last.dealer,
-        "last_index": last.index,
-        "last_received_ms": last.received_ms,
-    }
-    for entry in reversed(entries):
-        event = entry.event
-        if event is not None and isinstance(event.data, Heartbeat):
-            values |= _heartbeat(event, event.data, entry.received_ms)
-            break
+def _heartbeat(connection: Connection, entry: LedgerEntry) -> None:
+    event = entry.event
+    if event is None or not isinstance(event.data, Heartbeat):
+        return
+    beat = event.data
     connection.execute(
         update(DEVICE_STATUS)
-        .where(DEVICE_STATUS.c.device == device)
-        .values(**values, events=DEVICE_STATUS.c.events + len(entries))
+        .where(DEVICE_STATUS.c.device == entry.device)
+        .values(
+            heartbeat_ms=entry.received_ms,
+            version=beat.version,
+            clock=event.occurred.clock,
+            clock_err_ms=event.occurred.err_ms,
+            backlog_sale=beat.backlog.get("sale"),
+            backlog_vehicle=beat.backlog.get("vehicle"),
+            backlog_system=beat.backlog.get("system"),
+            oldest_unsent_ms=beat.oldest_unsent_ms,
+            buffer_bytes=beat.buffer_bytes,
+            disk_free_bytes=beat.disk_free_bytes,
+            ledger_size=beat.ledger_size,
+            sources=orjson.dumps(dict(beat.sources)).decode(),
+            counters=orjson.dumps(dict(beat.counters)).decode(),
+        )
     )

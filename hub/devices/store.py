@@ -13,7 +13,7 @@ from sqlalchemy import (
     update,
 )
 
-from hub.store import BYTES, INT64, METADATA, TEXT
+from hub.store import BYTES, INT64, METADATA, TEXT, Statement
 
 DEVICE = Table(
     "device",
@@ -103,6 +103,26 @@ DECLARED_LOSS = Table(
     PrimaryKeyConstraint("index", "part"),
     Index("declared_loss_device", "device", "lane", "gen", "first_n"),
 )
+
+
+RUNS_BESIDE = Statement(
+    "SELECT first_n, last_n FROM capture_run WHERE device = :device AND lane = :lane "
+    "AND gen = :gen AND first_n <= :high AND last_n >= :low"
+)
+"""The runs of a lane that touch or overlap numbers from `low` to `high`."""
+EXTEND_RUN = Statement(
+    "UPDATE capture_run SET last_n = :last_n WHERE device = :device AND lane = :lane "
+    "AND gen = :gen AND first_n = :first_n"
+)
+DROP_RUN = Statement(
+    "DELETE FROM capture_run WHERE device = :device AND lane = :lane AND gen = :gen "
+    "AND first_n = :first_n"
+)
+HEARD = Statement(
+    "UPDATE device_status SET dealer = :dealer, last_index = :last_index, "
+    "last_received_ms = :last_received_ms, events = events + :more WHERE device = :device"
+)
+"""A box was heard: of each chunk its last entry counts."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,13 +7,17 @@ from sqlalchemy import Connection, Table, insert, update
 
 from hub.ledger.followers import LedgerEntry
 from hub.ledger.tables import DEVICE_DEALER, ENTRY, ENTRY_COUNT, ENTRY_SERIAL
-from hub.store import bulk_insert
+from hub.store import Statement, bulk_insert
 from shared.wire.events import Fact
 
 DAY_MS = 86_400_000
 WIB_MS = 7 * 3_600_000
 """Head office's day begins at midnight of Western Indonesia Time, UTC+7 without summer time."""
 QUARANTINED = "quarantined"
+_COUNT = Statement(
+    "INSERT INTO entry_count (dealer, type, day, count) VALUES (:dealer, :type, :day, :count) "
+    "ON CONFLICT (dealer, type, day) DO UPDATE SET count = entry_count.count + excluded.count"
+)
 
 
 def day_of(ms: int) -> int:
@@ -45,8 +49,13 @@ class EntryFollower:
                     self._hub_fact(connection, entry, event.type, event.data)
         bulk_insert(connection, ENTRY, rows)
         bulk_insert(connection, ENTRY_SERIAL, serials)
-        for (dealer, kind, day), count in sorted(counts.items()):
-            self._count(connection, (dealer, kind, day), count)
+        _COUNT.run(
+            connection,
+            [
+                {"dealer": dealer, "type": kind, "day": day, "count": count}
+                for (dealer, kind, day), count in sorted(counts.items())
+            ],
+        )
 
     @staticmethod
     def _hub_fact(connection: Connection, entry: LedgerEntry, kind: str, data: object) -> None:
@@ -60,20 +69,3 @@ class EntryFollower:
         ).rowcount
         if not changed:
             connection.execute(insert(DEVICE_DEALER).values(device=device, dealer=entry.dealer))
-
-    @staticmethod
-    def _count(connection: Connection, key: tuple[str, str, int], count: int) -> None:
-        dealer, kind, day = key
-        changed = connection.execute(
-            update(ENTRY_COUNT)
-            .where(
-                ENTRY_COUNT.c.dealer == dealer,
-                ENTRY_COUNT.c.type == kind,
-                ENTRY_COUNT.c.day == day,
-            )
-            .values(count=ENTRY_COUNT.c.count + count)
-        ).rowcount
-        if not changed:
-            connection.execute(
-                insert(ENTRY_COUNT).values(dealer=dealer, type=kind, day=day, count=count)
-            )

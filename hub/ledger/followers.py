@@ -8,7 +8,6 @@ import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Protocol
 
 from sqlalchemy import Connection, Table, delete, insert, select, update
@@ -26,7 +25,20 @@ CHUNK_MIN, CHUNK_MAX = 200, 4000
 
 
 class LedgerEntry:
-    """One entry of the ledger with its event, parsed when first asked for."""
+    """One entry of the ledger with its event, parsed once for all projections."""
+
+    __slots__ = (
+        "at_ms",
+        "batch_id",
+        "dealer",
+        "device",
+        "event",
+        "index",
+        "lane",
+        "quarantined",
+        "raw",
+        "received_ms",
+    )
 
     def __init__(self, *, index: int, dealer: str | None, batch: "LedgerBatch", raw: bytes) -> None:
         """`dealer` is the one the device belonged to at this place of the ledger."""
@@ -37,34 +49,23 @@ class LedgerEntry:
         self.received_ms = batch.received_ms
         self.batch_id = batch.batch_id
         self.raw = raw
-
-    @cached_property
-    def _parsed(self) -> Event | str:
-        try:
-            event = parse_event(self.raw)
-        except MalformedEvent as error:
-            return str(error)[:400]
-        if event.device != self.device or event.lane != self.lane:
-            return "device or lane differs from the seal's"
-        return event
-
-    @property
-    def event(self) -> Event | None:
-        """The event, or None when it cannot be read: then `quarantined` says why."""
-        return None if isinstance(self._parsed, str) else self._parsed
-
-    @property
-    def quarantined(self) -> str | None:
-        """Why the event cannot be read, or None."""
-        return self._parsed if isinstance(self._parsed, str) else None
-
-    @property
-    def at_ms(self) -> int:
+        self.event: Event | None = None
+        """None when it cannot be read: then `quarantined` says why."""
+        self.quarantined: str | None = None
+        self.at_ms = batch.received_ms
         """When it happened as far as known, else when the hub received it."""
-        event = self.event
-        if event is None or event.occurred.wall_ms is None:
-            return self.received_ms
-        return event.occurred.wall_ms
+        try:
+            event = parse_event(raw)
+        except MalformedEvent as error:
+            self.quarantined = str(error)[:400]
+            return
+        if event.device != batch.device or event.lane != batch.lane:
+            self.quarantined = "device or lane differs from the seal's"
+            return
+        self.event = event
+        wall_ms = event.occurred.wall_ms
+        if wall_ms is not None:
+            self.at_ms = wall_ms
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -52,8 +52,7 @@ class Tree:
                 if level == 0
                 else tile_roots(connection, level - 1, base, complete)
             )
-            for node in nodes:
-                tree._push(level * TILE_LEVELS, node)
+            tree._extend(level * TILE_LEVELS, nodes)
             level, complete = level + 1, complete // TILE_WIDTH
         tree.size = size
         if tree.root() != root:
@@ -70,25 +69,27 @@ class Tree:
             self._bases[first + inner] = base >> inner
         self._flushed.append(base // TILE_WIDTH)
 
-    def _push(self, level: int, node: bytes) -> None:
-        """Append a node, and every node that it completes."""
+    def _extend(self, level: int, new: list[bytes]) -> None:
+        """Append nodes at one level, and at every level above the nodes that they complete."""
         levels, bases = self._levels, self._bases
-        while True:
+        while new:
             if len(levels) <= level:
                 levels.append([])
                 bases.append(0)
-            nodes = levels[level]
-            nodes.append(node)
-            index = bases[level] + len(nodes) - 1
-            if not index & 1:
-                return
-            node = sha256(b"\x01" + nodes[-2] + node).digest()
+            nodes, base = levels[level], bases[level]
+            first = base + len(nodes)
+            nodes.extend(new)
+            parents = range(first >> 1, (first + len(new)) >> 1)
+            left = 2 * parents.start - base
+            new = [
+                sha256(b"\x01" + nodes[i] + nodes[i + 1]).digest()
+                for i in range(left, left + 2 * len(parents), 2)
+            ]
             level += 1
 
     def append(self, hashes: Sequence[bytes]) -> None:
         """Add leaves at the right."""
-        for leaf in hashes:
-            self._push(0, leaf)
+        self._extend(0, list(hashes))
         self.size += len(hashes)
 
     def flush(self, connection: Connection) -> None:
