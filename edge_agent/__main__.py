@@ -263,6 +263,22 @@ def buffer_list(as_json: bool) -> None:  # noqa: FBT001 - a flag of the command 
         click.echo(f"quarantined  {item['path']}  {item['bytes']} bytes")
 
 
+@buffer.command("tables")
+@_config_option
+@click.argument("table", required=False)
+def buffer_tables(table: str | None) -> None:
+    """The buffer's tables, or the newest rows of one as JSON lines; the agent is not disturbed."""
+    from edge_agent.buffer import tables  # noqa: PLC0415 - as above
+
+    path = _config().buffer_path
+    if table is not None:
+        for row in _checked(lambda: list(tables.newest_rows(path, table))):
+            click.echo(json.dumps(row))
+        return
+    for found in _checked(lambda: tables.list_tables(path)):
+        click.echo(f"{found['table']:<16} {found['rows']:>9} rows  {', '.join(found['columns'])}")
+
+
 @buffer.command("inspect")
 @_config_option
 @click.argument("number", type=int)
