@@ -9,9 +9,6 @@ from datetime import date, datetime, time
 from typing import Final
 from xml.etree.ElementTree import ParseError
 
-import openpyxl
-from openpyxl.utils.exceptions import InvalidFileException
-
 from hub.registry.cells import Column
 from hub.registry.rules import Refusal
 
@@ -184,12 +181,17 @@ def _limited(record: list[str], number: int) -> Record:
 
 
 def _xlsx(content: bytes) -> Iterator[Record]:
+    # A tenth of a second that no other command has to wait for.
+    import openpyxl  # noqa: PLC0415 - see above
+    from openpyxl.utils.exceptions import InvalidFileException  # noqa: PLC0415 - see above
+
     _refuse_bombs(content)
+    unreadable = (*_UNREADABLE, InvalidFileException)
     try:
         book = openpyxl.load_workbook(
             io.BytesIO(content), read_only=True, data_only=True, keep_links=False
         )
-    except _UNREADABLE as error:
+    except unreadable as error:
         raise SheetRefused("malformed_xlsx", f"no readable workbook: {error}") from error
     try:
         if not book.worksheets:
@@ -199,7 +201,7 @@ def _xlsx(content: bytes) -> Iterator[Record]:
         )
         for number, values in enumerate(rows):
             yield _limited([_text(value) for value in values], number)
-    except _UNREADABLE as error:
+    except unreadable as error:
         raise SheetRefused("malformed_xlsx", f"the first sheet is not readable: {error}") from error
     finally:
         book.close()
@@ -207,7 +209,6 @@ def _xlsx(content: bytes) -> Iterator[Record]:
 
 # What openpyxl and the modules below it raise for files that are no workbooks.
 _UNREADABLE = (
-    InvalidFileException,
     zipfile.BadZipFile,
     ParseError,
     KeyError,
