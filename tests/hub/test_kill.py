@@ -26,7 +26,8 @@ from tests.checks.whole_ledger import batch_ids, check_ledger, heads
 from tests.fakes.hub_boxes import Batch, Box
 
 ROOT = Path(__file__).parents[2]
-KILLS = 60
+KILLS = int(os.environ.get("KICKSTAND_KILLS", "60"))
+"""`python -m bench.hub_kills` asks for a thousand."""
 SEED = 20_261_122
 LIFE_S = (0.0, 0.25)
 """How long a process lives after it said that it listens."""
