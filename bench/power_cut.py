@@ -118,9 +118,8 @@ def main() -> None:
         for name in WRITERS:
             with tempfile.TemporaryDirectory() as work:
                 acknowledged, found = cut(name, Path(work))
-            print(
-                f"{name}: {acknowledged} acknowledged, {found} found, {max(0, acknowledged - found)} lost"
-            )
+            lost = max(0, acknowledged - found)
+            print(f"{name}: {acknowledged} acknowledged, {found} found, {lost} lost")
 
 
 if __name__ == "__main__":
