@@ -11,6 +11,9 @@ from hub.store import Database
 
 IDLE_WAIT_S = 0.1
 """How often facts of other processes are looked for when nothing woke us."""
+GATHER_S = 0.02
+"""After a small round the next one waits this long: a round costs much the same for one entry."""
+SMALL_ROUND = 200
 RETRY_WAIT_S = 1.0
 
 log = structlog.get_logger()
@@ -63,6 +66,8 @@ class Worker:
             self.on_progress()
             if not done:
                 self._wake.wait(IDLE_WAIT_S)
+            elif done < SMALL_ROUND:
+                self._stop.wait(GATHER_S)
 
     def start(self) -> None:
         """Run until `stop`."""

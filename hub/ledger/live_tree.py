@@ -17,6 +17,7 @@ class LiveTree:
         """Loaded when first asked for."""
         self.lock = threading.RLock()
         self._tree: Tree | None = None
+        self._durable: tuple[int, bytes] | None = None
 
     def current(self, connection: Connection) -> Tree:
         """The tree as of this write transaction; another process may have appended to it."""
@@ -36,10 +37,17 @@ class LiveTree:
     def forget(self) -> None:
         """Drop it: a transaction failed, and it may be ahead of the disk."""
         with self.lock:
-            self._tree = None
+            self._tree = self._durable = None
 
-    def prune(self) -> None:
-        """After a commit: forget nodes that are on disk and far from the right edge."""
+    def committed(self) -> None:
+        """Straight behind a commit: its tree head is on disk, nodes far left are needed no more."""
         with self.lock:
             if self._tree is not None:
                 self._tree.prune()
+                self._durable = (self._tree.size, self._tree.root())
+
+    def in_memory(self) -> tuple[int, bytes, Tree] | None:
+        """Size and root of the newest head this process put on disk, and a tree that reaches it."""
+        if self._durable is None or self._tree is None:
+            return None
+        return (*self._durable, self._tree)

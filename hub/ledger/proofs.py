@@ -1,5 +1,7 @@
 """Proving what stands: signed tree heads, receipts, inclusion, growth, tiles."""
 
+from collections.abc import Sequence
+
 from sqlalchemy import Connection, select
 
 from hub.ledger.live_tree import LiveTree
@@ -42,6 +44,29 @@ class Proofs:
         `known` asks for consistency with the tree of that size; a size beyond the tree, or 0,
         is answered without.
         """
+        return self._from_memory(placed, known) or self._from_disk(placed, known)
+
+    def _from_memory(self, placed: Placed, known: int | None) -> Receipt | None:
+        """The receipt of a fresh batch without a look at the disk, or None."""
+        with self._live.lock:
+            held = self._live.in_memory()
+            if held is None:
+                return None
+            size, root, tree = held
+            end = placed.first_index + placed.count
+            if end > size or (known or 0) > size:
+                return None
+            try:
+                proof = merkle.range_proof(placed.first_index, end, size, tree.kept)
+                growth = None
+                if known and known < size:
+                    steps = merkle.consistency_proof(known, size, tree.kept)
+                    growth = Consistency(old=known, proof=tuple(steps))
+            except KeyError:
+                return None
+        return self._receipt(placed, (size, root), proof, growth)
+
+    def _from_disk(self, placed: Placed, known: int | None) -> Receipt:
         with self._database.read() as connection:
             size, root = newest_checkpoint(connection)
             proof = self.range_proof(
@@ -52,13 +77,22 @@ class Proofs:
                 growth = Consistency(
                     old=known, proof=tuple(self.consistency(connection, known, size))
                 )
+        return self._receipt(placed, (size, root), proof, growth)
+
+    def _receipt(
+        self,
+        placed: Placed,
+        head: tuple[int, bytes],
+        proof: Sequence[bytes],
+        growth: Consistency | None,
+    ) -> Receipt:
         return Receipt(
             batch_id=placed.batch_id,
             first_index=placed.first_index,
             count=placed.count,
             received_ms=placed.received_ms,
             proof=tuple(proof),
-            checkpoint=self._signed(size, root)[2],
+            checkpoint=self._signed(*head)[2],
             consistency=growth,
         )
 

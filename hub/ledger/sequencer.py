@@ -147,7 +147,7 @@ class Sequencer:
                 future.set_result(answer)
 
     def _committed(self) -> None:
-        self._live.prune()
+        self._live.committed()
         for listener in self.listeners:
             listener()
 

@@ -133,6 +133,13 @@ class Tree:
     def _edge(self, level: int, index: int) -> bytes:
         return self._levels[level][index - self._bases[level]]
 
+    def kept(self, level: int, index: int) -> bytes:
+        """The hash of a complete subtree that is in memory. Raises KeyError when it is not."""
+        base = self._bases[level] if level < len(self._levels) else 0
+        if level >= len(self._levels) or index < base:
+            raise KeyError(f"node {level}/{index} is on disk")
+        return self._levels[level][index - base]
+
     def node(self, level: int, index: int, connection: Connection) -> bytes:
         """The hash of a complete subtree, from memory or from its tile."""
         base = self._bases[level] if level < len(self._levels) else 0

@@ -94,9 +94,10 @@ class Database:
             return connection
 
         # The writer is one connection, held for life.
-        engine = create_engine(
-            "sqlite://", creator=open_file, poolclass=NullPool if writer else QueuePool
-        )
+        pool: dict[str, Any] = {"poolclass": NullPool}
+        if not writer:
+            pool = {"poolclass": QueuePool, "pool_size": READ_CONNECTIONS}
+        engine = create_engine("sqlite://", creator=open_file, **pool)
         begin = "BEGIN IMMEDIATE" if writer else "BEGIN"
 
         @event.listens_for(engine, "begin")
