@@ -3,7 +3,7 @@
 Signature, seal, dedupe, leaves, tree, checkpoint, receipt, fsync and every projection are in the
 figure; the load generator shares the machine. Limits are the issue's, printed as ratios.
 
-    python bench/hub_ingest.py [--database URL] [--seconds S] [throughput|latency|single|growth]...
+    python -m bench.hub_ingest [--postgres] [--seconds S] [throughput|latency|single]...
 """
 
 import argparse
@@ -32,6 +32,7 @@ from shared.crypto.keys import KeySet, SigningKey, b64url
 from shared.wire import batch as wire
 from shared.wire.events import Occurred, encode_event
 from shared.wire.receipts import parse_receipt, verify_receipt
+from tests.fakes.postgres import postgres_server
 
 HUB = [sys.executable, "-m", "hub"]
 ROOT = Path(__file__).parent.parent
@@ -314,13 +315,18 @@ def latency(
 def main() -> None:
     """Run what was asked for."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--database")
+    parser.add_argument("--postgres", action="store_true", help="on a PostgreSQL of its own")
     parser.add_argument("--seconds", type=float, default=10)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("parts", nargs="*", default=["throughput", "latency", "single"])
     asked = parser.parse_args()
-    goal = 30_000 if not asked.database else 20_000
-    with running_hub(asked.database, CONNECTIONS) as (authority, boxes, log_key, _):
+    goal = 20_000 if asked.postgres else 30_000
+    with contextlib.ExitStack() as stack:
+        database = None
+        if asked.postgres:
+            server = stack.enter_context(postgres_server(durable=True))
+            database = stack.enter_context(server.database())
+        authority, boxes, log_key, _ = stack.enter_context(running_hub(database, CONNECTIONS))
         if "throughput" in asked.parts:
             found, limits = [], []
             for _ in range(asked.rounds):
