@@ -16,7 +16,7 @@ from werkzeug.exceptions import RequestEntityTooLarge
 
 from hub.devices.service import Devices, read_public_key
 from hub.devices.store import Enrolled
-from hub.errors import Refused, StoreUnavailable
+from hub.errors import LedgerCorrupt, Refused, StoreUnavailable
 from hub.ledger.placed import Placed
 from hub.ledger.service import Ledger
 from shared import http_signatures as signatures
@@ -146,7 +146,7 @@ class Door:
             return handle(request)
         except Refused as refused:
             return self.problem(request, refused)
-        except (SQLAlchemyError, StoreUnavailable) as error:
+        except (SQLAlchemyError, StoreUnavailable, LedgerCorrupt) as error:
             # The statement's parameters are not for the journal: they hold what boxes sent.
             log.warning("store_failed", error=type(error).__name__)
             return self.problem(request, Refused(503, "unavailable", "send it again later"))

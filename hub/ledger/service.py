@@ -18,6 +18,9 @@ from hub.store import Database
 from shared.checkpoint import NoteKey, tlog_proof
 from shared.wire.batch import leaf
 
+MAX_FACT_BYTES = 16 * 1024
+"""Far below MAX_EVENT_BYTES, so that an envelope always fits around it."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EntryProof:
@@ -66,10 +69,13 @@ class Ledger:
         """Record a fact in the caller's transaction; it is on the ledger moments later.
 
         `data` holds ids and plain values only, never personal data. Returns the pending id.
+        Raises ValueError above MAX_FACT_BYTES.
         """
-        result = connection.execute(
-            insert(PENDING).values(type=kind, data=orjson.dumps(data), at_ms=now_ms)
-        )
+        encoded = orjson.dumps(data)
+        if len(encoded) > MAX_FACT_BYTES:
+            # Refused here, in its author's transaction: later it would block every other fact.
+            raise ValueError(f"a fact of {len(encoded)} bytes; at most {MAX_FACT_BYTES}")
+        result = connection.execute(insert(PENDING).values(type=kind, data=encoded, at_ms=now_ms))
         [pending_id] = result.inserted_primary_key or (0,)
         return int(pending_id)
 

@@ -139,6 +139,9 @@ class Database:
         `after` runs on the writer thread straight behind the commit, before any later write.
         """
         job = _Job(work, after)
+        if self._closed:
+            job.done.set_exception(StoreUnavailable("this database was closed"))
+            return job.done
         if not self._threaded:
             self._run(job)
             return job.done
