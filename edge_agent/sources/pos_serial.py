@@ -80,6 +80,7 @@ class PosSerial:
         chunk = port.read()
         at_ms = self._clock.mono_ms()
         if chunk:
+            self._vitals.count("bytes_read", len(chunk))
             answer = self._take_all(self._dialect.feed(chunk, at_ms))
             if answer:
                 port.write(answer)

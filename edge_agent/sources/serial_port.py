@@ -1,6 +1,7 @@
 """A serial device that people unplug: opened by a name that survives, read in chunks."""
 
 import os
+import select
 import termios
 from types import TracebackType
 from typing import Final, Self
@@ -57,12 +58,21 @@ class SerialPort:
     def read(self) -> bytes:
         """What has arrived, or nothing after SILENCE_MS of silence. Raises PortLost."""
         try:
-            chunk = self._port.read(min(self._port.in_waiting, _CHUNK_BYTES) or 1)
-            if not chunk:
+            # One read of the system's own: pyserial's goes on until it has what was asked for,
+            # and throws away what it has when the cable is pulled meanwhile.
+            handle = self._port.fileno()
+            ready, _, _ = select.select([handle], [], [], SILENCE_MS / 1000)
+            if not ready:
                 self._check_still_there()
+                return b""
+            chunk = os.read(handle, _CHUNK_BYTES)
+        except BlockingIOError:
+            return b""
         except _LOST as error:
             raise PortLost(_explain(self._path, error)) from error
-        return bytes(chunk)
+        if not chunk:
+            raise PortLost(_explain(self._path, OSError("readable without data")))
+        return chunk
 
     def write(self, data: bytes) -> None:
         """Send `data`. Raises PortLost, also when the other side stopped reading."""

@@ -1,10 +1,8 @@
 """Real parts for sources: a buffer on disk, ptys that can be unplugged, threads that end."""
 
 import contextlib
-import fcntl
 import os
 import select
-import termios
 import threading
 import time
 import tty
@@ -78,11 +76,6 @@ class Line:
         with contextlib.suppress(BlockingIOError):
             return os.read(self._far, 65536)
         return b""
-
-    def is_read(self):
-        """Whether everything that was sent has been taken from the near end."""
-        waiting = fcntl.ioctl(self._near, termios.FIONREAD, b"\0\0\0\0")
-        return waiting == b"\0\0\0\0"
 
     def close(self):
         """Unplug if plugged."""

@@ -344,10 +344,12 @@ def test_a_printed_receipt_becomes_a_sale(line, store, hub_key, running):
 
 def test_half_a_printed_receipt_is_kept_without_its_buyer(line, store, hub_key, running):
     """The cable is pulled in the middle of a receipt: evidence, never a sale, nobody named."""
-    start(line, store.buffer, hub_key, running, EscPos(receipt_template.load("epson-id")))
+    dialect = EscPos(receipt_template.load("epson-id"))
+    source = start(line, store.buffer, hub_key, running, dialect)
 
-    line.send(printed("epson-id-sale").split(b"LUNAS")[0])
-    eventually(line.is_read)
+    half = printed("epson-id-sale").split(b"LUNAS")[0]
+    line.send(half)
+    eventually(lambda: source.state().counters.get("bytes_read") == len(half))
     line.unplug()
 
     ((_, why, raw),) = eventually(store.rejected)
