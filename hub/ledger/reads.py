@@ -8,7 +8,15 @@ from sqlalchemy import Connection, and_, func, select
 from sqlalchemy.sql.elements import ColumnElement
 
 from hub.ledger.followers import LedgerBatch, as_batch
-from hub.ledger.tables import BATCH, CHECKPOINT, CONTRADICTION, ENTRY, ENTRY_COUNT, ENTRY_SERIAL
+from hub.ledger.tables import (
+    BATCH,
+    CHECKPOINT,
+    CONTRADICTION,
+    CONTRADICTION_MORE,
+    ENTRY,
+    ENTRY_COUNT,
+    ENTRY_SERIAL,
+)
 from shared.wire.events import parse_event
 
 PAGE_MAX = 500
@@ -201,6 +209,16 @@ class Contradiction:
     seq: int
     code: str
     received_ms: int
+
+
+def contradictions_beyond(connection: Connection, device: str) -> int:
+    """How many more contradicting statements of `device` were refused than are kept."""
+    return (
+        connection.execute(
+            select(CONTRADICTION_MORE.c.count).where(CONTRADICTION_MORE.c.device == device)
+        ).scalar()
+        or 0
+    )
 
 
 def contradictions(connection: Connection, device: str) -> list[Contradiction]:

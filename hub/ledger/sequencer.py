@@ -16,7 +16,15 @@ from sqlalchemy import Connection, bindparam, delete, func, insert, select, text
 from hub.errors import Refused
 from hub.ledger.live_tree import LiveTree
 from hub.ledger.placed import Placed, stored_place
-from hub.ledger.tables import BATCH, CHECKPOINT, CONTRADICTION, EPOCH, LANE_HEAD, PENDING
+from hub.ledger.tables import (
+    BATCH,
+    CHECKPOINT,
+    CONTRADICTION,
+    CONTRADICTION_MORE,
+    EPOCH,
+    LANE_HEAD,
+    PENDING,
+)
 from hub.ledger.tree import Tree
 from hub.store import Database
 from shared.clock import Clock
@@ -31,6 +39,8 @@ FACTS_MAX = 200
 ADVISORY_LOCK = 0x6B6963_6B73_7461
 """The PostgreSQL advisory lock that makes one transaction at a time the sequencer."""
 HUB_EPOCH = 1
+CONTRADICTIONS_MAX = 1000
+"""Contradicting statements kept of one device: a hostile box must not fill the disk."""
 
 
 # Built once: building a statement costs more than running it.
@@ -170,7 +180,7 @@ class Sequencer:
 
     def _facts(self, connection: Connection) -> int:
         # Before anything is read: another process may be about to place these very facts.
-        _lock(connection)
+        lock_ledger(connection)
         rows = connection.execute(select(PENDING).order_by(PENDING.c.id).limit(FACTS_MAX)).all()
         if rows:
             self._append_facts(connection, rows)
@@ -185,7 +195,7 @@ class Sequencer:
         """
         try:
             with self._live.lock:
-                _lock(connection)
+                lock_ledger(connection)
                 tree = self._live.current(connection)
                 group = _Group()
                 self._read_heads(connection, batches, group)
@@ -297,6 +307,15 @@ class Sequencer:
         ).first()
         if known is not None:
             return
+        kept = connection.execute(
+            select(func.count())
+            .select_from(CONTRADICTION)
+            .where(CONTRADICTION.c.device == incoming.device)
+        ).scalar_one()
+        if kept >= CONTRADICTIONS_MAX:
+            # The first ones prove it; of the rest the number is enough.
+            _count_contradiction(connection, incoming.device)
+            return
         connection.execute(
             insert(CONTRADICTION).values(
                 batch_id=digest,
@@ -407,7 +426,16 @@ class Sequencer:
         )
 
 
-def _lock(connection: Connection) -> None:
+def _count_contradiction(connection: Connection, device: str) -> None:
+    more = CONTRADICTION_MORE.c
+    counted = connection.execute(
+        update(CONTRADICTION_MORE).where(more.device == device).values(count=more.count + 1)
+    )
+    if not counted.rowcount:
+        connection.execute(insert(CONTRADICTION_MORE).values(device=device, count=1))
+
+
+def lock_ledger(connection: Connection) -> None:
     """Be the only sequencer until this transaction ends; on SQLite its only writer is."""
     if connection.dialect.name != "sqlite":
         connection.execute(text(f"SELECT pg_advisory_xact_lock({ADVISORY_LOCK})"))

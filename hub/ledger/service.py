@@ -11,7 +11,7 @@ from hub.ledger import reads
 from hub.ledger.followers import Followers, LedgerBatch, read_batches
 from hub.ledger.placed import Placed, stored_place
 from hub.ledger.proofs import Proofs
-from hub.ledger.sequencer import Sequencer
+from hub.ledger.sequencer import Sequencer, lock_ledger
 from hub.ledger.tables import EPOCH, LANE_HEAD, PENDING
 from hub.ledger.tree import newest_checkpoint
 from hub.store import Database
@@ -108,6 +108,9 @@ class Ledger:
 
         The same `nonce` again gives the same answer. Raises Refused when another epoch is open.
         """
+        # Two processes asked at once answer one after the other, and no batch of the old epoch is
+        # being placed meanwhile: what the box then reads of the ledger is all there will be.
+        lock_ledger(connection)
         rows = connection.execute(
             select(EPOCH.c.epoch, EPOCH.c.nonce)
             .where(EPOCH.c.device == device)

@@ -70,6 +70,48 @@ CONTRADICTION = Table(
     Column("received_ms", INT64, nullable=False),
     Index("contradiction_device", "device", "received_ms"),
 )
+CONTRADICTION_MORE = Table(
+    "contradiction_more",
+    METADATA,
+    Column("device", TEXT, primary_key=True),
+    Column("count", INT64, nullable=False),
+)
+"""How many contradicting statements of a device were refused and not kept."""
+REFILL_CLAIM = Table(
+    "refill_claim",
+    METADATA,
+    Column("device", TEXT, primary_key=True),
+    Column("size", INT64, nullable=False),
+    Column("root", BYTES, nullable=False),
+    Column("checkpoint", TEXT, nullable=False),
+    Column("noted_ms", INT64, nullable=False),
+)
+"""Tree heads of ours that boxes hold and we do not: each device's largest."""
+REFILL_BATCH = Table(
+    "refill_batch",
+    METADATA,
+    Column("batch_id", BYTES, primary_key=True),
+    Column("first_index", INT64, nullable=False),
+    Column("count", INT64, nullable=False),
+    Column("device", TEXT, nullable=False),
+    Column("epoch", INT64, nullable=False),
+    Column("lane", TEXT, nullable=False),
+    Column("seq", INT64, nullable=False),
+    Column("received_ms", INT64, nullable=False),
+    Column("statement", BYTES, nullable=False),
+    Column("seal", BYTES, nullable=False),
+    Column("events", BYTES, nullable=False),
+    Column("attachments", BYTES, nullable=False),
+    Index("refill_batch_place", "first_index"),
+)
+"""What boxes gave back after a restore, aside until a signed root proves its place."""
+REFILL_HOLD = Table(
+    "refill_hold",
+    METADATA,
+    Column("id", INT64, primary_key=True, autoincrement=False),
+    Column("held_ms", INT64, nullable=False),
+)
+"""A row: an operator restored this database, and nothing new is taken until he says so."""
 PENDING = Table(
     "ledger_pending",
     METADATA,

@@ -7,12 +7,16 @@ import shutil
 import signal
 import subprocess
 import tempfile
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 
 import psycopg
+from sqlalchemy import text
+
+from hub.store import Database
 
 PR_SET_PDEATHSIG = 1
 START_DEADLINE_S = 30
@@ -162,3 +166,15 @@ def postgres_server(*, durable: bool = False) -> Iterator[PostgresServer]:
             server.stop()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def until_blocked(database: Database, count: int) -> None:
+    """Return when so many transactions wait for a lock. Raises TimeoutError."""
+    query = text("SELECT count(*) FROM pg_locks WHERE NOT granted")
+    pause = threading.Event()
+    for _ in range(START_DEADLINE_S * 50):
+        with database.read() as connection:
+            if connection.execute(query).scalar() == count:
+                return
+        pause.wait(0.02)
+    raise TimeoutError("nobody waits")

@@ -10,6 +10,7 @@ from hub.errors import Refused
 from shared.crypto.keys import b64url
 from tests.checks.whole_ledger import findings
 from tests.fakes.hub_boxes import DEADLINE_S, Box, deliver, running
+from tests.fakes.postgres import until_blocked
 
 SMALL_ORDER = bytes.fromhex("26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05")
 
@@ -115,25 +116,13 @@ def test_two_boxes_that_race_for_a_code_are_one_enrolled_and_one_refused(tmp_pat
             ]
             for racer in racers:
                 racer.start()
-            blocked(three, 2)
+            until_blocked(three.database, 2)
             release.set()
             for thread in (holder, *racers):
                 thread.join(DEADLINE_S)
         assert ["invitation-used"] == [found for found in outcomes if isinstance(found, str)]
         assert len(outcomes) == 2
         assert one.ledger.size() == 1
-
-
-def blocked(hub, count):
-    """Return when so many transactions wait for a row's lock."""
-    query = text("SELECT count(*) FROM pg_locks WHERE NOT granted")
-    pause = threading.Event()
-    for _ in range(DEADLINE_S * 50):
-        with hub.database.read() as connection:
-            if connection.execute(query).scalar() == count:
-                return
-        pause.wait(0.02)
-    raise TimeoutError("nobody waits")
 
 
 def test_more_facts_than_a_group_holds_wait_behind_no_enrolment(hub, door, code):

@@ -10,7 +10,9 @@ from sqlalchemy import func, select, text
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from hub.errors import Refused
+from hub.ledger import sequencer
 from hub.ledger.followers import LedgerEntry
+from hub.ledger.reads import contradictions_beyond
 from hub.ledger.tables import CONTRADICTION, PENDING
 from shared.wire.events import Fact
 from shared.wire.receipts import verify_receipt
@@ -97,6 +99,24 @@ def test_a_contradiction_is_kept_as_evidence(hub, box):
     assert (row.device, row.epoch, row.lane, row.seq) == (box.device, 1, "vehicle", 1)
     assert (bytes(row.statement), bytes(row.seal)) == (clone.statement, clone.seal)
     assert findings(hub) == []
+
+
+def test_a_hostile_box_does_not_fill_the_disk_with_contradictions(hub, box, monkeypatch):
+    """The first ones are kept as evidence, the rest are counted; another box still has its own."""
+    monkeypatch.setattr(sequencer, "CONTRADICTIONS_MAX", 3)
+    other = Box(2).enrolled(hub)
+    for each in (box, other):
+        deliver(hub, each.batch(1))
+
+    for count in (2, 3, 4, 5, 6):
+        assert refusal(hub, box.batch(count, first_seq=1, prev=None)) == "seq-conflict"
+    assert refusal(hub, other.batch(2, first_seq=1, prev=None)) == "seq-conflict"
+
+    with hub.database.read() as connection:
+        kept = connection.execute(select(CONTRADICTION.c.device)).scalars().all()
+        assert sorted(kept) == sorted([box.device] * 3 + [other.device])
+        assert contradictions_beyond(connection, box.device) == 2
+        assert contradictions_beyond(connection, other.device) == 0
 
 
 def test_a_closed_epoch_takes_nothing_new_but_knows_what_it_took(hub, box):
