@@ -33,8 +33,8 @@ from shared.wire.problems import MalformedProblem
 
 MAX_ANSWER_BYTES = 4 * 1024 * 1024
 MAX_RETRY_AFTER_S = 3600
-_NO_CHECK_TIME = 0x200000
-"""OpenSSL's X509_V_FLAG_NO_CHECK_TIME, which Python does not name."""
+NO_CHECK_TIME = 0x200000
+"""OpenSSL's X509_V_FLAGNO_CHECK_TIME, which Python does not name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +132,7 @@ def tls_context(timekeeper: Timekeeper) -> ssl.SSLContext:
     """
     context = ssl.create_default_context()
     if not timekeeper.certificates_datable():
-        context.verify_flags |= ssl.VerifyFlags(_NO_CHECK_TIME)
+        context.verify_flags |= ssl.VerifyFlags(NO_CHECK_TIME)
     return context
 
 
