@@ -9,16 +9,16 @@ import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 import orjson
-from sqlalchemy import Connection, bindparam, delete, func, insert, select, text, update
+from sqlalchemy import Connection, delete, func, insert, select, text, update
 
 from hub.errors import Refused
 from hub.ledger.live_tree import LiveTree
 from hub.ledger.placed import Placed, stored_place
 from hub.ledger.tables import (
     BATCH,
-    CHECKPOINT,
     CONTRADICTION,
     CONTRADICTION_MORE,
     EPOCH,
@@ -26,7 +26,7 @@ from hub.ledger.tables import (
     PENDING,
 )
 from hub.ledger.tree import Tree
-from hub.store import Database
+from hub.store import Database, Statement, Values, bulk_insert
 from shared.clock import Clock
 from shared.crypto.keys import SigningKey
 from shared.identifiers import HUB_DEVICE
@@ -43,24 +43,26 @@ CONTRADICTIONS_MAX = 1000
 """Contradicting statements kept of one device: a hostile box must not fill the disk."""
 
 
-# Built once: building a statement costs more than running it.
-_HEADS = select(LANE_HEAD).where(LANE_HEAD.c.device.in_(bindparam("devices", expanding=True)))
-_EPOCHS = (
-    select(EPOCH.c.device, func.max(EPOCH.c.epoch))
-    .where(EPOCH.c.device.in_(bindparam("devices", expanding=True)))
-    .group_by(EPOCH.c.device)
+_HEADS = Statement(
+    "SELECT device, epoch, lane, next_seq, last_batch FROM lane_head"
+    " WHERE device IN (SELECT value FROM json_each(:devices))",
+    postgres="SELECT device, epoch, lane, next_seq, last_batch FROM lane_head"
+    " WHERE device IN (SELECT json_array_elements_text(CAST(:devices AS json)))",
 )
-_INSERT_BATCH = insert(BATCH)
-_INSERT_CHECKPOINT = insert(CHECKPOINT)
-_INSERT_HEAD = insert(LANE_HEAD)
-_MOVE_HEAD = (
-    update(LANE_HEAD)
-    .where(
-        LANE_HEAD.c.device == bindparam("of_device"),
-        LANE_HEAD.c.epoch == bindparam("of_epoch"),
-        LANE_HEAD.c.lane == bindparam("of_lane"),
-    )
-    .values(next_seq=bindparam("next_seq"), last_batch=bindparam("last_batch"))
+_EPOCHS = Statement(
+    "SELECT device, max(epoch) FROM epoch"
+    " WHERE device IN (SELECT value FROM json_each(:devices)) GROUP BY device",
+    postgres="SELECT device, max(epoch) FROM epoch"
+    " WHERE device IN (SELECT json_array_elements_text(CAST(:devices AS json))) GROUP BY device",
+)
+_KEEP_HEAD = Statement(
+    "INSERT INTO lane_head (device, epoch, lane, next_seq, last_batch)"
+    " VALUES (:device, :epoch, :lane, :next_seq, :last_batch)"
+    " ON CONFLICT (device, epoch, lane)"
+    " DO UPDATE SET next_seq = excluded.next_seq, last_batch = excluded.last_batch"
+)
+_KEEP_CHECKPOINT = Statement(
+    "INSERT INTO checkpoint (size, root, at_ms) VALUES (:size, :root, :at_ms)"
 )
 
 
@@ -75,6 +77,10 @@ class Incoming:
     """Stores the attachments, in the very transaction that stores the batch."""
 
 
+_Lane: TypeAlias = tuple[str, int, str]
+"""Device, epoch, lane."""
+
+
 @dataclass(slots=True)
 class _Head:
     next_seq: int
@@ -85,10 +91,10 @@ class _Head:
 class _Group:
     """What one transaction adds."""
 
-    rows: list[dict[str, object]] = field(default_factory=list)
-    heads: dict[tuple[str, int, str], _Head] = field(default_factory=dict)
-    stored: set[tuple[str, int, str]] = field(default_factory=set)
-    """Heads that have a row already."""
+    rows: list[Values] = field(default_factory=list)
+    """Of BATCH, in the order of its columns."""
+    heads: dict[_Lane, _Head] = field(default_factory=dict)
+    moved: set[_Lane] = field(default_factory=set)
     epochs: dict[str, int] = field(default_factory=dict)
     answers: list[Placed | Refused] = field(default_factory=list)
     placed: dict[bytes, Placed] = field(default_factory=dict)
@@ -221,14 +227,10 @@ class Sequencer:
     def _read_heads(
         self, connection: Connection, batches: Sequence[Incoming], group: _Group
     ) -> None:
-        devices = list({incoming.device for incoming in batches})
-        for device, epoch, lane, next_seq, last_batch in connection.execute(
-            _HEADS, {"devices": devices}
-        ):
+        devices = orjson.dumps(list({incoming.device for incoming in batches})).decode()
+        for device, epoch, lane, next_seq, last_batch in _HEADS.rows(connection, devices=devices):
             group.heads[device, epoch, lane] = _Head(next_seq, bytes(last_batch))
-        group.stored.update(group.heads)
-        current = connection.execute(_EPOCHS, {"devices": devices})
-        group.epochs.update((device, epoch) for device, epoch in current)
+        group.epochs.update(_EPOCHS.rows(connection, devices=devices))
 
     def _place(
         self, connection: Connection, incoming: Incoming, group: _Group, size: int
@@ -254,20 +256,18 @@ class Sequencer:
         )
         group.placed[digest] = placed
         group.heads[key] = _Head(head.next_seq + statement.count, digest)
+        group.moved.add(key)
         group.rows.append(
-            {
-                "first_index": size,
-                "count": statement.count,
-                "device": incoming.device,
-                "epoch": statement.epoch,
-                "lane": statement.lane,
-                "seq": statement.first_seq,
-                "received_ms": incoming.received_ms,
-                "batch_id": digest,
-                "statement": incoming.body.statement_bytes,
-                "seal": incoming.body.seal,
-                "events": incoming.body.events_bytes,
-            }
+            (
+                size,
+                statement.count,
+                *(incoming.device, statement.epoch, statement.lane, statement.first_seq),
+                incoming.received_ms,
+                digest,
+                incoming.body.statement_bytes,
+                incoming.body.seal,
+                incoming.body.events_bytes,
+            )
         )
         if incoming.attach is not None:
             incoming.attach(connection)
@@ -334,30 +334,21 @@ class Sequencer:
         if not group.rows:
             # A group in which everything was refused or known must write no tree head.
             return
-        connection.execute(_INSERT_BATCH, group.rows)
+        bulk_insert(connection, BATCH, group.rows)
         self._store_heads(connection, group)
         tree.flush(connection)
-        connection.execute(
-            _INSERT_CHECKPOINT,
-            {"size": tree.size, "root": tree.root(), "at_ms": self._clock.wall_ms()},
+        _KEEP_CHECKPOINT.run(
+            connection, [{"size": tree.size, "root": tree.root(), "at_ms": self._clock.wall_ms()}]
         )
 
     @staticmethod
     def _store_heads(connection: Connection, group: _Group) -> None:
-        moved, new = [], []
-        keys = {(str(row["device"]), row["epoch"], str(row["lane"])) for row in group.rows}
-        for key in sorted(keys):
-            head = group.heads[key]  # type: ignore[index]
-            device, epoch, lane = key
-            place = {"next_seq": head.next_seq, "last_batch": head.last_batch}
-            if key in group.stored:
-                moved.append(place | {"of_device": device, "of_epoch": epoch, "of_lane": lane})
-            else:
-                new.append(place | {"device": device, "epoch": epoch, "lane": lane})
-        if moved:
-            connection.execute(_MOVE_HEAD, moved)
-        if new:
-            connection.execute(_INSERT_HEAD, new)
+        rows = []
+        for key in sorted(group.moved):
+            head = group.heads[key]
+            place = dict(zip(("device", "epoch", "lane"), key, strict=True))
+            rows.append(place | {"next_seq": head.next_seq, "last_batch": head.last_batch})
+        _KEEP_HEAD.run(connection, rows)
 
     def _append_facts(self, connection: Connection, rows: Sequence[object]) -> None:
         """Seal pending facts as one batch of device ``hub`` and place it."""

@@ -10,7 +10,8 @@ from hashlib import sha256
 from sqlalchemy import Connection, func, insert, select
 
 from hub.errors import LedgerCorrupt
-from hub.ledger.tables import BATCH, CHECKPOINT, TILE
+from hub.ledger.tables import BATCH, TILE
+from hub.store import Statement
 from shared import merkle
 from shared.wire.batch import leaf_hashes, unpack_events
 
@@ -110,7 +111,8 @@ class Tree:
                         "level": level,
                         "idx": index,
                         "hashes": b"".join(nodes),
-                        "root": merkle.root_of(nodes),
+                        # A full tile's root is the complete node right above it.
+                        "root": self._edge((level + 1) * TILE_LEVELS, index),
                     }
                 )
             self._flushed[level] = width
@@ -181,14 +183,13 @@ class Tree:
         )
 
 
-# Statements of the hot path are built once: building one costs more than running it.
-_NEWEST = select(CHECKPOINT.c.size, CHECKPOINT.c.root).order_by(CHECKPOINT.c.size.desc()).limit(1)
+_NEWEST = Statement("SELECT size, root FROM checkpoint ORDER BY size DESC LIMIT 1")
 
 
 def newest_checkpoint(connection: Connection) -> tuple[int, bytes]:
     """Size and root of the newest tree head on disk; an empty tree has size 0."""
-    row = connection.execute(_NEWEST).one_or_none()
-    return (row[0], bytes(row[1])) if row else (0, merkle.EMPTY_ROOT)
+    rows = _NEWEST.rows(connection)
+    return (rows[0][0], bytes(rows[0][1])) if rows else (0, merkle.EMPTY_ROOT)
 
 
 def tile_roots(connection: Connection, level: int, start: int, end: int) -> list[bytes]:

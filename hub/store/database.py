@@ -118,8 +118,17 @@ class Database:
             connection = self._reader_engine.connect()
         except DBAPIError as error:
             raise StoreUnavailable(f"cannot open the database: {error.orig}") from error
-        with connection:
+        with connection, self._driver_errors():
             yield connection
+
+    @contextmanager
+    def _driver_errors(self) -> Generator[None]:
+        """What the driver raises of itself (see Statement) comes out as SQLAlchemy's DBAPIError."""
+        base = self._writer_engine.dialect.loaded_dbapi.Error
+        try:
+            yield
+        except base as error:
+            raise DBAPIError.instance(None, None, error, base, hide_parameters=True) from error
 
     def write(self, work: Callable[[Connection], T]) -> T:
         """Run `work` in a write transaction of its own; its result once it is durable.
@@ -177,7 +186,7 @@ class Database:
             self._connection = self._writer_engine.connect()
         connection = self._connection
         try:
-            with connection.begin():
+            with self._driver_errors(), connection.begin():
                 return work(connection)
         except DBAPIError as error:
             if error.connection_invalidated or isinstance(error, OperationalError):

@@ -17,10 +17,13 @@ class Statement:
     result described, costs ten times the answer.
     """
 
-    def __init__(self, sql: str) -> None:
-        """Keep the text for both engines; it must hold no ``%`` and no other colon."""
+    def __init__(self, sql: str, *, postgres: str | None = None) -> None:
+        """Keep the text for both engines; it must hold no ``%`` and no other colon.
+
+        `postgres` is for what the two spell differently.
+        """
         self._sqlite = sql
-        self._postgres = re.sub(r":(\w+)", r"%(\1)s", sql)
+        self._postgres = re.sub(r":(\w+)", r"%(\1)s", postgres or sql)
 
     def rows(self, connection: Connection, **values: object) -> list[Values]:
         """Every row it finds."""

@@ -2,10 +2,11 @@
 
 import pytest
 from sqlalchemy import text
+from sqlalchemy.exc import IntegrityError, OperationalError
 
 from hub.errors import StoreUnavailable
 from hub.ledger.service import MAX_FACT_BYTES, Ledger
-from hub.store import Database
+from hub.store import Database, Statement
 from hub.store.migrate import migrate
 
 
@@ -55,3 +56,16 @@ def test_a_fact_that_would_fit_no_event_is_refused_where_it_is_made(opened):
 
     with opened.read() as connection:
         assert Ledger.pending(connection) == 0
+
+
+def test_what_the_driver_raises_of_itself_is_known_to_those_who_catch_the_stores_errors(opened):
+    """A plain statement bypasses SQLAlchemy: its errors must not kill the worker's thread."""
+    twice = Statement("INSERT INTO checkpoint (size, root, at_ms) VALUES (:size, :root, 1)")
+    row = {"size": 1, "root": b"r" * 32}
+
+    with pytest.raises(IntegrityError):
+        opened.write(lambda connection: twice.run(connection, [row, row]))
+    with opened.read() as connection:
+        assert not connection.execute(text("SELECT count(*) FROM checkpoint")).scalar()
+    with pytest.raises(OperationalError), opened.read() as connection:
+        Statement("SELECT * FROM nothing_of_this_name").rows(connection)
