@@ -145,7 +145,7 @@ def sources(config: AgentConfig, _machine: Machine) -> Iterator[Finding]:
         condition, detail = said["state"], said["detail"]
         if condition == "failed":
             yield wrong(f"source {name}", detail, "do what the sentence says; it is the agent's")
-        elif condition == "waiting":
+        elif condition == "waiting" or detail:
             yield note(f"source {name}", detail or "waiting", "see its port or its broker above")
         else:
-            yield good(f"source {name}", detail or "hears")
+            yield good(f"source {name}", "hears")

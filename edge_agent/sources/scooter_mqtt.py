@@ -21,6 +21,7 @@ from edge_agent.codecs.redaction import redact_place
 from edge_agent.codecs.scooter_payload import MalformedScooterPayload, PayloadMapping
 from edge_agent.config import MqttConfig
 from edge_agent.sources.commit_window import CommitWindow
+from edge_agent.sources.own_marker import CATCH_UP_MS, OwnMarker
 from edge_agent.sources.scooter_desk import ScooterDesk, address_of
 from edge_agent.sources.source import Sink, SourceState, Vitals, When
 from shared.clock import Clock
@@ -35,7 +36,8 @@ SESSION_S: Final = 30 * 24 * 3600
 
 TURN_MS: Final = 200
 GOODBYE_MS: Final = 1000
-CATCH_UP_MS: Final = 60_000
+STEADY_MS: Final = 10_000
+"""A connection that was lost sooner than this was refused in another way: return slowly."""
 BACKOFF_FIRST_MS: Final = 250
 BACKOFF_MAX_MS: Final = 15_000
 FRESH_ERR_MS: Final = 1000
@@ -70,6 +72,7 @@ class ScooterMqtt:
         when: When,
         telemetry_commit_ms: int = 1000,
         randomness: random.Random | None = None,
+        catch_up_ms: int = CATCH_UP_MS,
     ) -> None:
         """See MqttConfig for the settings. Raises MalformedMapping."""
         self._config = config
@@ -82,9 +85,9 @@ class ScooterMqtt:
         self._window: CommitWindow[_Received] = CommitWindow(
             commit_ms=telemetry_commit_ms, in_flight_max=config.receive_maximum
         )
-        # What the broker has kept for us comes before this message of our own.
-        self._marker_topic = f"scooter/{config.username or config.client_id}/ack"
-        self._marker = b""
+        self._marker = OwnMarker(
+            config.username or config.client_id, KINDS, catch_up_ms=catch_up_ms
+        )
         self._vitals = Vitals()
         self._named: set[str] = set()
         self._client: mqtt.Client | None = None
@@ -93,6 +96,7 @@ class ScooterMqtt:
         self._failures = 0
         self._outbox: deque[tuple[str, bytes]] = deque()
         self._wake_far: socket.socket | None = None
+        self._farewell = ""
         self._lost_at_ms: int | None = None
         self._stale_ms: int | None = None
         self._connected_at_ms = 0
@@ -184,6 +188,8 @@ class ScooterMqtt:
         client.on_connect = self._on_connect
         client.on_subscribe = self._on_subscribe
         client.on_message = self._on_message
+        client.on_publish = self._on_publish
+        client.on_disconnect = self._on_disconnect
         return client
 
     def _pause_ms(self) -> int:
@@ -204,13 +210,12 @@ class ScooterMqtt:
             self._stale_ms = (
                 UNKNOWN_AGE_MS if self._lost_at_ms is None else now_ms - self._lost_at_ms
             )
-            self._marker = f"caught up {self._clock.boot} {now_ms}".encode()
-            client.publish(self._marker_topic, self._marker, qos=1)
+        for topic, payload in self._marker.begin(f"{self._clock.boot} {now_ms}", now_ms):
+            self._marker.sent(topic, client.publish(topic, payload, qos=1).mid)
         self._connected_at_ms = now_ms
         self._window.forget_broker()
-        self._failures = 0
         self._is_connected = True
-        self._vitals.are("ok")
+        self._be_well()
         logger.info("broker_connected", extra={"source": self.name})
 
     def _say_goodbye(self, client: mqtt.Client) -> None:
@@ -236,13 +241,47 @@ class ScooterMqtt:
         self._is_subscribed = True
         logger.info("broker_subscribed", extra={"source": self.name})
 
+    def _on_publish(
+        self, _client: mqtt.Client, _userdata: Any, mid: int, reason: Any, _properties: Any
+    ) -> None:
+        if reason.is_failure:
+            self._vitals.count("refused_by_broker")
+            self._marker.refused(mid)
+            self._be_well()
+
+    def _on_disconnect(
+        self, _client: mqtt.Client, _userdata: Any, flags: Any, reason: Any, _properties: Any
+    ) -> None:
+        if flags.is_disconnect_packet_from_server:
+            self._farewell = f": {reason}"
+
+    def _be_well(self) -> None:
+        """Connected: well, but for what the broker's access list keeps from us."""
+        complaint = self._marker.complaint()
+        if not complaint and self._failures > 1:
+            complaint = self._thrown_out()
+        self._vitals.are("failed" if self._marker.hides() else "ok", complaint)
+
+    def _thrown_out(self) -> str:
+        user = self._config.username or self._config.client_id
+        return (
+            f"the broker lets us in and throws us out again{self._farewell} ({self._failures} "
+            f"times): does a second box sign in as {user}? See the broker's log"
+        )
+
     def _lose(self) -> None:
         """The connection is gone: what came by it is stored, and acknowledged to nobody."""
         if self._is_connected:
-            self._lost_at_ms = self._clock.mono_ms()
+            now_ms = self._clock.mono_ms()
+            self._lost_at_ms = now_ms
+            # A broker that lets us in and throws us out again would do so for ever: only a
+            # connection that lasted is a reason to come back at once.
+            if now_ms - self._connected_at_ms < STEADY_MS:
+                self._failures += 1
             self._vitals.count("connection_lost")
-            self._vitals.are("waiting", "the broker went away")
-            logger.warning("broker_lost", extra={"source": self.name})
+            why = f"the broker went away{self._farewell}"
+            self._vitals.are("waiting", self._thrown_out() if self._failures > 1 else why)
+            logger.warning("broker_lost", extra={"source": self.name, "why": self._farewell[2:]})
         else:
             self._failures += 1
         self._forget_client()
@@ -276,8 +315,18 @@ class ScooterMqtt:
         now_ms = self._clock.mono_ms()
         if self._window.is_due(now_ms):
             self._commit()
-        if now_ms - self._connected_at_ms > CATCH_UP_MS:
-            self._stale_ms = None  # a broker that keeps our marker from us
+        self._judge(now_ms)
+
+    def _judge(self, now_ms: int) -> None:
+        """What time alone shows of a connection: that it lasts, and what never came by it."""
+        if self._failures and now_ms - self._connected_at_ms >= STEADY_MS:
+            self._failures, self._farewell = 0, ""
+            self._be_well()
+        if self._marker.is_due(now_ms):
+            self._stale_ms = None  # also when the broker keeps our markers from us
+            if self._marker.complaint():
+                self._be_well()
+                logger.warning("broker_hides", extra={"why": self._marker.complaint()})
 
     def _wait(self, client: mqtt.Client, transport: Any, wake: socket.socket) -> list[Any]:
         """What can be read, after a wait that ends when something can be, or a commit is due."""
@@ -322,12 +371,12 @@ class ScooterMqtt:
         self._window.add(received, now_ms, urgent=is_urgent)
 
     def _is_marker(self, message: mqtt.MQTTMessage) -> bool:
-        """Whether this is our own marker: what comes behind it did not wait at the broker."""
+        """Whether this is our own marker: what comes behind the last did not wait at the broker."""
         try:
-            is_ours = message.topic == self._marker_topic
+            is_ours = self._marker.is_ours(message.topic)
         except UnicodeDecodeError:
             return False
-        if is_ours and message.payload == self._marker:
+        if is_ours and self._marker.came(message.topic, bytes(message.payload)):
             self._stale_ms = None
         return is_ours
 
@@ -381,7 +430,7 @@ class ScooterMqtt:
             if item.qos and item.client is self._client and self._is_connected:
                 item.client.ack(item.mid, item.qos)
         if self._is_connected:
-            self._vitals.are("ok")
+            self._be_well()
 
     def _store(self, captures: list[Capture]) -> None:
         """Put all in one commit; when one of them can never be stored, the others alone."""

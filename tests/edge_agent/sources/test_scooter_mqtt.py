@@ -1,15 +1,16 @@
 """Scooters over a real Mosquitto: nothing acknowledged is lost, nothing is stored twice."""
 
 import threading
+import time
 
 import pytest
 
 from edge_agent import errors
 from edge_agent.buffer import Capture
 from edge_agent.config import MqttConfig
-from edge_agent.sources.scooter_mqtt import ScooterMqtt
+from edge_agent.sources.scooter_mqtt import BACKOFF_FIRST_MS, ScooterMqtt
 from shared.clock import SystemClock
-from tests.edge_agent.sources.brokers import AGENT, SERIALS, Broker, Scooter
+from tests.edge_agent.sources.brokers import AGENT, SERIALS, SHIPPED, Broker, Scooter
 from tests.edge_agent.sources.conftest import eventually, occurred
 
 pytestmark = [pytest.mark.broker, pytest.mark.xdist_group("mosquitto")]
@@ -46,7 +47,7 @@ def ride(request):
         scooter.close()
 
 
-def source_at(broker, sink, *, commit_ms=20, **changes):
+def source_at(broker, sink, *, commit_ms=20, catch_up_ms=60_000, **changes):
     """A source that is not running yet."""
     config = {
         "port": broker.port,
@@ -61,6 +62,7 @@ def source_at(broker, sink, *, commit_ms=20, **changes):
         clock=SystemClock(),
         when=occurred,
         telemetry_commit_ms=commit_ms,
+        catch_up_ms=catch_up_ms,
     )
 
 
@@ -397,6 +399,89 @@ def test_a_refused_password_is_told(shared_broker, store, running, tmp_path):
     detail = eventually(lambda: source.state().state == "failed" and source.state().detail)
 
     assert "check user and password" in detail
+
+
+@pytest.fixture
+def broker_lacking(tmp_path):
+    """Makes a broker whose access list lacks a line."""
+    brokers = []
+
+    def make(line):
+        text = (SHIPPED / "acl.example").read_text("utf-8")
+        assert f"{line}\n" in text
+        access = tmp_path / "acl"
+        access.write_text(text.replace(f"{line}\n", ""), "utf-8")
+        brokers.append(Broker(tmp_path / "broker", {"acl_file": str(access)}).start())
+        return brokers[-1]
+
+    yield make
+    for broker in brokers:
+        broker.stop()
+
+
+@pytest.mark.parametrize("protocol", [5, 3])
+@pytest.mark.parametrize("kind", ["telemetry", "state", "ack"])
+def test_an_access_list_that_hides_messages_is_named(
+    broker_lacking, store, running, ride, kind, protocol
+):
+    """A broker drops without a word what we may not read: our own marker shows it, and the
+    connection that works otherwise is kept."""
+    line = f"topic read scooter/+/{kind}"
+    broker = broker_lacking(line)
+    source = running(source_at(broker, store.buffer, protocol=protocol, catch_up_ms=300))
+
+    detail = eventually(lambda: source.state().state == "failed" and source.state().detail)
+
+    assert f"`{line}` below `user {AGENT}`" in detail
+    scooter = ride(broker)
+    scooter.report()
+    scooter.say("state", {"v": 1, "boot": "b7", "c": 9, "fault": {"code": "E21"}})
+    expected = {"telemetry": 1, "state": 1, "ack": 2}[kind]
+    eventually(lambda: len(store.events()) == expected)
+    eventually(lambda: count(source, "stored") == expected)
+    assert ("failed", 0) == (source.state().state, count(source, "connection_lost"))
+    assert line in source.state().detail
+
+
+def test_a_marker_that_may_not_be_written_is_told_and_nothing_else_suffers(
+    broker_lacking, store, running, ride
+):
+    """MQTT 5 refuses it in so many words; reports are heard all the same."""
+    broker = broker_lacking("pattern write scooter/%u/ack")
+    with Running(source_at(broker, store.buffer)):
+        pass
+    source = running(source_at(broker, store.buffer, catch_up_ms=300))
+
+    eventually(lambda: "`pattern write scooter/%u/ack`" in source.state().detail)
+    eventually(lambda: source._stale_ms is None)
+    ride(broker).report()
+
+    (event,) = eventually(store.events)
+    assert event.occurred.err_ms <= 1000
+    assert ("ok", 0) == (source.state().state, count(source, "connection_lost"))
+
+
+def test_a_complete_access_list_leaves_nothing_to_complain_of(shared_broker, store, running):
+    """All markers are back before their time runs out."""
+    source = connected(running(source_at(shared_broker, store.buffer, catch_up_ms=300)))
+
+    eventually(lambda: source._marker._since_ms is None)
+
+    assert ("ok", "") == (source.state().state, source.state().detail)
+
+
+def test_two_boxes_with_one_name_do_not_chase_each_other(own_broker, store, running):
+    """A copied card: each throws the other out. Both come back slowly, and say what is wrong."""
+    began = time.monotonic()
+    boxes = [running(source_at(own_broker, store.buffer)) for _ in range(2)]
+
+    eventually(lambda: all(count(box, "connection_lost") >= 3 for box in boxes))
+
+    # Every return but the first of each waited at least half of the first pause.
+    returns = max(count(box, "connection_lost") for box in boxes) - 1
+    assert returns * BACKOFF_FIRST_MS / 2000 <= time.monotonic() - began
+    for box in boxes:
+        assert f"does a second box sign in as {AGENT}?" in box.state().detail
 
 
 def test_without_a_broker_nothing_is_promised(store, running, tmp_path):
