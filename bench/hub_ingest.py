@@ -3,7 +3,7 @@
 Signature, seal, dedupe, leaves, tree, checkpoint, receipt, fsync and every projection are in the
 figure; the load generator shares the machine. Limits are the issue's, printed as ratios.
 
-    python -m bench.hub_ingest [--postgres] [--seconds S] [throughput|latency|single]...
+    python -m bench.hub_ingest [--postgres] [--beside] [--seconds S] [throughput|latency|single]...
 """
 
 import argparse
@@ -21,6 +21,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -113,8 +114,10 @@ class Box:
 
 
 @contextlib.contextmanager
-def running_hub(database: str | None, boxes: int) -> Iterator[tuple[str, list[Box], NoteKey, int]]:
-    """A hub as a process of its own, with enrolled boxes."""
+def running_hub(
+    database: str | None, boxes: int, *, beside: bool = False
+) -> Iterator[tuple[str, list[Box], NoteKey, int]]:
+    """A hub as a process of its own, with enrolled boxes; `beside`: its worker as another one."""
     with tempfile.TemporaryDirectory() as folder, socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         authority = f"127.0.0.1:{probe.getsockname()[1]}"
@@ -138,10 +141,14 @@ def running_hub(database: str | None, boxes: int) -> Iterator[tuple[str, list[Bo
         )
         for noun, name in (("region", "r.csv"), ("dealer", "d.csv")):
             subprocess.run([*call, noun, "import", f"{folder}/{name}"], check=True, cwd=ROOT)
-        hub = subprocess.Popen([*call, "serve"], cwd=ROOT, stdout=subprocess.PIPE)
+        serve = [*call, "serve", "--no-worker"] if beside else [*call, "serve"]
+        hub = subprocess.Popen(serve, cwd=ROOT, stdout=subprocess.PIPE)
+        worker = None
         try:
             assert hub.stdout is not None
             hub.stdout.readline()
+            if beside:
+                worker = subprocess.Popen([*call, "work"], cwd=ROOT)
             enrolled, keyset = [], None
             for _ in range(boxes):
                 invited = subprocess.run(
@@ -161,8 +168,9 @@ def running_hub(database: str | None, boxes: int) -> Iterator[tuple[str, list[Bo
             assert keyset is not None
             yield authority, enrolled, NoteKey.parse(keyset.ledger_vkey), hub.pid
         finally:
-            hub.terminate()
-            hub.wait()
+            for process in filter(None, (worker, hub)):
+                process.terminate()
+                process.wait()
 
 
 def enrol(authority: str, code: str) -> Box:
@@ -204,20 +212,16 @@ def throughput(authority: str, boxes: list[Box], *, size: int, batches: int) -> 
     failures: list[tuple[int, bytes]] = []
 
     def run(box: Box, bodies: list[bytes]) -> None:
+        box.connection.close()  # the hub may have closed it while the batches were prepared
         for body in bodies:
             status, answer = box.send(body)
             if status != 200:
                 failures.append((status, answer))
                 return
 
-    threads = [
-        threading.Thread(target=run, args=pair) for pair in zip(boxes, prepared, strict=True)
-    ]
     began = time.perf_counter()
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    with ThreadPoolExecutor(len(boxes)) as pool:
+        list(pool.map(run, boxes, prepared))
     accepted = time.perf_counter() - began
     drained(authority)
     took = time.perf_counter() - began
@@ -282,6 +286,7 @@ def latency(
     pause = threading.Event()
 
     def run(box: Box, offset: float) -> None:
+        box.connection.close()
         due = time.perf_counter() + offset
         while due < stop:
             pause.wait(max(0.0, due - time.perf_counter()))
@@ -316,6 +321,7 @@ def main() -> None:
     """Run what was asked for."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--postgres", action="store_true", help="on a PostgreSQL of its own")
+    parser.add_argument("--beside", action="store_true", help="the worker in its own process")
     parser.add_argument("--seconds", type=float, default=10)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("parts", nargs="*", default=["throughput", "latency", "single"])
@@ -326,7 +332,9 @@ def main() -> None:
         if asked.postgres:
             server = stack.enter_context(postgres_server(durable=True))
             database = stack.enter_context(server.database())
-        authority, boxes, log_key, _ = stack.enter_context(running_hub(database, CONNECTIONS))
+        authority, boxes, log_key, _ = stack.enter_context(
+            running_hub(database, CONNECTIONS, beside=asked.beside)
+        )
         if "throughput" in asked.parts:
             found, limits = [], []
             for _ in range(asked.rounds):

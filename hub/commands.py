@@ -106,14 +106,13 @@ def serve(program: Program, only: str | None, *, no_worker: bool) -> None:
 def work(program: Program, *, until_idle: bool) -> None:
     """Beside `serve` or alone; exit 1 when work is left that nobody takes."""
     hub = program.hub
-    try:
-        lock = elect_sequencer(hub)
-        sequences = True
-    except AnotherSequencer:
-        lock, sequences = None, False
-    worker = Worker(hub.database, hub.ledger, sequences=sequences)
     if until_idle:
-        idle = worker.until_idle()
+        try:
+            lock = elect_sequencer(hub)
+            sequences = True
+        except AnotherSequencer:
+            lock, sequences = None, False
+        idle = Worker(hub.database, hub.ledger, sequences=sequences).until_idle()
         hub.close()
         if lock is not None:
             lock.close()
@@ -122,7 +121,8 @@ def work(program: Program, *, until_idle: bool) -> None:
         return
     from hub.server import run_worker  # noqa: PLC0415 - only a lasting worker needs it
 
-    run_worker(hub, worker)
+    # On SQLite `serve` orders the ledger: it must not find that place taken when it restarts.
+    run_worker(hub, Worker(hub.database, hub.ledger, sequences=not hub.database.is_sqlite))
 
 
 @click.command(help="Compute every projection from the ledger again, and compare.")

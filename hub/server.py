@@ -38,7 +38,8 @@ def _stop(_signal: int, _frame: FrameType | None) -> None:
 def serve(app: Flask, hub: Hub, worker: Worker | None) -> None:
     """Serve until SIGTERM or SIGINT. Prints ``listening on http://…`` once ready.
 
-    Without a worker one that does nothing but ask the database keeps the watchdog fed.
+    Without a worker one that only orders the hub's own facts (on SQLite, where nobody else may) and
+    asks the database how it is keeps the watchdog fed.
     """
     # A line for every request that waits would be most of the journal.
     logging.getLogger("waitress.queue").setLevel(logging.ERROR)
@@ -58,7 +59,9 @@ def serve(app: Flask, hub: Hub, worker: Worker | None) -> None:
     signal.signal(signal.SIGTERM, _stop)
     signal.signal(signal.SIGINT, _stop)
     notifier = Notifier.from_environment()
-    pulse = worker or Worker(hub.database, hub.ledger, sequences=False, follows=False)
+    pulse = worker or Worker(
+        hub.database, hub.ledger, sequences=hub.database.is_sqlite, follows=False
+    )
     pulse.on_progress = notifier.watchdog
     pulse.start()
     sys.stdout.write(f"listening on http://{host}:{port}\n")

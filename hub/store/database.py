@@ -5,6 +5,8 @@ So all writes of a process go through one thread in the order they were asked fo
 also makes group commit natural. On PostgreSQL the same thread is one of the cluster's writers.
 """
 
+import fcntl
+import os
 import queue
 import sqlite3
 import threading
@@ -55,6 +57,41 @@ class _Job:
         self.done: Future[Any] = Future()
 
 
+class _Turn:
+    """Whose turn it is to write a SQLite file, across processes: a lock that wakes its waiters.
+
+    SQLite's own lock is asked for again and again, after sleeps of up to 100 ms. Who does not ask
+    for a turn (a tool, an older release) is still kept out by that one.
+    """
+
+    def __init__(self, database: str | None) -> None:
+        """Open the lock file at the first turn; without a file there is nothing to wait for."""
+        self._path = None if database in {None, "", ":memory:"} else f"{database}.writer"
+        self._file: int | None = None
+
+    def __enter__(self) -> None:
+        """Wait for the turn."""
+        if self._path is None:
+            return
+        if self._file is None:
+            try:
+                self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            except OSError as error:
+                raise StoreUnavailable(f"cannot open {self._path}: {error.strerror}") from error
+        fcntl.flock(self._file, fcntl.LOCK_EX)
+
+    def __exit__(self, *_error: object) -> None:
+        """Let the next one write; the kernel does it for a process that dies."""
+        if self._file is not None:
+            fcntl.flock(self._file, fcntl.LOCK_UN)
+
+    def close(self) -> None:
+        """Let go of the lock file."""
+        if self._file is not None:
+            os.close(self._file)
+            self._file = None
+
+
 class Database:
     """A pool of readers and one writer."""
 
@@ -74,6 +111,7 @@ class Database:
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
         self._connection: Connection | None = None
+        self._turn = _Turn(self.sqlite_path if threaded else None)
         self._threaded = threaded
         self._closed = False
         self._start_lock = threading.Lock()
@@ -186,7 +224,7 @@ class Database:
             self._connection = self._writer_engine.connect()
         connection = self._connection
         try:
-            with self._driver_errors(), connection.begin():
+            with self._driver_errors(), self._turn, connection.begin():
                 return work(connection)
         except DBAPIError as error:
             if error.connection_invalidated or isinstance(error, OperationalError):
@@ -204,6 +242,7 @@ class Database:
             self._thread = None
         elif self._connection is not None:
             self._connection.close()
+        self._turn.close()
         self._writer_engine.dispose()
         self._reader_engine.dispose()
 

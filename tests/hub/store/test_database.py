@@ -7,6 +7,7 @@ from sqlalchemy.exc import IntegrityError, OperationalError
 from hub.errors import StoreUnavailable
 from hub.ledger.service import MAX_FACT_BYTES, Ledger
 from hub.store import Database, Statement
+from hub.store import database as store
 from hub.store.migrate import migrate
 
 
@@ -56,6 +57,25 @@ def test_a_fact_that_would_fit_no_event_is_refused_where_it_is_made(opened):
 
     with opened.read() as connection:
         assert Ledger.pending(connection) == 0
+
+
+def test_writers_of_two_processes_take_turns(tmp_path, monkeypatch):
+    """SQLite's own lock would make them wait in sleeps, or refuse them: here its patience is 0."""
+    impatient = [p for p in store.SQLITE_PRAGMAS if "busy_timeout" not in p]
+    monkeypatch.setattr(store, "SQLITE_PRAGMAS", (*impatient, "PRAGMA busy_timeout=0"))
+    databases = [Database(f"sqlite:///{tmp_path}/hub.db") for _ in range(2)]
+    migrate(databases[0])
+    append = Statement("INSERT INTO checkpoint (size, root, at_ms) VALUES (:size, :root, 1)")
+
+    def write(database, size):
+        row = {"size": size, "root": b"r" * 32}
+        return database.submit(lambda connection: append.run(connection, [row]))
+
+    waiting = [write(databases[size % 2], size) for size in range(1, 401)]
+
+    assert [error for job in waiting if (error := job.exception())] == []
+    for database in databases:
+        database.close()
 
 
 def test_what_the_driver_raises_of_itself_is_known_to_those_who_catch_the_stores_errors(opened):
