@@ -69,7 +69,14 @@ class AnswerUnproven(HubUnreachable):
 
 
 class HistoryLost(LinkError):
-    """The hub's ledger is shorter than one it proved before: it must be restored first."""
+    """The hub's ledger is shorter than one it proved before: it must be restored first.
+
+    `refilling`: a part of the ring was given back just now, and the next may follow at once.
+    """
+
+    def __init__(self, message: str, *, refilling: bool) -> None:
+        super().__init__(message)
+        self.refilling = refilling
 
 
 class HubRefused(LinkError):

@@ -310,6 +310,20 @@ class HubLink:
         """Close an epoch and open the next; the same nonce opens it once."""
         return self.post("/v1/devices/self/epochs", close=close, nonce=nonce, reason=reason).json()
 
+    def batch_body(self, batch_id: str) -> bytes:
+        """A whole batch of ours as the hub took it, unpacked."""
+        return self.exchange("GET", f"/v1/batches/{batch_id}/body").body
+
+    def show_checkpoint(self, checkpoint: str) -> dict[str, Any]:
+        """What a hub with fewer entries than this signed tree head wants back."""
+        return self.post("/v1/checkpoints", checkpoint=checkpoint).json()
+
+    def give_back(self, body: bytes, *, first_index: int, received_ms: int) -> None:
+        """Give a restored hub a batch back, with the place that its receipt proved."""
+        headers = {"content-type": wire.CONTENT_TYPE, "content-encoding": "zstd"}
+        path = f"/v1/refill?first_index={first_index}&received_ms={received_ms}"
+        self.exchange("POST", path, body=wire.compress(body), headers=headers)
+
     def cosign(self, line: str, size: int) -> None:
         """Vouch for a checkpoint."""
         self.post("/v1/cosignatures", cosignature=line, size=size)

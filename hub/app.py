@@ -67,9 +67,10 @@ def _portal(hub: Hub) -> Portal:
 
 def _readiness(hub: Hub) -> Callable[[], Response]:
     def ready() -> Response:
-        with hub.database.read() as connection:
-            size, _ = newest_checkpoint(connection)
-        return Response(f"ready, {size} entries\n", mimetype="text/plain")
+        # Read-only too it is ready: refilling it takes requests.
+        state = hub.ledger.refill.state()
+        said = state.sentence() if state.read_only else f"ready, {state.size} entries"
+        return Response(f"{said}\n", mimetype="text/plain")
 
     return ready
 
@@ -80,6 +81,7 @@ def _metrics(hub: Hub) -> Callable[[], Response]:
     size = Gauge("kickstand_ledger_entries", "Entries on the ledger", registry=registry)
     lag = Gauge("kickstand_projection_lag", "Entries not yet projected", registry=registry)
     waiting = Gauge("kickstand_batches_waiting", "Batches without a place", registry=registry)
+    closed = Gauge("kickstand_read_only", "1 while a restored hub is refilled", registry=registry)
     facts = Gauge("kickstand_facts_pending", "Hub facts without a place", registry=registry)
 
     def metrics() -> Response:
@@ -88,6 +90,7 @@ def _metrics(hub: Hub) -> Callable[[], Response]:
             size.set(entries)
             lag.set(entries - hub.ledger.followers.position(connection))
             facts.set(hub.ledger.pending(connection))
+        closed.set(hub.ledger.refill.state().read_only)
         waiting.set(hub.ledger.sequencer.waiting)
         return Response(generate_latest(registry), mimetype="text/plain")
 

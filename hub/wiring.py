@@ -15,6 +15,7 @@ from hub.ledger.entries import EntryFollower
 from hub.ledger.followers import Follower, Followers
 from hub.ledger.live_tree import LiveTree
 from hub.ledger.proofs import Proofs
+from hub.ledger.refill import Refill
 from hub.ledger.sequencer import Sequencer
 from hub.ledger.service import Ledger
 from hub.registry.service import Registry
@@ -62,9 +63,11 @@ def open_hub(
         config.server.database, threaded=threaded, connection_factory=connection_factory
     )
     live = LiveTree()
+    sequencer = Sequencer(database, live, clock=clock, hub_key=keys.http)
     ledger = Ledger(
         database,
-        sequencer=Sequencer(database, live, clock=clock, hub_key=keys.http),
+        sequencer=sequencer,
+        refill=Refill(database, live, sequencer, clock=clock, key=keys.signer.verifier),
         proofs=Proofs(database, live, keys.signer),
         followers=Followers(database, followers()),
         key=keys.signer.verifier,

@@ -19,7 +19,8 @@ from edge_agent.buffer.captures import (
     Stored,
 )
 from edge_agent.buffer.connection import connect, connect_readonly
-from edge_agent.buffer.reposition import Gap, Place, Span
+from edge_agent.buffer.reposition import Gap, Place, Span, Standing
+from edge_agent.buffer.ring import RingPlace
 from edge_agent.buffer.sealing import Sealer
 from edge_agent.buffer.store import Buffer
 
@@ -36,9 +37,11 @@ __all__ = [
     "Once",
     "Place",
     "Priority",
+    "RingPlace",
     "SealedBatch",
     "Sealer",
     "Span",
+    "Standing",
     "Stored",
     "connect",
     "connect_readonly",

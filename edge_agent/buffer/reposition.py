@@ -12,8 +12,9 @@ from typing import Any
 
 import orjson
 
-from edge_agent.buffer import segments, settings
+from edge_agent.buffer import ring, segments, settings
 from edge_agent.buffer.segments import Row
+from shared.wire import batch as wire
 from shared.wire.events import LANES
 
 _UNSEAL_SEGMENTS = """
@@ -116,33 +117,50 @@ def events_of(connection: sqlite3.Connection, span: Span) -> tuple[bytes, ...] |
     return tuple(found[n] for n in numbers)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """Where the ledger has the events of a span, as the hub proved it."""
+
+    batch_id: str
+    first_index: int
+    """Of the span's first event."""
+    received_ms: int
+    body: wire.Body | None
+    """The whole batch, so that it can be given back one day; None: the hub did not say."""
+    batch_first_index: int = 0
+    """Of the whole batch."""
+
+
 def settle(
-    connection: sqlite3.Connection,
-    span: Span,
-    *,
-    batch_id: str,
-    first_index: int,
-    received_ms: int,
-    running_ms: int,
+    connection: sqlite3.Connection, span: Span, standing: Standing, *, running_ms: int
 ) -> int:
     """Move the events of a span to the ring: the hub proved that it has these very bytes.
 
-    The bytes that moved.
+    The bytes that the ring grew by.
     """
     ids: list[int] = []
     size = 0
     for row in _rows_in(connection, span):
-        inner = _isolate(connection, row, span)
-        ids.append(inner)
+        ids.append(_isolate(connection, row, span))
         size += row.bytes
+    if standing.body is not None:
+        # The batch as it was sealed holds them, and perhaps more that this card never saw.
+        segments.delete(connection, ids)
+        return ring.keep(
+            connection,
+            standing.body,
+            first_index=standing.batch_first_index,
+            received_ms=standing.received_ms,
+            running_ms=running_ms,
+        )
     values = {
         "lane": span.lane,
         "count": span.last_n - span.first_n + 1,
         "bytes": size,
-        "batch_id": batch_id,
+        "batch_id": standing.batch_id,
         "segments": json.dumps(ids),
-        "first_index": first_index,
-        "received_ms": received_ms,
+        "first_index": standing.first_index,
+        "received_ms": standing.received_ms,
         "running_ms": running_ms,
     }
     number = connection.execute(_SETTLE, values).lastrowid

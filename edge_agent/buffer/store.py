@@ -34,7 +34,8 @@ from edge_agent.buffer.captures import (
 from edge_agent.buffer.connection import ConnectionFactory, Trouble, connect, trouble_of
 from edge_agent.buffer.file import BufferFile, OnEvent
 from edge_agent.buffer.rejects import Rejects
-from edge_agent.buffer.reposition import Gap, Place, Span
+from edge_agent.buffer.reposition import Gap, Place, Span, Standing
+from edge_agent.buffer.ring import RingPlace
 from edge_agent.buffer.sealing import Sealer
 from edge_agent.buffer.segments import Writer
 from edge_agent.errors import BufferBroken, BufferFull
@@ -332,21 +333,22 @@ class Buffer:
         """The waiting events of a span, or None when not all are here."""
         return self._read(lambda connection: reposition.events_of(connection, span))
 
-    def settle(self, span: Span, *, batch_id: str, first_index: int, received_ms: int) -> None:
+    def settle(self, span: Span, standing: Standing) -> None:
         """Move a span to the ring: the hub proved that it has these very bytes."""
 
         def write(connection: sqlite3.Connection) -> None:
-            size = reposition.settle(
-                connection,
-                span,
-                batch_id=batch_id,
-                first_index=first_index,
-                received_ms=received_ms,
-                running_ms=self.running_ms(),
-            )
+            size = reposition.settle(connection, span, standing, running_ms=self.running_ms())
             ring.take(connection, size, self._limits, running_ms=self.running_ms())
 
         self._write(write)
+
+    def ring_places(self) -> list[RingPlace]:
+        """What the ring can give back to a restored hub, in the order of the ledger."""
+        return self._read(ring.places)
+
+    def ring_batch(self, place: RingPlace) -> SealedBatch | None:
+        """The batch at a place, None when it has left the ring."""
+        return self._read(lambda connection: ring.batch(connection, place))
 
     def renumber(self, spans: Sequence[Span]) -> int:
         """Give what waits in `spans` new numbers in the current generation; how many moved."""

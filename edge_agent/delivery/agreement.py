@@ -4,15 +4,16 @@ A restored card, a clone or a salvage shows here. The old epoch is then closed o
 only what never reached it is positioned anew.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from edge_agent.buffer import Buffer, Gap, Span
+from edge_agent.buffer import Buffer, Gap, Span, Standing
 from edge_agent.buffer.settings import EPOCH_NONCE
 from edge_agent.delivery.head import Agreement, Head, compare, parse_head
 from edge_agent.delivery.link import Link
-from edge_agent.errors import AnswerUnproven, HistoryLost
+from edge_agent.delivery.refill import Refiller
+from edge_agent.errors import AnswerUnproven, HistoryLost, HubRefused
 from shared import merkle
 from shared.checkpoint import (
     Checkpoint,
@@ -68,13 +69,14 @@ class Negotiator:
         self._log_key = log_key
         self._random_bytes = random_bytes
         self._on_event = on_event
+        self._refiller = Refiller(buffer, on_event=on_event)
 
     def agree(self, link: Link) -> Agreed:
         """Ask for the head until both sides stand in the same place. Raises LinkError."""
         known = self._buffer.checkpoint()
         answer = link.head()
         head = parse_head(answer)
-        self._refuse_younger(known, answer)
+        self._refuse_younger(link, known, answer)
         if self._buffer.epoch() is None and self._buffer.doubt() is None and head.is_fresh:
             self._buffer.adopt(head.epoch, head.lanes)
         lanes = self._compare(head)
@@ -86,8 +88,8 @@ class Negotiator:
         received = [lane for lane, found in lanes.items() if found is Agreement.RECEIVED]
         return Agreed(received=frozenset(received))
 
-    def _refuse_younger(self, known: str | None, answer: Mapping[str, Any]) -> None:
-        """A hub with a shorter ledger than we have seen proven must be refilled, not written to."""
+    def _refuse_younger(self, link: Link, known: str | None, answer: Mapping[str, Any]) -> None:
+        """A hub with a shorter ledger than we have seen proven is refilled, not written to."""
         if known is None:
             return
         try:
@@ -96,9 +98,11 @@ class Negotiator:
             raise AnswerUnproven(f"the hub's checkpoint is not readable: {error}") from error
         proven = parse_checkpoint(known)
         if offered.size < proven.size:
+            refilling = self._refiller.step(link, known)
             raise HistoryLost(
                 f"the hub's ledger has {offered.size} entries, {proven.size} were proven to this "
-                "box: nothing is sent until the hub is restored"
+                "box: it must be restored; the box gives back what it keeps and sends nothing new",
+                refilling=refilling,
             )
 
     def _compare(self, head: Head) -> dict[str, Agreement]:
@@ -146,7 +150,7 @@ class Negotiator:
         """
         settled, conflicts = 0, []
         for run, checkpoint in self._runs(link, span):
-            if self._settle_run(span, run, checkpoint):
+            if self._settle_run(link, span, run, checkpoint):
                 settled += run.last_n - run.first_n + 1
             elif run.first_n == run.last_n:
                 conflicts.append(Span(span.lane, span.gen, run.first_n, run.last_n))
@@ -158,7 +162,7 @@ class Negotiator:
                     conflicts.extend(half[1])
         return settled, conflicts
 
-    def _settle_run(self, span: Span, run: Run, checkpoint: Checkpoint) -> bool:
+    def _settle_run(self, link: Link, span: Span, run: Run, checkpoint: Checkpoint) -> bool:
         """Move the run to the ring if our own bytes are the proven ones; False if they are not."""
         part = Span(span.lane, span.gen, run.first_n, run.last_n)
         events = self._buffer.events_of(part)
@@ -175,10 +179,34 @@ class Negotiator:
             )
         except merkle.ProofRefused:
             return False
-        self._buffer.settle(
-            part, batch_id=run.batch_id, first_index=run.first_index, received_ms=run.received_ms
+        body = self._whole(link, run, events)
+        standing = Standing(
+            batch_id=run.batch_id,
+            first_index=run.first_index,
+            received_ms=run.received_ms,
+            body=body,
+            batch_first_index=run.first_index - (body.events.index(events[0]) if body else 0),
         )
+        self._buffer.settle(part, standing)
         return True
+
+    @staticmethod
+    def _whole(link: Link, run: Run, events: Sequence[bytes]) -> wire.Body | None:
+        """The batch that holds these events, as this box once sealed it, for the ring.
+
+        Its id stands in the leaves that were just proven, and is the hash of its statement.
+        """
+        try:
+            body = wire.decode_body(link.batch_body(run.batch_id), bare=True)
+        except HubRefused as refusal:
+            if refusal.retryable:
+                raise
+            return None
+        except wire.MalformedBatch as error:
+            raise AnswerUnproven(f"the hub's batch is not readable: {error}") from error
+        if body.batch_id != run.batch_id or not set(events) <= set(body.events):
+            raise AnswerUnproven("the hub answered with another batch than the one it proved")
+        return body
 
     def _declare(self, link: Link, gap: Gap) -> None:
         """Declare lost what neither side has. The hub's word is enough for what it has: these

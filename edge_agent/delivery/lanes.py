@@ -16,6 +16,7 @@ from edge_agent.errors import (
     AnswerUnproven,
     BufferBroken,
     BufferFull,
+    HistoryLost,
     HubRefused,
     LinkError,
 )
@@ -40,6 +41,8 @@ STEP_MAX_MS = 120_000
 HALT_MS = 3_600_000
 """A halted lane tries again this often: the hub may have been mended."""
 LEARN_TIME_MS = 3_600_000
+REFILL_PAUSE_MS = 50
+"""Between two parts of what a restored hub gets back."""
 HOPELESS = {"malformed-batch", "too-large", "attachment-missing", "seal-invalid", "device-mismatch"}
 """Codes with which the same bytes are refused for ever."""
 
@@ -168,6 +171,9 @@ class Delivery:
             if batch is None:
                 return self._idle(lane)
             return self._deliver(lane, batch)
+        except HistoryLost as error:
+            wait_ms = self._failed(lane, error)
+            return REFILL_PAUSE_MS if error.refilling else wait_ms
         except HubRefused as refusal:
             return self._refused(lane, refusal)
         except (LinkError, MalformedReceipt, ReceiptRefused) as error:
@@ -303,7 +309,7 @@ class Delivery:
 
     def _refused(self, lane: str, refusal: HubRefused) -> int:
         state = self.lanes[lane]
-        if refusal.problem.status == 409:
+        if refusal.problem.status == 409 or refusal.code == "read-only":
             self._shared.agreed = False
         if refusal.code == "batch-unknown":
             state.polling = None

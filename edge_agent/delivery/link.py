@@ -46,6 +46,18 @@ class Link(Protocol):
         """The head of a new epoch."""
         ...
 
+    def batch_body(self, batch_id: str) -> bytes:
+        """A whole batch of this box as the hub took it."""
+        ...
+
+    def show_checkpoint(self, checkpoint: str) -> dict[str, Any]:
+        """What a hub with fewer entries than this signed tree head wants back."""
+        ...
+
+    def give_back(self, body: bytes, *, first_index: int, received_ms: int) -> None:
+        """A batch of the ring and the place that its receipt proved."""
+        ...
+
     def cosign(self, line: str, size: int) -> None:
         """Vouch for a checkpoint."""
         ...

@@ -32,6 +32,7 @@ class Parts:
 
     buffer: type[Buffer] = Buffer
     delivery: type[Delivery] = Delivery
+    buffer_bytes: int = BUFFER_BYTES
 
 
 @dataclass(slots=True)
@@ -116,8 +117,8 @@ class Box:
             clock=self.clock,
             now=timekeeper.now,
             limits=Limits(
-                bytes_max=BUFFER_BYTES,
-                ring_bytes_max=BUFFER_BYTES // 8,
+                bytes_max=self._parts.buffer_bytes,
+                ring_bytes_max=self._parts.buffer_bytes // 8,
                 reserve_file_bytes=4096,
             ),
             connection_factory=self._disk.open_box,
@@ -274,6 +275,10 @@ class Box:
         self.clock.reboot()
         self.boot()
         return True
+
+    def ring_ids(self) -> set[str]:
+        """Ids of the batches that could be given back to a restored hub."""
+        return {place.batch_id for place in self.buffer.ring_places()}
 
     def held_markers(self) -> set[str]:
         """What the buffer holds, waiting, sealed or in the ring."""

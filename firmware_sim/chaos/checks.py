@@ -1,7 +1,7 @@
 """What must be true at the end of every seed, whatever happened in it."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from sqlalchemy import select
 
@@ -13,7 +13,10 @@ from hub.ledger.reads import contradictions
 from hub.ledger.verify import Verifier
 from hub.rebuild import rebuild
 from hub.vault.store import fetch
+from shared import merkle
+from shared.checkpoint import to_base64
 from shared.identifiers import HUB_DEVICE
+from shared.wire.batch import leaf_hashes
 from shared.wire.events import Event, Loss, parse_event
 
 
@@ -62,8 +65,22 @@ class Invariants:
             for size, root in box.truth.checkpoints.items():
                 if roots.setdefault(size, root) != root:
                     found.append(f"boxes saw two roots for a ledger of {size}")
+        found += self._old_roots(roots)
         differing = rebuild(hub).differing
         return found + [f"projection {name} is not the fold of the ledger" for name in differing]
+
+    def _old_roots(self, roots: Mapping[int, str]) -> list[str]:
+        """Whatever was once proven to a box, restored hubs included, is a prefix of the ledger."""
+        leaves = [
+            leaf
+            for batch in self._hub.hub.ledger.batches(0, 10**9)
+            for leaf in leaf_hashes(batch.events, bytes.fromhex(batch.batch_id), batch.received_ms)
+        ]
+        return [
+            f"the {size} entries once proven to a box are not the ledger's first {size}"
+            for size, root in roots.items()
+            if size > len(leaves) or to_base64(merkle.root_of(leaves[:size])) != root
+        ]
 
     def _box(self, box: Box, events: Sequence[Event]) -> list[str]:
         name = box.device

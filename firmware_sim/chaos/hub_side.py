@@ -1,13 +1,16 @@
 """The simulated hub: the real application over a disk whose power may go."""
 
 import hashlib
+import shutil
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
+from contextlib import suppress
 from pathlib import Path
 from random import Random
 from urllib.parse import urlsplit
 
 from flask import Flask
+from sqlalchemy import Connection, func, select
 
 from edge_agent.errors import HubUnreachable
 from edge_agent.hub_link import RawAnswer
@@ -18,15 +21,23 @@ from hub.config import HubConfig, parse_config
 from hub.devices.routes import blueprint
 from hub.jobs import Worker
 from hub.keys import create_keys
+from hub.ledger import claims
+from hub.ledger.followers import LedgerBatch
 from hub.ledger.placed import Placed
 from hub.ledger.sequencer import Incoming
+from hub.ledger.tables import EPOCH
 from hub.store.migrate import migrate
 from hub.wiring import Hub, open_hub
 from shared import http_signatures as signatures
+from shared.identifiers import HUB_DEVICE
 from shared.wire import batch as wire
 from shared.wire.receipts import Receipt
 
 URL = "http://hub.example"
+
+
+def _epochs(connection: Connection) -> int:
+    return connection.execute(select(func.count()).select_from(EPOCH)).scalar_one()
 
 
 class HubSide:
@@ -49,6 +60,8 @@ class HubSide:
         self.down = False
         self.holding = False
         self.cuts = 0
+        self.restores = 0
+        self._backed_up: tuple[int, int] | None = None
         self._held: list[tuple[Incoming, Future[Placed]]] = []
         self._disk = Disk(self._decide)
         self.config: HubConfig = parse_config(
@@ -99,6 +112,51 @@ class HubSide:
         self.holding = False
         self._clock.reboot()
         self._boot()
+
+    # --- backups of the database -----------------------------------------------------------
+
+    def back_up(self) -> None:
+        """Copy the database, as an operator would: with the hub stopped."""
+        with self.hub.database.read() as connection:
+            self._backed_up = (self.hub.ledger.size(), _epochs(connection))
+        self._disk.pull()
+        for path in self._folder.glob("backup.db*"):
+            path.unlink()
+        for path in self._folder.glob("hub.db*"):
+            shutil.copy(path, self._folder / path.name.replace("hub.db", "backup.db"))
+        self.power_cut()
+
+    def lost_by_restoring(self) -> list[LedgerBatch] | None:
+        """The batches a restore would lose; None when facts of the hub's own would be among them,
+        which nobody could give back, or when there is no backup."""
+        if self._backed_up is None:
+            return None
+        size, epochs = self._backed_up
+        with self.hub.database.read() as connection:
+            if _epochs(connection) != epochs:
+                return None
+        lost = self.hub.ledger.batches(size, 10**9)
+        return None if any(batch.device == HUB_DEVICE for batch in lost) else lost
+
+    def restore(self) -> None:
+        """Put the backup in place and hold it, as the manual says; then start."""
+        self._disk.pull()
+        for path in self._folder.glob("hub.db*"):
+            path.unlink()
+        for path in self._folder.glob("backup.db*"):
+            shutil.copy(path, self._folder / path.name.replace("backup.db", "hub.db"))
+        calm, self.cut_share = self.cut_share, 0.0
+        self.power_cut()
+        self.hub.database.write(lambda connection: claims.hold(connection, now_ms=0))
+        self.cut_share = calm
+        self.restores += 1
+
+    def release_hold(self) -> None:
+        """The operator's last step."""
+        with suppress(PowerCut):
+            self.hub.database.write(claims.release)
+            return
+        self.power_cut()
 
     def release(self) -> None:
         """Place what was held."""

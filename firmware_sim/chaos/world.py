@@ -18,6 +18,9 @@ START_MS = 1_795_354_312_000
 BOXES = 2
 ACTIONS = 140
 DRAIN_ROUNDS = 400
+DRAIN_ROUNDS_RESTORED = 120
+ROOMY_BYTES = 2 * 1024 * 1024
+"""A ring that shrinks while a hub waits for it would lose what the simulation wants to see back."""
 YEAR_1970_MS = -START_MS
 YEAR_2038_MS = 366_000_000_000
 WRONG_CLOCKS_MS = (0, 0, YEAR_1970_MS, YEAR_2038_MS, -86_400_000, 7_200_000)
@@ -31,6 +34,7 @@ class Outcome:
     entries: int
     cuts: int
     restores: int
+    hub_restores: int
     lost_declared: int
     violations: list[str]
 
@@ -45,8 +49,12 @@ class World:
         *,
         parts: Parts,
         prepare: Callable[[Hub], None],
+        restores_hub: bool = False,
     ) -> None:
-        """Everything is set up on a quiet day."""
+        """Everything is set up on a quiet day. `restores_hub`: its disk dies now and then."""
+        self._restores_hub = restores_hub
+        self._owed = 0
+        """How long the ledger was before its last restore, as far as any box saw it proven."""
         self.seed = seed
         self.random = Random(seed)
         self.true = TrueTime(START_MS)
@@ -68,7 +76,14 @@ class World:
     def _actions(self) -> list[tuple[int, Callable[[Box], object]]]:
         """What can happen, and how often."""
         random = self.random
+        operators: list[tuple[int, Callable[[Box], object]]] = [
+            (3, lambda _: self._back_up_hub()),
+            (3, lambda _: self._restore_hub()),
+            (6, lambda _: self._operate()),
+        ]
         return [
+            # Only where it is wanted: the other seeds keep their course of events.
+            *(operators if self._restores_hub else []),
             (14, lambda box: box.show([box.sale()])),
             (10, lambda box: box.show(box.reports(random.randrange(1, 40)))),
             (16, lambda box: box.step("sale")),
@@ -97,11 +112,41 @@ class World:
 
     def _restore(self, box: Box) -> None:
         """Half the seeds never see a restored card, so that nothing may excuse a second epoch."""
-        if self.seed % 2 == 0 or not box.restore_card():
+        if self.seed % 2 == 0 or self._refilling() or not box.restore_card():
             return
         on_ledger = Invariants(self.hub, self.boxes).markers_on_ledger(box.device)
         # What only the thrown-away card held is gone with it; what the image holds is not.
         box.truth.acknowledged &= on_ledger | box.held_markers()
+
+    # --- the hub's operator ------------------------------------------------------------------
+
+    def _refilling(self) -> bool:
+        """Until the boxes have given back what was lost, a ring is the only copy."""
+        return self.hub.hub.ledger.size() < self._owed
+
+    def _back_up_hub(self) -> None:
+        if not self._refilling():
+            self.hub.back_up()
+
+    def _restore_hub(self) -> None:
+        """The disk dies and the backup comes back, if the rings hold all that was ever proven.
+
+        What is in no ring (the hub's own facts, a batch whose receipt got lost on the way) nobody
+        could give back: such a hub stays read-only, which is not this simulation's business.
+        """
+        lost = None if self._refilling() else self.hub.lost_by_restoring()
+        if not lost:
+            return
+        seen = max((max(box.truth.checkpoints, default=0) for box in self.boxes), default=0)
+        kept = set().union(*(box.ring_ids() for box in self.boxes))
+        if all(batch.batch_id in kept for batch in lost if batch.first_index < seen):
+            self._owed = seen
+            self.hub.restore()
+
+    def _operate(self) -> None:
+        """Whoever held the hub lets go when nothing is missing any more."""
+        if not self._refilling():
+            self.hub.release_hold()
 
     def run(self) -> None:
         """The bad days."""
@@ -125,11 +170,13 @@ class World:
         for box in self.boxes:
             box.cut_share = 0.0
             box.show([])
-        for _ in range(DRAIN_ROUNDS):
+        for _ in range(DRAIN_ROUNDS_RESTORED if self._restores_hub else DRAIN_ROUNDS):
             for box in self.boxes:
                 for lane in LANES:
                     box.step(lane)
             self.hub.work()
+            if self._restores_hub:
+                self._operate()
             self.true.pass_ms(60_000)
             if all(self._drained(box) for box in self.boxes):
                 break
@@ -146,10 +193,21 @@ def run_seed(
     *,
     parts: Parts | None = None,
     prepare: Callable[[Hub], None] = lambda _hub: None,
+    restores_hub: bool = False,
 ) -> Outcome:
-    """Run one seed from nothing to the last check. Never raises for a violation."""
+    """Run one seed from nothing to the last check. Never raises for a violation.
+
+    `restores_hub`: the hub's database is now and then replaced by an older backup of it.
+    """
     with tempfile.TemporaryDirectory(prefix="kickstand-chaos-") as folder:
-        world = World(seed, Path(folder), parts=parts or Parts(), prepare=prepare)
+        usual = Parts(buffer_bytes=ROOMY_BYTES) if restores_hub else Parts()
+        world = World(
+            seed,
+            Path(folder),
+            parts=parts or usual,
+            prepare=prepare,
+            restores_hub=restores_hub,
+        )
         world.run()
         drained = world.heal()
         checks = Invariants(world.hub, world.boxes)
@@ -161,6 +219,7 @@ def run_seed(
             entries=world.hub.hub.ledger.size(),
             cuts=world.hub.cuts + sum(box.cuts for box in world.boxes),
             restores=sum(box.restores for box in world.boxes),
+            hub_restores=world.hub.restores,
             lost_declared=checks.lost_declared,
             violations=violations,
         )

@@ -26,10 +26,12 @@ from shared.wire import batch as wire
 from shared.wire import fields, problems
 from shared.wire.events import LANES
 from shared.wire.fields import MalformedField
+from shared.wire.receipts import MAX_RECEIVED_MS
 
 MAX_REQUEST_BYTES = wire.MAX_BODY_BYTES + 64 * 1024
 UNREAD = b"\0"
 """Stands for a body that is not read yet: what an answer signs of it is its digest's header."""
+MAX_INDEX = 2**48
 RETRY_AFTER_S = 2
 log = structlog.get_logger()
 REFUSED_STATUS = {
@@ -219,7 +221,9 @@ class Door:
         """Take a batch; its receipt within ``Prefer: wait``, else 202."""
         known = read_known(request)
         try:
-            future = self.devices.take(device, request.body, http.headers.get("Content-Encoding"))
+            future = self.devices.take(
+                device, request.body, http.headers.get("Content-Encoding"), known=known
+            )
             placed = future.result(timeout=self._wait_s())
         except FutureTimeout:
             return self._accepted(request)
@@ -230,6 +234,35 @@ class Door:
                 raise Refused(409, problem.code, problem.detail, {"head": head}) from refused
             raise
         return self._receipt(request, placed, known)
+
+    def checkpoint(self, request: signatures.Request, device: Enrolled) -> Response:
+        """A box shows the largest tree head it holds; what a restored hub lacks."""
+        note = read_json(request.body).get("checkpoint")
+        if not isinstance(note, str):
+            raise Refused(400, "malformed-request", "checkpoint: expected a signed note")
+        state = self.devices.claim(device, note)
+        answer = {
+            "size": state.size,
+            "target": state.target,
+            "read_only": state.read_only,
+            "wanted": state.wanted,
+        }
+        return self.answer(request, 200, orjson.dumps(answer))
+
+    def refill(self, request: signatures.Request, device: Enrolled) -> Response:
+        """Take a batch back that this hub had before it was restored."""
+        query = read_query(request)
+        with refusing():
+            first_index = fields.integer(query, "first_index", 0, MAX_INDEX)
+            received_ms = fields.integer(query, "received_ms", 0, MAX_RECEIVED_MS)
+        size, missing = self.devices.give_back(
+            device,
+            request.body,
+            http.headers.get("Content-Encoding"),
+            first_index=first_index,
+            received_ms=received_ms,
+        )
+        return self.answer(request, 200, orjson.dumps({"size": size, "missing": missing}))
 
     def _accepted(self, request: signatures.Request) -> Response:
         # Without the digest nobody can poll, and the body has been parsed once already.
@@ -263,6 +296,15 @@ class Door:
         if receipt is None:
             raise Refused(404, "batch-unknown", "not on the ledger; send it again")
         return self.answer(request, 200, receipt.encode())
+
+    def body(self, request: signatures.Request, device: Enrolled, batch: str) -> Response:
+        """A batch as this device sent it, for the ring of a restored card."""
+        with refusing():
+            fields.hexadecimal({"batch": batch}, "batch")
+        body = self.devices.body(device, batch)
+        if body is None:
+            raise Refused(404, "batch-unknown", "not on the ledger")
+        return self.answer(request, 200, body, content_type=wire.CONTENT_TYPE)
 
     def receipts(self, request: signatures.Request, device: Enrolled) -> Response:
         """Proofs by capture number."""
@@ -358,6 +400,8 @@ def blueprint(door: Door) -> Blueprint:
         ("GET", "/devices/self/head", door.head),
         ("POST", "/devices/self/epochs", door.epochs),
         ("POST", "/cosignatures", door.cosignature),
+        ("POST", "/checkpoints", door.checkpoint),
+        ("POST", "/refill", door.refill),
     ):
         name = path[1:].replace("/", "-")
         routes.add_url_rule(path, name, partial(door.signed, handle), methods=[method])
@@ -365,5 +409,9 @@ def blueprint(door: Door) -> Blueprint:
     @routes.get("/batches/<batch>")
     def one_batch(batch: str) -> Response:
         return door.signed(lambda request, device: door.receipt(request, device, batch))
+
+    @routes.get("/batches/<batch>/body")
+    def one_body(batch: str) -> Response:
+        return door.signed(lambda request, device: door.body(request, device, batch))
 
     return routes

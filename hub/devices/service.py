@@ -12,8 +12,10 @@ from sqlalchemy import Connection, func, select
 from hub.devices import rules, store
 from hub.devices.store import CAPTURE_RANGE, CAPTURE_RUN, Enrolled
 from hub.errors import Refused
-from hub.ledger.placed import Placed
+from hub.ledger.claims import RefillState, refuse_read_only
+from hub.ledger.placed import Placed, stored_place
 from hub.ledger.reads import batch_of
+from hub.ledger.refill import Offered
 from hub.ledger.sequencer import FACTS_MAX, Incoming
 from hub.ledger.service import Ledger
 from hub.ledger.tree import newest_checkpoint
@@ -99,6 +101,7 @@ class Devices:
 
         def enrol(connection: Connection) -> Enrolment:
             invitation = store.find_invitation(connection, _code_hash(code))
+            refuse_read_only(connection)
             if invitation is not None and invitation.used_by == device:
                 # Its first answer was lost on the way.
                 epoch = self._ledger.epoch(connection, device)
@@ -185,12 +188,62 @@ class Devices:
             self._nonces[keyid, nonce] = now_ms
         return True
 
-    def take(self, device: Enrolled, raw: bytes, encoding: str | None) -> "Future[Placed]":
-        """Check a body and queue it. Raises Refused; the future may hold one too."""
+    def take(
+        self, device: Enrolled, raw: bytes, encoding: str | None, *, known: int | None = None
+    ) -> "Future[Placed]":
+        """Check a body and queue it. Raises Refused; the future may hold one too.
+
+        `known`: the largest ledger that was proven to the box, which must not be longer than ours.
+        """
         if self._ledger.sequencer.waiting >= self._waiting_max:
             raise Refused(503, "busy", "too many batches are waiting; come back later")
+        body = self._body(device, raw, encoding)
+        now_ms = self._clock.wall_ms()
+        sealed_under = body.statement.checkpoint
+
+        def attach(connection: Connection) -> None:
+            vault.keep(connection, body.attachments, device=device.device, received_ms=now_ms)
+
+        return self._ledger.sequencer.submit(
+            Incoming(
+                device=device.device,
+                body=body,
+                received_ms=now_ms,
+                attach=attach if body.attachments else None,
+                known=max(known or 0, sealed_under.size if sealed_under else 0),
+            )
+        )
+
+    def claim(self, device: Enrolled, checkpoint: str) -> RefillState:
+        """A box shows the largest tree head of ours that it holds. Raises Refused."""
+        return self._ledger.refill.claim(device.device, checkpoint)
+
+    def give_back(
+        self,
+        device: Enrolled,
+        raw: bytes,
+        encoding: str | None,
+        *,
+        first_index: int,
+        received_ms: int,
+    ) -> tuple[int, tuple[str, ...]]:
+        """A box gives a batch of its ring back to a restored hub. Raises Refused.
+
+        The ledger's size, and the attachments that neither the body nor the vault has.
+        """
+        body = self._body(device, raw, encoding, bare=True)
+        return self._ledger.refill.offer(
+            Offered(
+                device=device.device, body=body, first_index=first_index, received_ms=received_ms
+            )
+        )
+
+    def _body(
+        self, device: Enrolled, raw: bytes, encoding: str | None, *, bare: bool = False
+    ) -> wire.Body:
+        """A body that this very box sealed. Raises Refused."""
         try:
-            body = wire.decode_body(wire.decompress(raw, encoding))
+            body = wire.decode_body(wire.decompress(raw, encoding), bare=bare)
         except wire.AttachmentMissing as error:
             raise Refused(422, "attachment-missing", str(error)) from error
         except wire.MalformedBatch as error:
@@ -202,24 +255,28 @@ class Devices:
             wire.verify_seal(body.statement_bytes, body.seal, key)
         except BadSignature as error:
             raise Refused(400, "seal-invalid", "the seal is not this box's") from error
-        now_ms = self._clock.wall_ms()
-
-        def attach(connection: Connection) -> None:
-            vault.keep(connection, body.attachments, device=device.device, received_ms=now_ms)
-
-        return self._ledger.sequencer.submit(
-            Incoming(
-                device=device.device,
-                body=body,
-                received_ms=now_ms,
-                attach=attach if body.attachments else None,
-            )
-        )
+        return body
 
     def receipt(self, device: Enrolled, batch_id: str, known: int | None) -> Receipt | None:
         """The receipt of a batch of this device, or None when it is not on the ledger."""
         placed = self._ledger.place(batch_id, device.device)
         return None if placed is None else self._ledger.proofs.receipt(placed, known=known)
+
+    def body(self, device: Enrolled, batch_id: str) -> bytes | None:
+        """A batch of this device as it came, or None when it is not on the ledger.
+
+        Without its attachments when one of them has been erased.
+        """
+        with self._database.read() as connection:
+            placed = stored_place(connection, bytes.fromhex(batch_id), device.device)
+            batch = None if placed is None else batch_of(connection, placed.first_index)
+            if batch is None:
+                return None
+            named = wire.attachments_named(batch.events)
+            items = [vault.fetch(connection, digest) for digest in named]
+        whole = [item for item in items if item is not None]
+        attachments = whole if len(whole) == len(items) else ()
+        return wire.encode_body(batch.statement, batch.seal, batch.events, attachments)
 
     def head(self, device: Enrolled) -> dict[str, object]:
         """Where each lane of the open epoch continues, and what the ledger's head is.

@@ -1,4 +1,4 @@
-"""`kickstand-hub ledger verify|checkpoint`."""
+"""`kickstand-hub ledger verify|checkpoint|refill|hold|release`."""
 
 import sys
 import time
@@ -7,10 +7,12 @@ from typing import Protocol
 import click
 import orjson
 
+from hub.ledger import claims
 from hub.ledger.service import Ledger
 from hub.ledger.verify import Verifier
 from hub.store import Database
 from shared.checkpoint import to_base64
+from shared.clock import Clock
 from shared.crypto.keys import SigningKey
 
 
@@ -26,6 +28,8 @@ class _Hub(Protocol):
     def ledger(self) -> Ledger: ...
     @property
     def keys(self) -> _Keys: ...
+    @property
+    def clock(self) -> Clock: ...
 
 
 class _Program(Protocol):
@@ -48,7 +52,9 @@ class Progress:
             click.echo(f"\r{entries:,} entries", err=True, nl=False)
 
 
-@click.group(name="ledger", help="The ledger: verify it, show its head.")
+@click.group(
+    name="ledger", help="The ledger: verify it, show its head, have it refilled after a restore."
+)
 def ledger_group() -> None:
     """The ledger."""
 
@@ -90,3 +96,47 @@ def verify(program: _Program, *, as_json: bool) -> None:
 def checkpoint(program: _Program) -> None:
     """The C2SP checkpoint."""
     click.echo(program.hub.ledger.checkpoint(), nl=False)
+
+
+@ledger_group.command(help="Show how far a restored hub has been refilled by the boxes.")
+@click.option("--json", "as_json", is_flag=True, help="Answer with one JSON object.")
+@click.pass_obj
+def refill(program: _Program, *, as_json: bool) -> None:
+    """What is there, what is aside, what is still missing."""
+    state = program.hub.ledger.refill.state()
+    if as_json:
+        values = {
+            "read_only": state.read_only,
+            "held": state.held,
+            "size": state.size,
+            "target": state.target,
+            "aside": state.staged,
+            "missing": state.wanted,
+        }
+        click.echo(orjson.dumps(values).decode())
+        return
+    click.echo(state.sentence())
+    if state.target is not None:
+        click.echo(f"{state.staged} entries are here and wait for those before them")
+    for first, end in state.wanted:
+        click.echo(f"missing  {first} to {end - 1}")
+
+
+@ledger_group.command(
+    help="Take nothing new: run it after restoring a backup, before the hub is started."
+)
+@click.pass_obj
+def hold(program: _Program) -> None:
+    """A box that knows nothing newer must not write into the past before the others spoke."""
+    hub = program.hub
+    hub.database.write(lambda connection: claims.hold(connection, now_ms=hub.clock.wall_ms()))
+    click.echo(hub.ledger.refill.state().sentence())
+
+
+@ledger_group.command(help="End a hold. What boxes still hold a proof of stays awaited.")
+@click.pass_obj
+def release(program: _Program) -> None:
+    """Idempotent."""
+    hub = program.hub
+    hub.database.write(claims.release)
+    click.echo(hub.ledger.refill.state().sentence())

@@ -15,6 +15,7 @@ import orjson
 from sqlalchemy import Connection, delete, func, insert, select, text, update
 
 from hub.errors import Refused
+from hub.ledger.claims import is_read_only, refusal
 from hub.ledger.live_tree import LiveTree
 from hub.ledger.placed import Placed, stored_place
 from hub.ledger.tables import (
@@ -25,7 +26,7 @@ from hub.ledger.tables import (
     LANE_HEAD,
     PENDING,
 )
-from hub.ledger.tree import Tree
+from hub.ledger.tree import Tree, newest_checkpoint
 from hub.store import Database, Statement, Values, bulk_insert
 from shared.clock import Clock
 from shared.crypto.keys import SigningKey
@@ -75,6 +76,8 @@ class Incoming:
     received_ms: int
     attach: Callable[[Connection], None] | None = None
     """Stores the attachments, in the very transaction that stores the batch."""
+    known: int = 0
+    """The largest ledger that was ever proven to its box, as the box says."""
 
 
 _Lane: TypeAlias = tuple[str, int, str]
@@ -96,6 +99,8 @@ class _Group:
     heads: dict[_Lane, _Head] = field(default_factory=dict)
     moved: set[_Lane] = field(default_factory=set)
     epochs: dict[str, int] = field(default_factory=dict)
+    read_only: bool = False
+    """The ledger is a restored one: only what it has already is answered for."""
     answers: list[Placed | Refused] = field(default_factory=list)
     placed: dict[bytes, Placed] = field(default_factory=dict)
 
@@ -187,6 +192,9 @@ class Sequencer:
     def _facts(self, connection: Connection) -> int:
         # Before anything is read: another process may be about to place these very facts.
         lock_ledger(connection)
+        size, _ = newest_checkpoint(connection)
+        if is_read_only(connection, size):
+            return 0
         rows = connection.execute(select(PENDING).order_by(PENDING.c.id).limit(FACTS_MAX)).all()
         if rows:
             self._append_facts(connection, rows)
@@ -206,6 +214,7 @@ class Sequencer:
                 group = _Group()
                 self._read_heads(connection, batches, group)
                 size = tree.size
+                group.read_only = is_read_only(connection, size)
                 for incoming in batches:
                     answer = self._place(connection, incoming, group, size)
                     group.answers.append(answer)
@@ -240,6 +249,14 @@ class Sequencer:
         key = (incoming.device, statement.epoch, statement.lane)
         head = group.heads.get(key, _Head(1, b""))
         expected = head.last_batch.hex() or None
+        if group.read_only or incoming.known > size:
+            # A box that has seen a longer ledger proven must not write to a shorter one; nor is
+            # what does not fit here evidence against it.
+            return (
+                group.placed.get(digest)
+                or stored_place(connection, digest, incoming.device)
+                or refusal(size)
+            )
         if statement.first_seq != head.next_seq or statement.prev != expected:
             return self._stored_or_refused(connection, incoming, group, head)
         current = group.epochs.get(incoming.device)

@@ -8,9 +8,11 @@ from sqlalchemy import Connection, func, insert, select
 
 from hub.errors import Refused
 from hub.ledger import reads
+from hub.ledger.claims import refuse_read_only
 from hub.ledger.followers import Followers, LedgerBatch, read_batches
 from hub.ledger.placed import Placed, stored_place
 from hub.ledger.proofs import Proofs
+from hub.ledger.refill import Refill
 from hub.ledger.sequencer import Sequencer, lock_ledger
 from hub.ledger.tables import EPOCH, LANE_HEAD, PENDING
 from hub.ledger.tree import newest_checkpoint
@@ -51,6 +53,7 @@ class Ledger:
         database: Database,
         *,
         sequencer: Sequencer,
+        refill: Refill,
         proofs: Proofs,
         followers: Followers,
         key: NoteKey,
@@ -59,6 +62,7 @@ class Ledger:
         self._database = database
         self.proofs = proofs
         self.sequencer = sequencer
+        self.refill = refill
         self.followers = followers
         self.key = key
 
@@ -120,6 +124,7 @@ class Ledger:
         if last_nonce == nonce:
             # The answer was lost, and the box may have read the new epoch from our head since.
             return int(current)
+        refuse_read_only(connection)
         if current != close:
             raise Refused(409, "epoch-closed", f"epoch {close} is closed; {current} is open")
         connection.execute(

@@ -100,6 +100,8 @@ class LedgerState:
     verified_ms: int | None
     witnesses: int | None
     witnesses_possible: int | None
+    read_only: bool = False
+    """Restored from an older backup, and not yet refilled by the boxes."""
 
 
 class LedgerReads(Protocol):

@@ -49,6 +49,7 @@ class StoredLedger:
             verified_ms=None,
             witnesses=seen.vouching if seen.possible else None,
             witnesses_possible=seen.possible or None,
+            read_only=self._ledger.refill.state().read_only,
         )
 
     def entries(self, chosen: EntryFilter, page: Slice) -> Sequence[Entry]:

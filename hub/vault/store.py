@@ -38,3 +38,15 @@ def fetch(connection: Connection, digest: str) -> bytes | None:
         select(VAULT_ITEM.c.content).where(VAULT_ITEM.c.sha256 == digest)
     ).scalar_one_or_none()
     return None if found is None else bytes(found)
+
+
+def absent(connection: Connection, digests: Sequence[str]) -> list[str]:
+    """Those of `digests` that the vault has never held."""
+    return [
+        digest
+        for digest in digests
+        if connection.execute(
+            select(VAULT_ITEM.c.sha256).where(VAULT_ITEM.c.sha256 == digest)
+        ).first()
+        is None
+    ]

@@ -255,16 +255,33 @@ def encode_body(
             statement,
             signature,
             pack_events(events),
-            *(len(item).to_bytes(4, "big") + item for item in attachments),
+            pack_attachments(attachments),
         )
     )
 
 
-def decode_body(raw: bytes) -> Body:
+def pack_attachments(items: Sequence[bytes]) -> bytes:
+    """``(u32 len ‖ attachment)*``."""
+    return b"".join(len(item).to_bytes(4, "big") + item for item in items)
+
+
+def unpack_attachments(packed: bytes) -> tuple[bytes, ...]:
+    """What pack_attachments packed; of our own making, never from outside."""
+    items = []
+    offset = 0
+    while offset < len(packed):
+        start = offset + 4
+        offset = start + int.from_bytes(packed[offset:start], "big")
+        items.append(packed[start:offset])
+    return tuple(items)
+
+
+def decode_body(raw: bytes, *, bare: bool = False) -> Body:
     """Take a body apart and check it against its own statement, all but the seal.
 
     Checked: lengths, count, root over the events, attachments named and carried in order.
-    Raises MalformedBatch (AttachmentMissing for the last), and nothing else, for any bytes.
+    `bare`: they may also all be absent. Raises MalformedBatch (AttachmentMissing for the last),
+    and nothing else, for any bytes.
     """
     if len(raw) > MAX_BODY_BYTES:
         raise MalformedBatch(f"body of {len(raw)} bytes; at most {MAX_BODY_BYTES}")
@@ -283,7 +300,7 @@ def decode_body(raw: bytes) -> Body:
         seal=raw[end : end + SEAL_BYTES],
         events=events,
         events_bytes=packed[:offset],
-        attachments=_attachments(events, packed[offset:]),
+        attachments=() if bare and offset == len(packed) else _attachments(events, packed[offset:]),
         batch_id=batch_id(statement_bytes),
     )
 
@@ -310,6 +327,16 @@ def _attachments(events: Sequence[bytes], rest: bytes) -> tuple[bytes, ...]:
     if offset != len(rest):
         raise MalformedBatch(f"{len(rest) - offset} bytes after the last attachment")
     return tuple(found)
+
+
+def attachments_named(events: Sequence[bytes]) -> list[str]:
+    """Hashes of the attachments that these events name, in order."""
+    return [
+        item.sha256
+        for event in events
+        if b'"sha256"' in event or b"\\u" in event
+        for item in attachments_of(event)
+    ]
 
 
 def compress(body: bytes) -> bytes:

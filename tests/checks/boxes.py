@@ -7,7 +7,17 @@ from typing import Any
 
 import orjson
 
-from edge_agent.buffer import Buffer, Capture, Limits, Once, Place, SealedBatch, Sealer, connect
+from edge_agent.buffer import (
+    Buffer,
+    Capture,
+    Limits,
+    Once,
+    Place,
+    SealedBatch,
+    Sealer,
+    Standing,
+    connect,
+)
 from edge_agent.buffer.connection import ConnectionFactory
 from shared.crypto.keys import SigningKey
 from shared.wire.events import LANES, Occurred
@@ -17,6 +27,8 @@ DEVICE = "dev_" + "a" * 26
 NEVER = Occurred(wall_ms=None, err_ms=0, clock="none", boot="b", mono_ms=1)
 FRESH: dict[str, Place] = {lane: Place(next_seq=1, last_batch=None) for lane in LANES}
 KEY = SigningKey.from_seed(b"\x07" * 32)
+NOWHERE = Standing(batch_id="0" * 64, first_index=0, received_ms=0, body=None)
+"""What a hub of an earlier release says of a span: its batch, and not what else was in it."""
 SEALER = Sealer(device=DEVICE, key=KEY, now=NEVER)
 
 

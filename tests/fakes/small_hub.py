@@ -16,6 +16,7 @@ from urllib.parse import parse_qs, urlsplit
 import orjson
 
 from shared import http_signatures
+from shared.checkpoint import open_checkpoint
 from shared.clock import Clock, SystemClock
 from shared.crypto.encryption import DecryptionKey
 from shared.crypto.keys import KeySet, PublicKey, SigningKey, from_b64url, root_fingerprint
@@ -201,10 +202,14 @@ class SmallHub:
             "/v1/devices/self/head": lambda: (200, orjson.dumps(self.head())),
             "/v1/devices/self/epochs": lambda: self._open_epoch(orjson.loads(request.body)),
             "/v1/receipts": lambda: (200, orjson.dumps(self._receipts(query))),
+            "/v1/checkpoints": lambda: self._shown(orjson.loads(request.body)),
+            "/v1/refill": lambda: self._refill(request, query),
             "/v1/cosignatures": lambda: self._cosign(orjson.loads(request.body)),
         }
         if request.path in routes:
             return routes[request.path]()
+        if request.path.endswith("/body"):
+            return self._body(request.path.split("/")[-2])
         return self._receipt(request.path.rsplit("/", 1)[1], query)
 
     def _verify(self, request: Request, key: PublicKey) -> None:
@@ -309,6 +314,48 @@ class SmallHub:
             consistency=growth,
         )
         return 200, receipt.encode()
+
+    def _body(self, batch_id: str) -> tuple[int, bytes]:
+        if batch_id not in self.batches:
+            raise Refusal(404, "batch-unknown")
+        body = self.batches[batch_id].body
+        return 200, wire.encode_body(body.statement_bytes, body.seal, body.events, body.attachments)
+
+    # --- after a restore ------------------------------------------------------------------
+
+    def restore(self, size: int) -> None:
+        """Forget everything from entry `size` on, as a backup from then would have."""
+        hashes = self.log.levels[0][:size]
+        self.log.levels = [[]]
+        self.log.extend(hashes)
+        self.places.clear()
+        kept = [(i, p) for i, p in self.batches.items() if p.first_index < size]
+        self.batches = {}
+        for batch_id, placed in sorted(kept, key=lambda item: item[1].first_index):
+            self._stand(batch_id, placed)
+
+    def _stand(self, batch_id: str, placed: Placed) -> None:
+        stated = placed.body.statement
+        self.batches[batch_id] = placed
+        place = self._place(stated.epoch, stated.lane)
+        place.next_seq, place.last_batch = stated.first_seq + stated.count, batch_id
+
+    def _shown(self, wish: dict[str, Any]) -> tuple[int, bytes]:
+        shown = open_checkpoint(wish["checkpoint"], self.log.key)
+        wanted = [[self.log.size, shown.size]] if shown.size > self.log.size else []
+        return 200, orjson.dumps({"size": self.log.size, "target": shown.size, "wanted": wanted})
+
+    def _refill(self, request: Request, query: dict[str, str]) -> tuple[int, bytes]:
+        raw = wire.decompress(request.body, request.headers.get("content-encoding"))
+        body = wire.decode_body(raw)
+        assert self.device_key is not None
+        wire.verify_seal(body.statement_bytes, body.seal, self.device_key)
+        first_index, received_ms = int(query["first_index"]), int(query["received_ms"])
+        if first_index != self.log.size:
+            raise Refusal(409, "place-taken")
+        self.log.extend(wire.leaf_hashes(body.events, bytes.fromhex(body.batch_id), received_ms))
+        self._stand(body.batch_id, Placed(first_index, received_ms, body))
+        return 200, orjson.dumps({"size": self.log.size, "missing": []})
 
     def _receipts(self, query: dict[str, str]) -> dict[str, Any]:
         lane, gen = query["lane"], int(query["gen"])

@@ -106,6 +106,22 @@ def test_work_is_done_beside_a_serving_process(site):
     assert (code, orjson.loads(out)["findings"]) == (0, [])
 
 
+def test_a_restored_hub_is_held_and_released(site):
+    """Before the first start after a restore; each command says where the hub stands, twice too."""
+    for _ in range(2):
+        code, out, _ = site.run("ledger", "hold")
+        assert code == 0
+        assert out.startswith("read-only: held")
+    code, out, _ = site.run("ledger", "refill", "--json")
+    found = orjson.loads(out)
+    assert (code, found["held"], found["read_only"]) == (0, True, True)
+    assert (found["target"], found["missing"]) == (None, [])
+    for _ in range(2):
+        code, out, _ = site.run("ledger", "release")
+        assert code == 0
+        assert out.startswith("open")
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "says"),
     [

@@ -1,18 +1,29 @@
 """Bugs that others have shipped, planted into ours: the simulation has to catch each of them."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import pytest
 
-from edge_agent.buffer import Buffer, Capture, Duplicate, SealedBatch, Sealer, Stored
+from edge_agent.buffer import (
+    Buffer,
+    Capture,
+    Duplicate,
+    RingPlace,
+    SealedBatch,
+    Sealer,
+    Stored,
+)
 from edge_agent.delivery import Delivery, lanes
 from firmware_sim.chaos.box import Parts
-from firmware_sim.chaos.world import run_seed
+from firmware_sim.chaos.world import ROOMY_BYTES, run_seed
+from hub.ledger import sequencer
 from hub.ledger.sequencer import Incoming
 from hub.wiring import Hub
 from shared.checkpoint import parse_checkpoint
 
 SEEDS_TRIED = 24
+ROOMY = Parts(buffer_bytes=ROOMY_BYTES)
 
 
 class EarlyAcknowledgement(Buffer):
@@ -61,6 +72,14 @@ class FreesOnPromise(Delivery):
         return wait_ms
 
 
+class ForgetsWhen(Buffer):
+    """Gives a restored hub its batches back with a time of receipt that is not the old one."""
+
+    def ring_places(self) -> list[RingPlace]:
+        """Off by a millisecond."""
+        return [replace(p, received_ms=p.received_ms + 1) for p in super().ring_places()]
+
+
 def no_dedupe(hub: Hub) -> None:
     """The hub gives a batch that it has already a second place."""
     sequencer = hub.ledger.sequencer
@@ -82,11 +101,13 @@ def nothing(_hub: Hub) -> None:
     """No bug in the hub."""
 
 
-def caught(parts: Parts, prepare: Callable[[Hub], None] = nothing) -> list[str]:
+def caught(
+    parts: Parts, prepare: Callable[[Hub], None] = nothing, *, restores_hub: bool = False
+) -> list[str]:
     """The violations of the first seed that finds any, a crash included."""
     for seed in range(SEEDS_TRIED):
         try:
-            outcome = run_seed(seed, parts=parts, prepare=prepare)
+            outcome = run_seed(seed, parts=parts, prepare=prepare, restores_hub=restores_hub)
         except Exception as error:  # noqa: BLE001 - a crash catches a bug as well as a check
             return [f"seed {seed}: {error!r}"]
         if outcome.violations:
@@ -125,6 +146,20 @@ def test_a_skipped_proof_check_is_caught(monkeypatch):
     monkeypatch.setattr(lanes, "verify_receipt", believe)
 
     assert caught(Parts())
+
+
+@pytest.mark.timeout(600)
+def test_a_restored_hub_that_goes_on_at_once_is_caught(monkeypatch):
+    """It would sign a second history over the first, and the boxes would refuse it for ever."""
+    monkeypatch.setattr(sequencer, "is_read_only", lambda _connection, _size: False)
+
+    assert caught(ROOMY, restores_hub=True)
+
+
+@pytest.mark.timeout(600)
+def test_a_ring_that_forgets_when_is_caught():
+    """The leaf holds the time of receipt: with another one the old root never comes back."""
+    assert caught(replace(ROOMY, buffer=ForgetsWhen), restores_hub=True)
 
 
 def test_the_same_seeds_are_clean_without_a_bug():

@@ -6,6 +6,8 @@ from firmware_sim.chaos.world import run_seed
 
 SEEDS = 300
 CHUNK = 10
+RESTORING_SEEDS = 40
+RESTORING_CHUNK = 8
 
 
 @pytest.mark.parametrize("first", range(0, SEEDS, CHUNK))
@@ -19,6 +21,20 @@ def test_no_seed_breaks_a_promise(first):
     outcomes = [run_seed(seed) for seed in range(first, first + CHUNK)]
 
     assert {} == {o.seed: o.violations for o in outcomes if o.violations}
+
+
+@pytest.mark.parametrize("first", range(0, RESTORING_SEEDS, RESTORING_CHUNK))
+@pytest.mark.timeout(600)
+def test_no_restored_hub_breaks_a_promise(first):
+    """
+    The same bad days, and the hub's database is replaced by an older backup in the midst of them:
+    the boxes give back what it lacks, and whatever was once proven to a box is still the ledger's
+    beginning. At least one seed of each handful sees a restore.
+    """
+    outcomes = [run_seed(seed, restores_hub=True) for seed in range(first, first + RESTORING_CHUNK)]
+
+    assert {} == {o.seed: o.violations for o in outcomes if o.violations}
+    assert sum(outcome.hub_restores for outcome in outcomes)
 
 
 def test_a_seed_repeats_itself():

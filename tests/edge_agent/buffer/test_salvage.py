@@ -11,7 +11,7 @@ from edge_agent.buffer import Buffer, Capture, Limits, Span, Stored
 from edge_agent.buffer.connection import PAGE_BYTES
 from edge_agent.buffer.salvage import readable_events
 from edge_agent.buffer.segments import merge_ranges
-from tests.checks.boxes import FRESH, SEALER, Box, counted, drain, report, sale
+from tests.checks.boxes import FRESH, NOWHERE, SEALER, Box, counted, drain, report, sale
 
 SEEDS = 40
 Name = tuple[str, int, int]
@@ -85,7 +85,7 @@ def end_doubt(buffer: Buffer, delivered: dict[Name, bytes]) -> None:
         known = [n for n in numbers if (span.lane, span.gen, n) in delivered]
         for first, last in merge_ranges((n, n) for n in known):
             run = Span(span.lane, span.gen, first, last)
-            buffer.settle(run, batch_id="0" * 64, first_index=0, received_ms=0)
+            buffer.settle(run, NOWHERE)
     buffer.end_doubt()
 
 

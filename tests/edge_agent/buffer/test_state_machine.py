@@ -16,7 +16,7 @@ from hypothesis.stateful import (
 
 from edge_agent.buffer import Buffer, Duplicate, Limits, SealedBatch, Span, Stored
 from edge_agent.errors import BufferFull
-from tests.checks.boxes import FRESH, SEALER, Box, counted, declared, report, sale
+from tests.checks.boxes import FRESH, NOWHERE, SEALER, Box, counted, declared, report, sale
 
 LANES = ("sale", "vehicle", "system")
 Name = tuple[str, int, int]
@@ -119,7 +119,7 @@ class BufferMachine(RuleBasedStateMachine):
                 if (span.lane, span.gen, n) in self.delivered:
                     one = Span(span.lane, span.gen, n, n)
                     assert self.buffer.events_of(one) == (self.delivered[span.lane, span.gen, n],)
-                    self.buffer.settle(one, batch_id="0" * 64, first_index=0, received_ms=0)
+                    self.buffer.settle(one, NOWHERE)
         self.buffer.end_doubt()
 
     @invariant()

@@ -93,8 +93,12 @@ def test_without_waiting_the_answer_is_202_and_frees_nothing(door, box, hub):
 
 @pytest.mark.parametrize("known", ["0", "99999", "999999999999999"])
 def test_a_known_size_that_is_not_in_the_tree_gets_no_consistency(door, box, known):
-    """The receipt proves the place alone; the box decides what to make of a shorter ledger."""
+    """
+    Of a batch that stands already the receipt proves the place alone; the box decides what to make
+    of a shorter ledger.
+    """
     batch = box.batch(2)
+    door.send(box, batch.body)
     answer = door.send(box, batch.body, query=f"known={known}")
     receipt_of(door, batch, answer)
     assert parse_receipt(answer.body).consistency is None

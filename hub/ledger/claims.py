@@ -1,0 +1,153 @@
+"""Whether this hub may take anything new: not while a box holds more of its ledger than it has.
+
+A hub restored from an older backup does not know that it is. A box does: it keeps the largest
+tree head that was proven to it, signed by this very ledger's key.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, delete, func, insert, select
+
+from hub.errors import Refused
+from hub.ledger.tables import REFILL_BATCH, REFILL_CLAIM, REFILL_HOLD
+from hub.ledger.tree import newest_checkpoint
+from hub.store import Statement
+
+WANTED_MAX = 1000
+READ_ONLY = "read-only"
+_STATE = Statement(
+    "SELECT (SELECT count(*) FROM refill_hold), (SELECT max(size) FROM refill_claim)"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RefillState:
+    """How far a restored hub is."""
+
+    size: int
+    target: int | None
+    """The largest tree head of ours that a box holds and we do not have; None: none is known."""
+    held: bool
+    """An operator said that this database was restored, and has not yet released it."""
+    staged: int
+    """Entries that boxes gave back and that wait for those before them."""
+    wanted: tuple[tuple[int, int], ...]
+    """What nobody has given back yet, as ``[first, end)``, at most WANTED_MAX ranges."""
+
+    @property
+    def read_only(self) -> bool:
+        """Whether new batches and facts are put off."""
+        return self.held or self.target is not None
+
+    def sentence(self) -> str:
+        """For an operator: what it is and what to do."""
+        if self.target is not None:
+            missing = sum(end - first for first, end in self.wanted)
+            return (
+                f"read-only: a box holds a proof of {self.target} entries, this database has "
+                f"{self.size}: it is older than that. The boxes give back what they keep; "
+                f"{missing} entries are still missing. Leave it running and connected"
+            )
+        if self.held:
+            return (
+                f"read-only: held by an operator at {self.size} entries; when every box has "
+                "been heard, run `kickstand-hub ledger release`"
+            )
+        return f"open, {self.size} entries"
+
+
+def is_read_only(connection: Connection, size: int) -> bool:
+    """Whether a ledger of `size` entries must not be written to, except by a refill."""
+    [(held, largest)] = _STATE.rows(connection)
+    return bool(held) or (largest or 0) > size
+
+
+def refuse_read_only(connection: Connection) -> None:
+    """Raises Refused 503 while nothing new may be placed."""
+    size, _ = newest_checkpoint(connection)
+    if is_read_only(connection, size):
+        raise refusal(size)
+
+
+def refusal(size: int) -> Refused:
+    """The answer to whoever brings something new."""
+    return Refused(
+        503,
+        READ_ONLY,
+        f"this hub has {size} entries and was restored from an older backup: it takes nothing "
+        "new before the boxes have refilled it; keep what you have, show your checkpoint",
+    )
+
+
+def refill_state(connection: Connection) -> RefillState:
+    """Everything about it, in one snapshot."""
+    size, _ = newest_checkpoint(connection)
+    [(held, largest)] = _STATE.rows(connection)
+    target = largest if (largest or 0) > size else None
+    staged = connection.execute(
+        select(REFILL_BATCH.c.first_index, REFILL_BATCH.c.count)
+        .where(REFILL_BATCH.c.first_index >= size)
+        .order_by(REFILL_BATCH.c.first_index)
+    ).all()
+    wanted: list[tuple[int, int]] = []
+    at = size
+    for first, count in staged:
+        if first > at:
+            wanted.append((at, first))
+        at = max(at, first + count)
+    if target is not None and at < target:
+        wanted.append((at, target))
+    return RefillState(
+        size=size,
+        target=target,
+        held=bool(held),
+        staged=sum(count for _, count in staged),
+        wanted=tuple(wanted[:WANTED_MAX]) if target is not None else (),
+    )
+
+
+def claims_above(connection: Connection, size: int) -> Sequence[tuple[int, bytes]]:
+    """Sizes and roots that boxes hold signed, the smallest first."""
+    rows = connection.execute(
+        select(REFILL_CLAIM.c.size, REFILL_CLAIM.c.root)
+        .where(REFILL_CLAIM.c.size > size)
+        .order_by(REFILL_CLAIM.c.size)
+        .distinct()
+    )
+    return [(found, bytes(root)) for found, root in rows]
+
+
+def note_claim(
+    connection: Connection, device: str, *, size: int, root: bytes, note: str, now_ms: int
+) -> None:
+    """Keep a device's largest verified tree head in the caller's transaction."""
+    known = connection.execute(
+        select(REFILL_CLAIM.c.size).where(REFILL_CLAIM.c.device == device)
+    ).scalar()
+    if known is not None and known >= size:
+        return
+    connection.execute(delete(REFILL_CLAIM).where(REFILL_CLAIM.c.device == device))
+    connection.execute(
+        insert(REFILL_CLAIM).values(
+            device=device, size=size, root=root, checkpoint=note, noted_ms=now_ms
+        )
+    )
+
+
+def drop_reached(connection: Connection, size: int) -> None:
+    """Forget claims and leftovers that a ledger of `size` has made pointless."""
+    connection.execute(delete(REFILL_CLAIM).where(REFILL_CLAIM.c.size <= size))
+    connection.execute(delete(REFILL_BATCH).where(REFILL_BATCH.c.first_index < size))
+
+
+def hold(connection: Connection, *, now_ms: int) -> None:
+    """Take nothing new until `release`; idempotent."""
+    held = connection.execute(select(func.count()).select_from(REFILL_HOLD)).scalar_one()
+    if not held:
+        connection.execute(insert(REFILL_HOLD).values(id=1, held_ms=now_ms))
+
+
+def release(connection: Connection) -> None:
+    """End a hold; what boxes claim stays claimed."""
+    connection.execute(delete(REFILL_HOLD))
