@@ -23,11 +23,25 @@ def test_every_setting_can_be_given():
     config = parse_config(
         '[server]\npublic_url = "http://127.0.0.1:8080"\nlisten = "[::1]:0"\nkeys_dir = "/k"\n'
         'database = "postgresql://u@h/d"\nthreads = 2\n[ingest]\nwait_s_max = 1\n'
-        "queue_batches_max = 9\ninvitation_s = 60\n[leads]\nclaim_s = 1\n[[numbers]]\nx = 1\n"
+        "queue_batches_max = 9\ninvitation_s = 60\n[leads]\nclaim_s = 1\n[map]\nx = 1\n"
+        '[whatsapp]\nmessaging_limit = 250\naccess_token_file = "/t"\n[qontak]\nauth = "oauth"\n'
+        '[templates]\noffer = ["one", "two"]\n[alerts]\ndigest_at = "06:15"\n'
+        '[[numbers]]\nname = "brand"\nchannel = "qontak"\nserves = "customers"\n'
+        'phone = "628110000000"\nchannel_integration_id = "c"\n'
+        '[[numbers]]\nname = "reps"\nchannel = "meta"\nserves = "reps"\n'
+        'phone = "628110000001"\nphone_number_id = "1"\n'
     )
     assert config.server.authority == "127.0.0.1:8080"
     assert not config.server.secure
     assert (config.server.threads, config.ingest.invitation_s) == (2, 60)
+    assert (config.leads.claim_s, config.leads.contact_s) == (1, 1800)
+    assert config.whatsapp.messaging_limit == 250
+    assert config.templates.offer == ("one", "two")
+    customers, reps = config.number_for("customers"), config.number_for("reps")
+    assert customers is not None
+    assert reps is not None
+    assert (customers.name, reps.name) == ("brand", "reps")
+    assert parse_config(GOOD).number_for("reps") is None
 
 
 WRONG = {
@@ -54,6 +68,23 @@ WRONG = {
     "listen = '127.0.0.1': expected": GOOD + 'listen = "127.0.0.1"\n',
     "listen = 'h:99999': expected": GOOD + 'listen = "h:99999"\n',
     "database = 'hub.db': expected": GOOD + 'database = "hub.db"\n',
+    "claim_s = 0: expected at least 1": GOOD + "[leads]\nclaim_s = 0\n",
+    "checkin_at = '8.30': expected a time": GOOD + '[leads]\ncheckin_at = "8.30"\n',
+    "digest_at = '25:00': expected a time": GOOD + '[alerts]\ndigest_at = "25:00"\n',
+    "auth = 'basic': expected hmac or oauth": GOOD + '[qontak]\nauth = "basic"\n',
+    "messaging_limit = 'all': expected auto or int": GOOD + '[whatsapp]\nmessaging_limit = "all"\n',
+    "offer = ['a', 1]: expected a list of texts": GOOD + '[templates]\noffer = ["a", 1]\n',
+    "'brand': meta needs phone_number_id": GOOD
+    + '[[numbers]]\nname="brand"\nchannel="meta"\nserves="both"\nphone="628110000000"\n',
+    "phone = '0811': expected digits": GOOD
+    + '[[numbers]]\nname="b"\nchannel="meta"\nserves="both"\nphone="0811"\nphone_number_id="1"\n',
+    "every number needs a name of its own": GOOD
+    + 2
+    * (
+        '[[numbers]]\nname="b"\nchannel="meta"\nserves="both"\n'
+        'phone="62811000000"\nphone_number_id="1"\n'
+    ),
+    "[[numbers]] is not a list": "numbers = 1\n" + GOOD,
     "database = 'mysql://h/d': expected": GOOD + 'database = "mysql://h/d"\n',
 }
 
