@@ -86,12 +86,14 @@ class FakeLedger:
     rows: list[Entry] = field(default_factory=list)
     verified_ms: int | None = NOW_MS - 4000
     broken: bool = False
+    read_only: bool = False
 
     def state(self) -> LedgerState:
         """As a whole."""
         return LedgerState(
             size=len(self.rows),
             broken=self.broken,
+            read_only=self.read_only,
             verified_ms=self.verified_ms,
             witnesses=8 if self.rows else None,
             witnesses_possible=10 if self.rows else None,

@@ -8,8 +8,10 @@ import time
 
 import pytest
 import zstandard
+from sqlalchemy import update
 
 from hub.config import IngestConfig
+from hub.vault.store import VAULT_ITEM
 from shared.checkpoint import open_checkpoint
 from shared.merkle import verify_range
 from shared.wire import batch as wire
@@ -89,6 +91,25 @@ def test_without_waiting_the_answer_is_202_and_frees_nothing(door, box, hub):
 
     receipt_of(door, batch, door.get(answers[0].headers["location"], box))
     check_ledger(hub, [batch])
+
+
+def test_a_box_gets_a_whole_batch_of_its_own_back(hub, door, box):
+    """For the ring of a restored card: as it came, attachments included, and to nobody else. One
+    whose attachment was erased comes without."""
+    report = {"serial": "KSE8JKT2600000001", "state": "stock"}
+    item = b"sealed buyer"
+    events = [box.event(report, attachments=[item]), *box.reports(2)]
+    batch = box.batch(events, attachments=[item])
+    door.send(box, batch.body)
+    path = f"/v1/batches/{batch.id}/body"
+
+    assert door.get(path, box).body == batch.unpacked
+    assert door.get(path, Box(2).enrolled(hub)).refusal == (404, "batch-unknown")
+    hub.database.write(
+        lambda connection: connection.execute(update(VAULT_ITEM).values(content=None))
+    )
+    bare = wire.decode_body(door.get(path, box).body, bare=True)
+    assert (bare.batch_id, bare.events, bare.attachments) == (batch.id, batch.events, ())
 
 
 @pytest.mark.parametrize("known", ["0", "99999", "999999999999999"])

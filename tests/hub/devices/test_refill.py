@@ -143,6 +143,7 @@ def test_a_box_with_a_larger_signed_head_makes_the_hub_read_only(restored, urls,
         probe = door.test_client.get("/readyz")
         assert probe.status_code == 200
         assert b"read-only" in probe.data
+        assert b"kickstand_read_only 1.0" in door.test_client.get("/metrics").data
 
 
 @pytest.mark.parametrize("backwards", [False, True], ids=["in order", "the last one first"])

@@ -137,6 +137,8 @@ def test_the_badge_says_how_long_ago_the_ledger_was_checked(house: House, admin:
     assert "Unbroken" not in admin.text("/ledger")
     house.net.ledger.verified_ms, house.net.ledger.broken = NOW_MS, True
     assert "does not add up" in admin.text("/ledger")
+    house.net.ledger.broken, house.net.ledger.read_only = False, True
+    assert "Read-only after a restore" in admin.text("/ledger")
 
 
 def test_the_language_is_the_accounts_then_the_cookies_then_the_browsers(house: House) -> None:
