@@ -86,6 +86,26 @@ def add_waited(connection: sqlite3.Connection, ms: int) -> None:
     connection.execute(_WAITED, {"ms": ms})
 
 
+class SoldUnits:
+    """Answers is_sold() from memory for as long as nothing at all was written."""
+
+    def __init__(self) -> None:
+        """Nothing is known yet."""
+        self._connection: sqlite3.Connection | None = None
+        self._changes = -1
+        self._known: dict[str, bool] = {}
+
+    def has(self, connection: sqlite3.Connection, serial: str) -> bool:
+        """As is_sold()."""
+        if connection is not self._connection or connection.total_changes != self._changes:
+            self._connection, self._changes = connection, connection.total_changes
+            self._known.clear()
+        known = self._known.get(serial)
+        if known is None:
+            known = self._known[serial] = is_sold(connection, serial)
+        return known
+
+
 def is_sold(connection: sqlite3.Connection, serial: str) -> bool:
     """Whether this box knows of a sale of the unit that was not reversed.
 

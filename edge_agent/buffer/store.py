@@ -10,7 +10,6 @@ from typing import TypeVar
 from edge_agent.buffer import (
     activations,
     backlog,
-    dedupe,
     journal,
     reposition,
     ring,
@@ -32,6 +31,7 @@ from edge_agent.buffer.captures import (
     Stored,
 )
 from edge_agent.buffer.connection import ConnectionFactory, Trouble, connect, trouble_of
+from edge_agent.buffer.dedupe import Taker
 from edge_agent.buffer.file import BufferFile, OnEvent
 from edge_agent.buffer.rejects import Rejects
 from edge_agent.buffer.reposition import Gap, Place, Span, Standing
@@ -76,6 +76,7 @@ class Buffer:
         self._on_event = on_event
         self._limits = limits or Limits()
         self._rejects = Rejects(self._limits.rejected_max)
+        self._sold = activations.SoldUnits()
         self._file = BufferFile(
             path, limits=self._limits, factory=connection_factory, on_event=on_event
         )
@@ -130,17 +131,17 @@ class Buffer:
         with self._file.transaction() as connection:
             writer = self._writer(connection)
             self._ensure_room(connection, writer, for_sale=for_sale)
-            answers = [self._add(connection, writer, capture) for capture in captures]
+            taker = Taker(connection, at=self.running_ms())
+            answers = [self._add(connection, writer, taker, capture) for capture in captures]
+            taker.finish()
             writer.finish()
         return answers, writer.lanes
 
     def _add(
-        self, connection: sqlite3.Connection, writer: Writer, capture: Capture
+        self, connection: sqlite3.Connection, writer: Writer, taker: Taker, capture: Capture
     ) -> Stored | Duplicate:
-        if capture.once is not None:
-            at = self.running_ms()
-            if not dedupe.take_once(connection, capture.once, at=at):
-                return Duplicate()
+        if capture.once is not None and not taker.take(capture.once):
+            return Duplicate()
         if capture.answers is not None:
             answered = capture.type != "scooter.fault"
             if not activations.close(connection, capture.answers, answered=answered):
@@ -195,7 +196,7 @@ class Buffer:
 
     def is_sold(self, serial: str) -> bool:
         """Whether this box knows of a sale of the unit that was not reversed."""
-        return self._read(lambda connection: activations.is_sold(connection, serial))
+        return self._read(lambda connection: self._sold.has(connection, serial))
 
     # --- delivery -------------------------------------------------------------------------
 

@@ -115,6 +115,9 @@ class PayloadMapping:
             )
         names = {"serial": "serial", **_DEFAULT}
         self._fields = {name: _field(name, table.get(name, at)) for name, at in names.items()}
+        # Names that are simply looked up, which are most, and those that need a second look.
+        self._plain = [(n, f.plain) for n, f in self._fields.items() if f.plain is not None]
+        self._nested = [(n, f) for n, f in self._fields.items() if f.plain is None]
         self._has_version = "version" in table or not table
         extra = table.get("extra", _EXTRA_DEFAULT)
         if not isinstance(extra, list | tuple) or not all(isinstance(x, str) for x in extra):
@@ -139,7 +142,9 @@ class PayloadMapping:
         return self._message(found)
 
     def _message(self, found: Mapping[str, Any]) -> ScooterMessage:
-        values = {name: field.of(found) for name, field in self._fields.items()}
+        values: dict[str, object] = {name: found.get(key) for name, key in self._plain}
+        for name, field in self._nested:
+            values[name] = field.of(found) if field.path[0] in found or field.values else None
         state = values["state"]
         known: State = "unknown"
         if state == "stock":

@@ -21,6 +21,7 @@ from edge_agent.codecs.redaction import redact_place
 from edge_agent.codecs.scooter_payload import MalformedScooterPayload, PayloadMapping
 from edge_agent.config import MqttConfig
 from edge_agent.sources.commit_window import CommitWindow
+from edge_agent.sources.mqtt_client import Heard, QuickClient
 from edge_agent.sources.own_marker import CATCH_UP_MS, OwnMarker
 from edge_agent.sources.scooter_desk import ScooterDesk, address_of
 from edge_agent.sources.source import Sink, SourceState, Vitals, When
@@ -52,7 +53,7 @@ _READS_MAX: Final = 500
 class _Received:
     """One message: what it becomes, and how to acknowledge it on the connection it came by."""
 
-    client: mqtt.Client
+    client: QuickClient
     mid: int
     qos: int
     captures: tuple[Capture, ...]
@@ -90,7 +91,7 @@ class ScooterMqtt:
         )
         self._vitals = Vitals()
         self._named: set[str] = set()
-        self._client: mqtt.Client | None = None
+        self._client: QuickClient | None = None
         self._is_connected = False
         self._is_subscribed = False
         self._failures = 0
@@ -166,11 +167,11 @@ class ScooterMqtt:
             return
         self._client = client
 
-    def _new_client(self) -> mqtt.Client:
+    def _new_client(self) -> QuickClient:
         """A client a connection: nothing of an earlier one can be acknowledged on it."""
         config = self._config
         is_v5 = config.protocol == 5
-        client = mqtt.Client(
+        client = QuickClient(
             CallbackAPIVersion.VERSION2,
             client_id=config.client_id,
             clean_session=None if is_v5 else False,
@@ -187,7 +188,7 @@ class ScooterMqtt:
             client.tls_set(ca_certs=str(config.ca_file))
         client.on_connect = self._on_connect
         client.on_subscribe = self._on_subscribe
-        client.on_message = self._on_message
+        client.on_message = self._on_message  # type: ignore[assignment]
         client.on_publish = self._on_publish
         client.on_disconnect = self._on_disconnect
         return client
@@ -218,7 +219,7 @@ class ScooterMqtt:
         self._be_well()
         logger.info("broker_connected", extra={"source": self.name})
 
-    def _say_goodbye(self, client: mqtt.Client) -> None:
+    def _say_goodbye(self, client: QuickClient) -> None:
         """Leave when the broker has seen our acknowledgements, or after GOODBYE_MS.
 
         Closing a socket with unread bytes resets it, and the broker would drop what it had not
@@ -296,7 +297,7 @@ class ScooterMqtt:
 
     # --- one turn -------------------------------------------------------------------------
 
-    def _turn(self, client: mqtt.Client, wake: socket.socket) -> None:
+    def _turn(self, client: QuickClient, wake: socket.socket) -> None:
         """Wait for something to happen, and handle it."""
         transport = client.socket()
         if transport is None:
@@ -328,18 +329,18 @@ class ScooterMqtt:
                 self._be_well()
                 logger.warning("broker_hides", extra={"why": self._marker.complaint()})
 
-    def _wait(self, client: mqtt.Client, transport: Any, wake: socket.socket) -> list[Any]:
+    def _wait(self, client: QuickClient, transport: Any, wake: socket.socket) -> list[Any]:
         """What can be read, after a wait that ends when something can be, or a commit is due."""
         pending = getattr(transport, "pending", None)
-        if pending is not None and pending():
-            return [transport]  # bytes inside a TLS socket, which select does not see
+        if client.holds_bytes or (pending is not None and pending()):
+            return [transport]  # bytes read ahead or inside a TLS socket: select sees neither
         wait_ms = self._window.wait_ms(self._clock.mono_ms())
         limit_ms = TURN_MS if wait_ms is None else max(0, min(TURN_MS, wait_ms))
         writers = [transport] if client.want_write() else []
         readable, _, _ = select.select([transport, wake], writers, [], limit_ms / 1000)
         return readable
 
-    def _read(self, client: mqtt.Client) -> bool:
+    def _read(self, client: QuickClient) -> bool:
         """Read what is there, at most until a commit is due; False when the connection is lost."""
         for _ in range(_READS_MAX):
             before = self._messages
@@ -358,7 +359,9 @@ class ScooterMqtt:
 
     # --- messages -------------------------------------------------------------------------
 
-    def _on_message(self, client: mqtt.Client, _userdata: Any, message: mqtt.MQTTMessage) -> None:
+    def _on_message(
+        self, client: QuickClient, _userdata: Any, message: mqtt.MQTTMessage | Heard
+    ) -> None:
         now_ms = self._clock.mono_ms()
         self._messages += 1
         captures = [] if self._is_marker(message) else self._captures(message, now_ms)
@@ -370,7 +373,7 @@ class ScooterMqtt:
         is_urgent = any(capture.type != "scooter.report" for capture in captures)
         self._window.add(received, now_ms, urgent=is_urgent)
 
-    def _is_marker(self, message: mqtt.MQTTMessage) -> bool:
+    def _is_marker(self, message: mqtt.MQTTMessage | Heard) -> bool:
         """Whether this is our own marker: what comes behind the last did not wait at the broker."""
         try:
             is_ours = self._marker.is_ours(message.topic)
@@ -380,7 +383,7 @@ class ScooterMqtt:
             self._stale_ms = None
         return is_ours
 
-    def _captures(self, message: mqtt.MQTTMessage, now_ms: int) -> list[Capture]:
+    def _captures(self, message: mqtt.MQTTMessage | Heard, now_ms: int) -> list[Capture]:
         """What to store; nothing for a message that is none, which is kept and counted here."""
         self._vitals.count("received")
         serial, payload = "other", bytes(message.payload)
@@ -426,10 +429,9 @@ class ScooterMqtt:
             return
         # Power lost here: everything is on disk and nothing acknowledged. The broker sends it
         # again, and the scooters' counters show that it was stored.
-        for item in items:
-            if item.qos and item.client is self._client and self._is_connected:
-                item.client.ack(item.mid, item.qos)
-        if self._is_connected:
+        client = self._client
+        if client is not None and self._is_connected:
+            client.acknowledge([i.mid for i in items if i.qos == 1 and i.client is client])
             self._be_well()
 
     def _store(self, captures: list[Capture]) -> None:

@@ -62,6 +62,15 @@ def test_a_void_ends_what_its_sale_began(buffer: Buffer) -> None:
     assert not buffer.is_sold("S2")
 
 
+def test_what_was_looked_up_before_a_sale_is_not_believed_after_it(buffer: Buffer) -> None:
+    """A position must not be told a moment after the sale because nobody had sold it before."""
+    assert not buffer.is_sold("S1")
+    buffer.put([sale("r1", "S1")])
+    assert buffer.is_sold("S1")
+    buffer.put([void("r1")])
+    assert not buffer.is_sold("S1")
+
+
 def test_a_reused_receipt_number_unsells_only_the_latest(buffer: Buffer) -> None:
     """Tills restart their numbers: an old buyer's scooter stays sold, so it stays unseen."""
     buffer.put([sale("r1", "OLD")])

@@ -118,6 +118,20 @@ def test_a_counter_is_taken_once_even_out_of_order(box: Box) -> None:
     assert isinstance(buffer.put([counted(5, serial="S2")])[0], Stored)
 
 
+def test_counters_of_one_commit_are_told_apart_and_remembered(box: Box) -> None:
+    """Two scooters, many messages, one commit; a refused commit remembers none of them."""
+    buffer = box.open()
+    taken = [(5, "S1"), (3, "S1"), (5, "S2"), (5, "S1"), (600, "S1"), (5, "S2"), (88, "S1")]
+    captures = [counted(number, serial) for number, serial in taken]
+    with pytest.raises(CaptureRefused):
+        buffer.put([*captures, report(1, extra={"note": "x" * 40_000})])
+    answers = [isinstance(answer, Stored) for answer in buffer.put(captures)]
+    assert answers == [True, True, True, False, True, False, False]
+    buffer.close()
+    again = box.open().put([*captures, counted(601, "S1"), counted(599, "S1")])
+    assert [isinstance(answer, Stored) for answer in again] == [False] * 7 + [True, True]
+
+
 def test_an_oversized_capture_is_refused_and_changes_nothing(box: Box) -> None:
     """Nothing of a put is stored when one of its captures never can be."""
     buffer = box.open()
