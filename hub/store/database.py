@@ -118,8 +118,13 @@ class Database:
 
     def _engine(self, *, writer: bool) -> Engine:
         if not self.is_sqlite:
+            # A reader sees one snapshot, as it does on SQLite; else a ledger that grows meanwhile
+            # looks broken to whoever compares its parts.
             return create_engine(
-                self.url, pool_size=1 if writer else READ_CONNECTIONS, pool_pre_ping=True
+                self.url,
+                pool_size=1 if writer else READ_CONNECTIONS,
+                pool_pre_ping=True,
+                isolation_level="READ COMMITTED" if writer else "REPEATABLE READ",
             )
         path = self.url.database or ""
 

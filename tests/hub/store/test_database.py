@@ -89,3 +89,13 @@ def test_what_the_driver_raises_of_itself_is_known_to_those_who_catch_the_stores
         assert not connection.execute(text("SELECT count(*) FROM checkpoint")).scalar()
     with pytest.raises(OperationalError), opened.read() as connection:
         Statement("SELECT * FROM nothing_of_this_name").rows(connection)
+
+
+def test_a_reader_sees_one_snapshot(database):
+    """On both engines: whoever compares two tables does not see one of them grow meanwhile."""
+    with database.read() as connection:
+        assert Ledger.pending(connection) == 0
+        database.write(lambda writer: Ledger.append(writer, "test.fact", {}, now_ms=1))
+        assert Ledger.pending(connection) == 0
+    with database.read() as connection:
+        assert Ledger.pending(connection) == 1
