@@ -8,6 +8,7 @@ from prometheus_client import CollectorRegistry, Gauge, generate_latest
 from hub.accounts.service import Accounts
 from hub.devices.routes import MAX_REQUEST_BYTES, Door, DoorKeys
 from hub.devices.routes import blueprint as devices_blueprint
+from hub.ledger.checker import read_check
 from hub.ledger.routes import blueprint as ledger_blueprint
 from hub.ledger.tree import newest_checkpoint
 from hub.portals.installing import install
@@ -67,10 +68,14 @@ def _portal(hub: Hub) -> Portal:
 
 def _readiness(hub: Hub) -> Callable[[], Response]:
     def ready() -> Response:
-        # Read-only too it is ready: refilling it takes requests.
+        # Read-only it is ready too, for refilling it takes requests; broken it is, for nothing of
+        # what the stores send may be lost.
         state = hub.ledger.refill.state()
+        with hub.database.read() as connection:
+            broken_at = read_check(connection).broken_at
         said = state.sentence() if state.read_only else f"ready, {state.size} entries"
-        return Response(f"{said}\n", mimetype="text/plain")
+        broken = "" if broken_at is None else f", BROKEN at entry {broken_at}"
+        return Response(f"{said}{broken}\n", mimetype="text/plain")
 
     return ready
 
@@ -83,6 +88,12 @@ def _metrics(hub: Hub) -> Callable[[], Response]:
     waiting = Gauge("kickstand_batches_waiting", "Batches without a place", registry=registry)
     closed = Gauge("kickstand_read_only", "1 while a restored hub is refilled", registry=registry)
     facts = Gauge("kickstand_facts_pending", "Hub facts without a place", registry=registry)
+    broken = Gauge(
+        "kickstand_ledger_broken", "1: an entry does not fit what was signed", registry=registry
+    )
+    verified = Gauge(
+        "kickstand_ledger_verified_seconds", "When all was last found unbroken", registry=registry
+    )
 
     def metrics() -> Response:
         with hub.database.read() as connection:
@@ -90,6 +101,9 @@ def _metrics(hub: Hub) -> Callable[[], Response]:
             size.set(entries)
             lag.set(entries - hub.ledger.followers.position(connection))
             facts.set(hub.ledger.pending(connection))
+            known = read_check(connection)
+        broken.set(known.broken_at is not None)
+        verified.set((known.verified_ms or 0) / 1000)
         closed.set(hub.ledger.refill.state().read_only)
         waiting.set(hub.ledger.sequencer.waiting)
         return Response(generate_latest(registry), mimetype="text/plain")

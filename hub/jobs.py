@@ -1,4 +1,4 @@
-"""What happens without being asked: pending facts get their places, projections follow."""
+"""What happens without being asked: facts get their places, projections follow, all is checked."""
 
 import threading
 from collections.abc import Callable
@@ -6,6 +6,7 @@ from collections.abc import Callable
 import structlog
 from sqlalchemy.exc import DBAPIError
 
+from hub.errors import StoreUnavailable
 from hub.ledger.service import Ledger
 from hub.store import Database
 
@@ -58,16 +59,26 @@ class Worker:
             self._wake.clear()
             try:
                 done = self.step()
-            except DBAPIError as error:
+            except (DBAPIError, StoreUnavailable) as error:
                 # The next round begins with the cursor on disk: nothing is skipped.
-                log.exception("worker_failed", error=type(error.orig).__name__)
+                log.exception("worker_failed", error=type(error).__name__)
                 self._stop.wait(RETRY_WAIT_S)
                 continue
             self.on_progress()
+            self._check()
             if not done:
                 self._wake.wait(IDLE_WAIT_S)
             elif done < SMALL_ROUND:
                 self._stop.wait(GATHER_S)
+
+    def _check(self) -> None:
+        """A piece of re-reading the ledger; whatever comes of it, the other work goes on."""
+        if not self._follows:
+            return
+        try:
+            self._ledger.checker.step()
+        except (DBAPIError, StoreUnavailable) as error:
+            log.warning("ledger_check_failed", error=type(error).__name__)
 
     def start(self) -> None:
         """Run until `stop`."""
@@ -78,6 +89,10 @@ class Worker:
         self._stop.set()
         self._wake.set()
         self._thread.join()
+        try:
+            self._ledger.checker.release()
+        except (DBAPIError, StoreUnavailable) as error:
+            log.warning("ledger_check_failed", error=type(error).__name__)
 
     def until_idle(self, *, patience_s: float = 30.0) -> bool:
         """Work until nothing is left, facts that another process has to order included.

@@ -11,6 +11,7 @@ from hub.devices.follower import DeviceFollower
 from hub.devices.service import Devices
 from hub.errors import AnotherSequencer
 from hub.keys import HubKeys, load_keys
+from hub.ledger.checker import Checker
 from hub.ledger.entries import EntryFollower
 from hub.ledger.followers import Follower, Followers
 from hub.ledger.live_tree import LiveTree
@@ -70,6 +71,7 @@ def open_hub(
         refill=Refill(database, live, sequencer, clock=clock, key=keys.signer.verifier),
         proofs=Proofs(database, live, keys.signer),
         followers=Followers(database, followers()),
+        checker=Checker(database, hub_key=keys.http.public, clock=clock),
         key=keys.signer.verifier,
     )
     devices = Devices(

@@ -56,9 +56,7 @@ class Invariants:
     def _ledger_holds(self) -> list[str]:
         hub = self._hub.hub
         with hub.database.read() as connection:
-            verified = Verifier(
-                connection, hub_key=hub.keys.http.public, progress=lambda _entries: None
-            ).run()
+            verified = Verifier(hub_key=hub.keys.http.public).run(connection)
         found = list(verified.findings)
         roots: dict[int, str] = {}
         for box in self._boxes:

@@ -66,7 +66,7 @@ def verify(program: _Program, *, as_json: bool) -> None:
     """Exit 1 when anything does not hold."""
     hub = program.hub
     with hub.database.read() as connection:
-        found = Verifier(connection, hub_key=hub.keys.http.public, progress=Progress()).run()
+        found = Verifier(hub_key=hub.keys.http.public).run(connection, Progress())
     if as_json:
         values = {
             "entries": found.entries,

@@ -8,6 +8,7 @@ from sqlalchemy import Connection, func, insert, select
 
 from hub.errors import Refused
 from hub.ledger import reads
+from hub.ledger.checker import Checker
 from hub.ledger.claims import refuse_read_only
 from hub.ledger.followers import Followers, LedgerBatch, read_batches
 from hub.ledger.placed import Placed, stored_place
@@ -17,6 +18,7 @@ from hub.ledger.sequencer import Sequencer, lock_ledger
 from hub.ledger.tables import EPOCH, LANE_HEAD, PENDING
 from hub.ledger.tree import newest_checkpoint
 from hub.store import Database
+from shared import merkle
 from shared.checkpoint import NoteKey, tlog_proof
 from shared.wire.batch import leaf
 
@@ -35,6 +37,8 @@ class EntryProof:
     checkpoint_size: int
     root: bytes
     batch: LedgerBatch
+    holds: bool = True
+    """Whether the stored bytes lead to that root. Otherwise somebody changed them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +60,7 @@ class Ledger:
         refill: Refill,
         proofs: Proofs,
         followers: Followers,
+        checker: Checker,
         key: NoteKey,
     ) -> None:
         """`key` is the public key under which checkpoints are signed."""
@@ -64,6 +69,7 @@ class Ledger:
         self.sequencer = sequencer
         self.refill = refill
         self.followers = followers
+        self.checker = checker
         self.key = key
 
     @staticmethod
@@ -203,13 +209,15 @@ class Ledger:
                 return None
             path = self.proofs.range_proof(connection, index, index + 1, size)
         raw = batch.events[index - batch.first_index]
+        hashed = leaf(raw, bytes.fromhex(batch.batch_id), batch.received_ms)
         return EntryProof(
             index=index,
-            leaf=leaf(raw, bytes.fromhex(batch.batch_id), batch.received_ms),
+            leaf=hashed,
             tlog_proof=tlog_proof(index, path, note),
             checkpoint_size=size,
             root=root,
             batch=batch,
+            holds=merkle.root_from_range(index, [merkle.leaf_hash(hashed)], size, path) == root,
         )
 
     def idle(self) -> bool:

@@ -1,4 +1,5 @@
-"""The ledger's own tables. Only the sequencer writes the first group; the rest are projections."""
+"""The ledger's own tables. Only the sequencer writes the first group; then what re-reading them
+showed, what the ledger was asked for, and projections."""
 
 from sqlalchemy import CheckConstraint, Column, Index, PrimaryKeyConstraint, Table
 
@@ -45,6 +46,26 @@ LANE_HEAD = Table(
     Column("next_seq", INT64, nullable=False),
     Column("last_batch", BYTES, nullable=False),
     PrimaryKeyConstraint("device", "epoch", "lane"),
+)
+CHECK = Table(
+    "ledger_check",
+    METADATA,
+    Column("id", INT64, primary_key=True, autoincrement=False),
+    Column("holder", TEXT, nullable=False),
+    Column("beat", INT64, nullable=False),
+    Column("checked", INT64, nullable=False),
+    Column("verified", INT64, nullable=False),
+    Column("verified_ms", INT64),
+    Column("whole_ms", INT64),
+    Column("broken_at", INT64),
+    Column("finding", TEXT),
+    CheckConstraint("id = 1", name="ledger_check_one"),
+)
+CHECK_PASS = Table(
+    "ledger_check_pass",
+    METADATA,
+    Column("name", TEXT, primary_key=True),
+    Column("state", BYTES, nullable=False),
 )
 EPOCH = Table(
     "epoch",

@@ -6,6 +6,7 @@ from typing import Final
 import orjson
 from flask import Response, abort, g, make_response, render_template, request
 
+from hub.errors import LedgerCorrupt
 from hub.portals.choices import store_menu, time_menu, zone_of_choice
 from hub.portals.facts import facts_of
 from hub.portals.formats import NOTHING, counted, day_start_ms, duration, iso, number
@@ -290,12 +291,17 @@ def entry_page(index: int, form: Form) -> Response:
         return Response(orjson.dumps(body), content_type="application/json")
     zone = zone_for(entry.dealer)
     related = related_to(entry)
-    proof = portal().ledger.proof(index)
+    proof, provable = None, True
+    try:
+        proof = portal().ledger.proof(index)
+    except LedgerCorrupt:
+        provable = False
     html = render_template(
         "portals/entry.html",
         entry=entry,
         facts=facts_of(entry, store_text(entry.dealer), zone),
         proof=proof,
+        provable=provable,
         raw=entry.raw[:RAW_SHOWN_BYTES_MAX].decode("utf-8", "replace"),
         related=related,
         size=ledger_state().size,
@@ -307,7 +313,10 @@ def entry_page(index: int, form: Form) -> Response:
 @pages.get("/ledger/entry/<int:index>.tlog-proof")
 def proof_file(index: int) -> Response:
     """The entry's proof as a C2SP tlog-proof file."""
-    proof = portal().ledger.proof(index)
+    try:
+        proof = portal().ledger.proof(index)
+    except LedgerCorrupt:
+        abort(503)
     if proof is None:
         abort(404)
     answer = Response(proof.text, content_type="text/plain; charset=utf-8")

@@ -12,6 +12,8 @@ from typing import Literal, Protocol
 from shared.wire.events import Event, Occurred
 
 Order = Literal["newest", "oldest"]
+STALE_CHECK_MS = 600_000
+"""A check that is older than this is no comfort any more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,10 +79,12 @@ class Entry:
 class Proof:
     """Evidence that one entry is in the ledger under one signed checkpoint.
 
-    `seal`: what the box's own signature over the batch is worth today. `text` is the proof in
-    the C2SP tlog-proof form. `sealed` is the box's time of sealing, if it is stated.
+    `holds`: the stored bytes are those that the checkpoint covers. `seal`: what the box's own
+    signature over the batch is worth today. `text` is the proof in the C2SP tlog-proof form.
+    `sealed` is the box's time of sealing, if it is stated.
     """
 
+    holds: bool
     size: int
     root: str
     seal: Literal["valid", "invalid", "unknown"]
@@ -93,15 +97,27 @@ class Proof:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LedgerState:
-    """The ledger as a whole. `verified_ms`: when it was last re-read and found unbroken."""
+    """The ledger as a whole, and what the hub's own re-reading of it has shown.
+
+    `verified_ms`: what stood on the ledger then has been read since it came, and fits.
+    `broken_at`: the first entry that does not. `whole_ms`: when all was last read once more.
+    `checked`: how far the reading has come, for as long as it was never done.
+    """
 
     size: int
-    broken: bool
+    checked: int
     verified_ms: int | None
+    whole_ms: int | None
+    broken_at: int | None
+    finding: str | None
     witnesses: int | None
     witnesses_possible: int | None
     read_only: bool = False
     """Restored from an older backup, and not yet refilled by the boxes."""
+
+    def is_stale(self, now_ms: int) -> bool:
+        """Has nobody checked it for long?"""
+        return self.verified_ms is not None and now_ms - self.verified_ms > STALE_CHECK_MS
 
 
 class LedgerReads(Protocol):
@@ -110,7 +126,10 @@ class LedgerReads(Protocol):
     def state(self) -> LedgerState: ...
     def entries(self, chosen: EntryFilter, page: Slice) -> Sequence[Entry]: ...
     def entry(self, index: int) -> Entry | None: ...
-    def proof(self, index: int) -> Proof | None: ...
+    def proof(self, index: int) -> Proof | None:
+        """Its proof. Raises LedgerCorrupt when the ledger as a whole gives none."""
+        ...
+
     def count(self, chosen: EntryFilter) -> Count: ...
     def counts_by_type(self, chosen: EntryFilter) -> Mapping[str, Count]: ...
 

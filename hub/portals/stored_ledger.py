@@ -9,8 +9,10 @@ from sqlalchemy import Connection
 
 from hub.devices import reads as device_reads
 from hub.ledger import overview, reads
+from hub.ledger.checker import read_check
 from hub.ledger.followers import LedgerBatch
 from hub.ledger.service import EntryProof, Ledger
+from hub.ledger.tree import newest_checkpoint
 from hub.portals.read_models import Count, Entry, EntryFilter, LedgerState, Proof, Slice
 from hub.store import Database
 from shared import merkle
@@ -43,10 +45,15 @@ class StoredLedger:
         with self._database.read() as connection:
             since_s = self._clock.wall_ms() // 1000 - WITNESS_S
             seen = device_reads.witnesses(connection, since_s=since_s)
+            known = read_check(connection)
+            size, _ = newest_checkpoint(connection)
         return LedgerState(
-            size=self._ledger.size(),
-            broken=False,
-            verified_ms=None,
+            size=size,
+            checked=known.checked,
+            verified_ms=known.verified_ms,
+            whole_ms=known.whole_ms,
+            broken_at=known.broken_at,
+            finding=known.finding,
             witnesses=seen.vouching if seen.possible else None,
             witnesses_possible=seen.possible or None,
             read_only=self._ledger.refill.state().read_only,
@@ -94,6 +101,7 @@ class StoredLedger:
             key = self._key(connection, found.batch.device)
             seen = device_reads.witnesses(connection, size_min=index + 1)
         return Proof(
+            holds=found.holds,
             size=found.checkpoint_size,
             root=base64.b64encode(found.root).decode(),
             seal=seal_state(found.batch, key),

@@ -13,6 +13,7 @@ from waitress.server import create_server
 
 from hub.accounts.service import Accounts, create_admin
 from hub.app import create_app
+from hub.jobs import Worker
 from hub.wiring import Hub
 from tests.fakes.stocked_hub import Box, enrol_boxes, open_empty_hub, stock
 
@@ -54,12 +55,15 @@ def serve(folder: Path, *, stocked: bool) -> Iterator[Site]:
     boxes = enrol_boxes(hub) if stocked else []
     if stocked:
         stock(hub, boxes, hub.clock.wall_ms())
+    worker = Worker(hub.database, hub.ledger, sequences=True)
+    worker.start()
     server = create_server(create_app(hub), host="127.0.0.1", port=0, threads=4)
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     yield Site(hub, boxes, f"http://127.0.0.1:{server.effective_port}")
     server.close()
     thread.join(timeout=10)
+    worker.stop()
     hub.close()
 
 

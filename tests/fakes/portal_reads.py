@@ -85,16 +85,21 @@ class FakeLedger:
 
     rows: list[Entry] = field(default_factory=list)
     verified_ms: int | None = NOW_MS - 4000
-    broken: bool = False
     read_only: bool = False
+    whole_ms: int | None = NOW_MS - 600_000
+    checked: int = 0
+    broken_at: int | None = None
 
     def state(self) -> LedgerState:
         """As a whole."""
         return LedgerState(
             size=len(self.rows),
-            broken=self.broken,
             read_only=self.read_only,
+            checked=self.checked,
             verified_ms=self.verified_ms,
+            whole_ms=self.whole_ms,
+            broken_at=self.broken_at,
+            finding=None if self.broken_at is None else "batch at entry 7: its id is not",
             witnesses=8 if self.rows else None,
             witnesses_possible=10 if self.rows else None,
         )
@@ -132,6 +137,7 @@ class FakeLedger:
         if index >= len(self.rows):
             return None
         return Proof(
+            holds=self.broken_at != index,
             size=len(self.rows),
             root="rKbDipCvXx2m9bq0s1Vw3uQ5Zt7y6L4nE8aHfJ83cs8=",
             seal="valid",

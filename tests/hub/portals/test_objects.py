@@ -131,14 +131,26 @@ def test_a_box_tells_how_it_is_and_what_it_lost(house: House, admin: Visitor) ->
 
 
 def test_the_badge_says_how_long_ago_the_ledger_was_checked(house: House, admin: Visitor) -> None:
-    """With the age; without a check it is left out; broken is loud."""
+    """With the age; before the first check with how far it is; an old check is no comfort."""
     assert "Unbroken · checked <time" in admin.text("/ledger")
-    house.net.ledger.verified_ms = None
-    assert "Unbroken" not in admin.text("/ledger")
-    house.net.ledger.verified_ms, house.net.ledger.broken = NOW_MS, True
-    assert "does not add up" in admin.text("/ledger")
-    house.net.ledger.broken, house.net.ledger.read_only = False, True
+    house.net.ledger.verified_ms = NOW_MS - 3_600_000
+    assert "Last checked <time" in admin.text("/ledger")
+    house.net.ledger.verified_ms, house.net.ledger.checked = None, 50
+    text = admin.text("/ledger")
+    assert "Unbroken" not in text
+    assert "Being checked · 25\N{NO-BREAK SPACE}%" in text
+    house.net.ledger.read_only = True
     assert "Read-only after a restore" in admin.text("/ledger")
+
+
+def test_a_broken_ledger_is_loud(house: House, admin: Visitor) -> None:
+    """On the list, on the page that explains it, and on the page of the very entry."""
+    house.net.ledger.broken_at = 7
+
+    assert "Broken at entry 7" in admin.text("/ledger")
+    assert "Entry <a" in admin.text("/ledger/verify")
+    assert "not those that were signed for" in admin.text("/ledger/entry/7")
+    assert "Proven to be on the ledger" in admin.text("/ledger/entry/8")
 
 
 def test_the_language_is_the_accounts_then_the_cookies_then_the_browsers(house: House) -> None:
