@@ -3,6 +3,7 @@
 SimulationError
 ├── CableUnplugged      the pty is closed on our side
 ├── CableBlocked        nobody reads the other end
+├── SerialTooLong       no scooter of this family could hold the serial
 ├── TransitionRefused   a scooter cannot do that in its state
 ├── NotReady            a process, a port or a page did not come up in time
 └── CommandFailed       a program ended with an error
@@ -19,6 +20,10 @@ class CableUnplugged(SimulationError):
 
 class CableBlocked(SimulationError):
     """The other end reads nothing; part of the bytes may have gone out."""
+
+
+class SerialTooLong(SimulationError):
+    """No scooter could hold this serial; the message says how long it may be."""
 
 
 class TransitionRefused(SimulationError):

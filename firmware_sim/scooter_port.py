@@ -4,13 +4,15 @@ import threading
 from typing import Literal
 
 from firmware_sim import scooter_frames as frames
-from firmware_sim.errors import CableBlocked, CableUnplugged
+from firmware_sim.errors import CableBlocked, CableUnplugged, SerialTooLong
 from firmware_sim.pseudo_terminal import PseudoTerminal
 from firmware_sim.scooter import Scooter
 
 READ_MS = 50
 SERIAL, FIRMWARE, MAIN_INFO, CELLS = 0x10, 0x1A, 0xB0, 0x40
 CELL_COUNT = 10
+NINEBOT_SERIAL_BYTES = 14
+"""Registers 0x10 to 0x16; the PIN stands right behind them."""
 
 BusProtocol = Literal["xiaomi55aa", "ninebot5aa5"]
 
@@ -69,7 +71,16 @@ class ScooterPort:
     """Serves one scooter's registers until told to stop; `silent` makes it deaf."""
 
     def __init__(self, *, scooter: Scooter, cable: PseudoTerminal, protocol: BusProtocol) -> None:
-        """`cable` need not be plugged in yet."""
+        """`cable` need not be plugged in yet.
+
+        Raises SerialTooLong: no scooter of this family could hold such a serial.
+        """
+        held = len(scooter.serial)
+        if protocol == "ninebot5aa5" and held > NINEBOT_SERIAL_BYTES:
+            raise SerialTooLong(
+                f"{scooter.serial} has {held} characters, a Ninebot's registers hold "
+                f"{NINEBOT_SERIAL_BYTES}: give it a shorter serial, or use xiaomi55aa"
+            )
         self._scooter, self._cable, self._protocol = scooter, cable, protocol
         start = frames.XIAOMI if protocol == "xiaomi55aa" else frames.NINEBOT
         self._requests = frames.RequestReader(start)

@@ -24,6 +24,9 @@ ANSWER_MS: Final = 500
 UNCHANGED_MS: Final = 600_000
 """A scooter that says the same thing is told this often."""
 
+DOUBTFUL: Final = "serial_doubtful"
+"""Says of an event that its serial is what the scooter says, and no whole serial of ours."""
+
 _BAUD: Final = 115_200
 
 
@@ -73,7 +76,7 @@ class ScooterSerial:
         self._vitals = Vitals()
         self._told: tuple[object, ...] | None = None
         self._told_at_ms = 0
-        self._told_error = 0
+        self._told_error = ("", 0)
 
     @property
     def name(self) -> str:
@@ -130,7 +133,8 @@ class ScooterSerial:
         if not isinstance(serial, str) or "battery_pct" not in values:
             self._vitals.are("ok", "no scooter connected")
             return
-        captures = [*self._report(values, serials.normalise(serial), poll)]
+        known = _unit_serial(serial)
+        captures = self._report(values, known or serial, is_doubtful=known is None, poll=poll)
         try:
             self._sink.put(captures)
         except errors.BufferError as error:
@@ -140,24 +144,37 @@ class ScooterSerial:
             self._told = _what(values)
             self._told_at_ms = poll.began_ms
             self._vitals.count("scooter_report", len(captures))
-        self._told_error = _integer(values, "error") or 0
-        self._vitals.are("ok")
+        self._told_error = (known or serial, _integer(values, "error") or 0)
+        if known is None:
+            self._vitals.count("doubtful_serial")
+            self._vitals.are("ok", self._doubt(serial))
+        else:
+            self._vitals.are("ok")
 
-    def _report(self, values: Mapping[str, object], serial: str, poll: _Poll) -> list[Capture]:
+    def _doubt(self, serial: str) -> str:
+        """What a technician is told; the scooter's own words are stored, nothing is added."""
+        limit = _SERIAL_BYTES[self._config.protocol]
+        cut = f", perhaps cut off: its register holds {limit}" if len(serial) == limit else ""
+        return f"the scooter calls itself {serial}, which is no whole serial of ours{cut}"
+
+    def _report(
+        self, values: Mapping[str, object], serial: str, *, is_doubtful: bool, poll: _Poll
+    ) -> list[Capture]:
         error_ms = self._clock.mono_ms() - poll.began_ms + 1
         occurred = self._when(poll.began_ms, error_ms)
         captures = []
         is_due = poll.began_ms - self._told_at_ms >= UNCHANGED_MS
         if self._told != _what(values) or is_due:
-            data = _report_data(values, serial)
+            data = _report_data(values, serial, is_doubtful=is_doubtful)
             captures.append(
                 Capture(
                     type="scooter.report", data=data, occurred=occurred, authenticated_by="none"
                 )
             )
         error = _integer(values, "error") or 0
-        if error and error != self._told_error:
-            fault = {"serial": serial, "code": f"E{error}", "detail": None, "sale": None}
+        if error and (serial, error) != self._told_error:
+            detail = DOUBTFUL if is_doubtful else None
+            fault = {"serial": serial, "code": f"E{error}", "detail": detail, "sale": None}
             captures.append(
                 Capture(
                     type="scooter.fault", data=fault, occurred=occurred, authenticated_by="none"
@@ -176,7 +193,20 @@ def _integer(values: Mapping[str, object], name: str) -> int | None:
     return value if isinstance(value, int) else None
 
 
-def _report_data(values: Mapping[str, object], serial: str) -> dict[str, object]:
+def _unit_serial(text: str) -> str | None:
+    """The normal form, or None: half a serial, normalised, would be another unit's name."""
+    try:
+        return serials.parse(text)
+    except serials.MalformedSerial:
+        return None
+
+
+def _report_data(
+    values: Mapping[str, object], serial: str, *, is_doubtful: bool
+) -> dict[str, object]:
+    extra = {name: values[name] for name in ("temperature_dc", "error") if name in values}
+    if is_doubtful:
+        extra[DOUBTFUL] = True
     battery_pct = _integer(values, "battery_pct")
     return {
         "serial": serial,
@@ -187,5 +217,5 @@ def _report_data(values: Mapping[str, object], serial: str) -> dict[str, object]
         "boot": None,
         "counter": None,
         "position": None,
-        "extra": {name: values[name] for name in ("temperature_dc", "error") if name in values},
+        "extra": extra,
     }

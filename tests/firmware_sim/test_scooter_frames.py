@@ -3,6 +3,7 @@
 import pytest
 
 from firmware_sim import scooter_frames as frames
+from firmware_sim.errors import SerialTooLong
 from firmware_sim.ground_truth import GroundTruth
 from firmware_sim.pseudo_terminal import PseudoTerminal
 from firmware_sim.scooter import Scooter
@@ -73,6 +74,12 @@ def test_requests_are_read_between_noise_and_damaged_frames(start):
 
     assert [(found.register, found.length) for found in read] == [(0x1A, 2)] * 2
     assert reader.damaged == 1
+
+
+def test_a_serial_that_no_ninebot_could_hold_is_refused(scooter, tmp_path):
+    """Seventeen characters in fourteen bytes would be another scooter's name."""
+    with pytest.raises(SerialTooLong, match="hold 14"):
+        ScooterPort(scooter=scooter, cable=PseudoTerminal(tmp_path / "p"), protocol="ninebot5aa5")
 
 
 def test_a_read_of_the_serial_is_answered_in_the_asked_length(scooter, tmp_path):

@@ -133,6 +133,48 @@ def test_a_fault_is_told_once(source, controller, store):
     assert 1 == len(store.events("scooter.fault"))
 
 
+@pytest.mark.parametrize("said", [b"KSE8JKT26000I2", b"N2GSO1834C0042"])
+def test_half_a_serial_is_told_as_it_is_and_not_made_into_another(source, controller, store, said):
+    """Fourteen characters are what a Ninebot's register holds of seventeen: reported as read,
+    letter by letter, marked, and told to the technician."""
+    controller.registers[0x10] = said
+    controller.registers[0xB0] = main_block(error=21)
+
+    report = eventually(
+        lambda: [e for e in store.events("scooter.report") if e.data.serial == said.decode()]
+    )[0]
+    fault = eventually(
+        lambda: [e for e in store.events("scooter.fault") if e.data.serial == said.decode()]
+    )[0]
+
+    assert True is report.data.extra["serial_doubtful"]
+    assert "serial_doubtful" == fault.data.detail
+    eventually(lambda: f"calls itself {said.decode()}" in source.state().detail)
+    is_cut = controller.protocol == "ninebot5aa5"
+    assert is_cut == ("its register holds 14" in source.state().detail)
+
+
+def test_a_whole_serial_is_no_matter_of_doubt(source, controller, store):
+    """Seventeen characters on a Xiaomi bus, fifteen digits would be as good."""
+    if controller.protocol == "ninebot5aa5":
+        controller.registers[0x10] = b"KSE8JKT2600012"
+    (report,) = eventually(lambda: store.events("scooter.report"))
+    is_whole = controller.protocol == "xiaomi55aa"
+    assert is_whole == ("serial_doubtful" not in report.data.extra)
+
+
+def test_the_next_scooter_with_the_same_fault_is_told_too(source, controller, store):
+    """A fault belongs to a scooter: another one on the same cable has its own."""
+    controller.registers[0xB0] = main_block(error=21)
+    eventually(lambda: store.events("scooter.fault"))
+
+    controller.registers[0x10] = b"KSE8JKT2600099"
+
+    eventually(lambda: len(store.events("scooter.fault")) == 2)
+    second = store.events("scooter.fault")[1]
+    assert "KSE8JKT2600099" == second.data.serial
+
+
 def test_noise_on_the_wire_costs_nothing(source, controller, store):
     """Garbage and broken frames between echo and answer are skipped."""
     controller.noise = b"\x55\xaa\x10\x5a\xa5\x00\xff"
