@@ -94,10 +94,15 @@ def serve(program: Program, only: str | None, *, no_worker: bool) -> None:
     hub = program.hub
     _migrate(hub)
     lock = elect_sequencer(hub)
-    worker = None if no_worker else Worker(hub.database, hub.ledger, sequences=True)
+    worker = None if no_worker else _worker(hub, sequences=True)
     serve_app(create_app(hub), hub, worker)
     if lock is not None:
         lock.close()
+
+
+def _worker(hub: Hub, *, sequences: bool) -> Worker:
+    timers = (hub.devices.keys.retire_due,)
+    return Worker(hub.database, hub.ledger, sequences=sequences, timers=timers)
 
 
 @click.command(help="Do the background work: order facts, follow the ledger.")
@@ -112,7 +117,7 @@ def work(program: Program, *, until_idle: bool) -> None:
             sequences = True
         except AnotherSequencer:
             lock, sequences = None, False
-        idle = Worker(hub.database, hub.ledger, sequences=sequences).until_idle()
+        idle = _worker(hub, sequences=sequences).until_idle()
         hub.close()
         if lock is not None:
             lock.close()
@@ -122,7 +127,7 @@ def work(program: Program, *, until_idle: bool) -> None:
     from hub.server import run_worker  # noqa: PLC0415 - only a lasting worker needs it
 
     # On SQLite `serve` orders the ledger: it must not find that place taken when it restarts.
-    run_worker(hub, Worker(hub.database, hub.ledger, sequences=not hub.database.is_sqlite))
+    run_worker(hub, _worker(hub, sequences=not hub.database.is_sqlite))
 
 
 @click.command(help="Compute every projection from the ledger again, and compare.")
@@ -187,6 +192,20 @@ def list_devices(program: Program, *, as_json: bool) -> None:
         click.echo(
             f"{row['device']}  {row['dealer']:<12} {row['state']:<10} {row['events']} events"
         )
+
+
+@device.command(name="revoke", help="Take a box's keys away, or one of them; for ever.")
+@click.argument("box")
+@click.option("--key", "keyid", help="Only the key of this id. [default: all, and the box]")
+@click.option("--reason", required=True, help="Why; it stands on the ledger.")
+@json_option
+@click.pass_obj
+def revoke(program: Program, box: str, keyid: str | None, reason: str, *, as_json: bool) -> None:
+    """What was sealed before stays proven; what comes after is refused."""
+    hub = program.hub
+    ended = hub.devices.keys.revoke(box, keyid=keyid, reason=reason)
+    _say({"device": box, "revoked": ended}, as_json=as_json, text=f"{ended} keys revoked")
+    hub.close()
 
 
 COMMANDS: tuple[click.Command, ...] = (

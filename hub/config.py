@@ -68,6 +68,9 @@ class IngestConfig:
     invitation_s: int = 7 * 24 * 3600
     """How long an invitation's code can be used."""
 
+    key_overlap_s: int = 7 * 24 * 3600
+    """How long a box's old key is still taken after a new one has followed it."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WhatsAppConfig:
@@ -330,7 +333,7 @@ def parse_config(text: str) -> HubConfig:
     server = _server(document.get("server", {}))
     ingest = _table(IngestConfig, document.get("ingest", {}), "ingest")
     _at_least("server", "threads", server.threads, 1)
-    for key in ("wait_s_max", "queue_batches_max", "invitation_s"):
+    for key in ("wait_s_max", "queue_batches_max", "invitation_s", "key_overlap_s"):
         _at_least("ingest", key, getattr(ingest, key), 0)
     leads, alerts = _leads(document.get("leads", {})), _alerts(document.get("alerts", {}))
     return HubConfig(

@@ -1,7 +1,7 @@
 """What happens without being asked: facts get their places, projections follow, all is checked."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import structlog
 from sqlalchemy.exc import DBAPIError
@@ -24,9 +24,17 @@ class Worker:
     """One thread around `step`; several processes may run one on the same database."""
 
     def __init__(
-        self, database: Database, ledger: Ledger, *, sequences: bool, follows: bool = True
+        self,
+        database: Database,
+        ledger: Ledger,
+        *,
+        sequences: bool,
+        follows: bool = True,
+        timers: Sequence[Callable[[], int]] = (),
     ) -> None:
         """`sequences`: this process may order the ledger (on SQLite: it holds the lock).
+
+        `timers`: what time alone makes due; each says how much it did.
 
         `follows`: it keeps the projections; without both it only asks the database how it is.
         """
@@ -34,6 +42,7 @@ class Worker:
         self._ledger = ledger
         self._sequences = sequences
         self._follows = follows
+        self._timers = tuple(timers)
         self._wake = threading.Event()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="worker", daemon=True)
@@ -43,7 +52,7 @@ class Worker:
 
     def step(self) -> int:
         """One round; how much it did. 0: nothing is left that this process can do."""
-        done = 0
+        done = sum(timer() for timer in self._timers)
         if self._sequences:
             with self._database.read() as connection:
                 pending = self._ledger.pending(connection)

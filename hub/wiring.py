@@ -80,7 +80,9 @@ def open_hub(
         clock=clock,
         invitation_s=config.ingest.invitation_s,
         waiting_max=config.ingest.queue_batches_max,
+        overlap_s=config.ingest.key_overlap_s,
     )
+    ledger.sequencer.unfit_keys = devices.keys.unfit
     return Hub(
         config=config,
         keys=keys,

@@ -102,7 +102,8 @@ class HubSide:
         app = Flask("door")
         app.register_blueprint(blueprint(door_of(self.hub)))
         self._client = app.test_client()
-        self._worker = Worker(self.hub.database, self.hub.ledger, sequences=True)
+        timers = (self.hub.devices.keys.retire_due,)
+        self._worker = Worker(self.hub.database, self.hub.ledger, sequences=True, timers=timers)
 
     def power_cut(self) -> None:
         """Everything in memory is gone, what was held too; then it boots again."""

@@ -10,7 +10,14 @@ import orjson
 from sqlalchemy import Connection, func, select
 
 from hub.devices.rules import Run, undeclared_holes
-from hub.devices.store import CAPTURE_RUN, DECLARED_LOSS, DEVICE, DEVICE_STATUS, WITNESS
+from hub.devices.store import (
+    CAPTURE_RUN,
+    DECLARED_LOSS,
+    DEVICE,
+    DEVICE_STATUS,
+    WITNESS,
+    keys_of,
+)
 
 BOXES_MAX = 5000
 LOSSES_MAX = 1000
@@ -176,9 +183,6 @@ def witnesses(
     return Witnesses(vouching=int(connection.execute(query).scalar_one()), possible=int(possible))
 
 
-def public_key(connection: Connection, device: str) -> bytes | None:
-    """The public key of a box, None when there is no such box."""
-    key = connection.execute(
-        select(DEVICE.c.public_key).where(DEVICE.c.device == device)
-    ).scalar_one_or_none()
-    return None if key is None else bytes(key)
+def public_keys(connection: Connection, device: str) -> list[bytes]:
+    """Every public key a box ever had, the newest first."""
+    return [key.public_key for key in keys_of(connection, device)]

@@ -22,6 +22,7 @@ from hub.ledger.service import Ledger
 from shared import http_signatures as signatures
 from shared.clock import Clock
 from shared.crypto.keys import KeySet, PublicKey, SigningKey
+from shared.crypto.rotation import MalformedRotation, Rotation
 from shared.wire import batch as wire
 from shared.wire import fields, problems
 from shared.wire.events import LANES
@@ -36,6 +37,7 @@ RETRY_AFTER_S = 2
 log = structlog.get_logger()
 REFUSED_STATUS = {
     "key-revoked": 403,
+    "key-retired": 403,
     "suspended": 403,
     "signature-malformed": 400,
     "digest-mismatch": 400,
@@ -337,6 +339,14 @@ class Door:
             )
         return self.answer(request, 200, orjson.dumps(answer))
 
+    def rotate(self, request: signatures.Request, device: Enrolled) -> Response:
+        """Take a box's next key, for which its newest one has signed."""
+        try:
+            rotation = Rotation.parse(read_json(request.body))
+        except MalformedRotation as error:
+            raise Refused(400, "malformed-key", str(error)) from error
+        return self.answer(request, 200, orjson.dumps(self.devices.keys.rotate(device, rotation)))
+
     def cosignature(self, request: signatures.Request, device: Enrolled) -> Response:
         """Keep a witness's signature."""
         values = read_json(request.body)
@@ -399,6 +409,7 @@ def blueprint(door: Door) -> Blueprint:
         ("GET", "/receipts", door.receipts),
         ("GET", "/devices/self/head", door.head),
         ("POST", "/devices/self/epochs", door.epochs),
+        ("POST", "/devices/self/keys", door.rotate),
         ("POST", "/cosignatures", door.cosignature),
         ("POST", "/checkpoints", door.checkpoint),
         ("POST", "/refill", door.refill),

@@ -10,40 +10,31 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, func, select
 
 from hub.devices import rules, store
+from hub.devices.keys import DeviceKeys
 from hub.devices.store import CAPTURE_RANGE, CAPTURE_RUN, Enrolled
 from hub.errors import Refused
 from hub.ledger.claims import RefillState, refuse_read_only
 from hub.ledger.placed import Placed, stored_place
 from hub.ledger.reads import batch_of
 from hub.ledger.refill import Offered
-from hub.ledger.sequencer import FACTS_MAX, Incoming
+from hub.ledger.sequencer import Incoming
 from hub.ledger.service import Ledger
 from hub.ledger.tree import newest_checkpoint
 from hub.store import Database
 from hub.vault import store as vault
 from shared.checkpoint import MalformedNote, NoteUnsigned, split_note, verify_cosignature
 from shared.clock import Clock
-from shared.crypto.keys import BadKey, BadSignature, PublicKey, b64url, from_b64url
-from shared.http_signatures import SignatureRefused
+from shared.crypto.keys import BadKey, PublicKey, b64url, from_b64url
 from shared.identifiers import base32_lower, device_id
 from shared.wire import batch as wire
 from shared.wire.events import LANES
 from shared.wire.receipts import Receipt, pack_hashes
 
-KEY_CACHE_MS = 2000
-"""How long a key is believed without asking the database: the delay of a suspension."""
 NONCES_MAX = 200_000
 NONCE_MS = 10 * 60 * 1000
 RUNS_MAX = 100
 CODE_CHARS = 16
 REASON_CHARS = 64
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Cached:
-    enrolled: Enrolled
-    key: PublicKey
-    at_ms: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,14 +58,18 @@ class Devices:
         clock: Clock,
         invitation_s: int,
         waiting_max: int,
+        overlap_s: int,
     ) -> None:
-        """`waiting_max`: batches in the queue above which new ones are put off."""
+        """`waiting_max`: batches in the queue above which new ones are put off.
+
+        `overlap_s`: how long a key that was followed by another is still taken.
+        """
+        self.keys = DeviceKeys(database, ledger, clock=clock, overlap_s=overlap_s)
         self._database = database
         self._ledger = ledger
         self._clock = clock
         self._invitation_ms = invitation_s * 1000
         self._waiting_max = waiting_max
-        self._keys: dict[str, _Cached] = {}
         self._nonces: OrderedDict[tuple[str, str], int] = OrderedDict()
         self._nonce_lock = threading.Lock()
 
@@ -118,9 +113,7 @@ class Devices:
             return self._enrol(connection, invitation.dealer, key, version=version, now_ms=now_ms)
 
         enrolment: Enrolment = self._database.write(enrol)
-        # Before the box may deliver: whoever reads the ledger meets the key before its seals.
-        while self._ledger.sequencer.sequence_facts() == FACTS_MAX:
-            continue
+        self.keys.place_facts()
         return enrolment
 
     def _enrol(
@@ -154,22 +147,8 @@ class Devices:
         return Enrolment(device, dealer, epoch, new=True)
 
     def find(self, keyid: str) -> tuple[Enrolled, PublicKey]:
-        """The active device of a key. Raises SignatureRefused key-unknown or key-revoked."""
-        now_ms = self._clock.mono_ms()
-        cached = self._keys.get(keyid)
-        if cached is None or now_ms - cached.at_ms > KEY_CACHE_MS:
-            with self._database.read() as connection:
-                enrolled = store.find_key(connection, keyid)
-            if enrolled is None:
-                self._keys.pop(keyid, None)
-                raise SignatureRefused("key-unknown", "no device has this key; enrol the box")
-            cached = _Cached(enrolled=enrolled, key=PublicKey(enrolled.public_key), at_ms=now_ms)
-            self._keys[keyid] = cached
-        if cached.enrolled.state == "suspended":
-            raise SignatureRefused("suspended", "this device is suspended; ask head office")
-        if cached.enrolled.state != "active":
-            raise SignatureRefused("key-revoked", f"this device is {cached.enrolled.state}")
-        return cached.enrolled, cached.key
+        """The active device of a key. Raises SignatureRefused, such as key-unknown."""
+        return self.keys.find(keyid)
 
     def first_use(self, keyid: str, nonce: str) -> bool:
         """Whether this signature was not seen before.
@@ -197,7 +176,7 @@ class Devices:
         """
         if self._ledger.sequencer.waiting >= self._waiting_max:
             raise Refused(503, "busy", "too many batches are waiting; come back later")
-        body = self._body(device, raw, encoding)
+        body, sealed_with = self._body(device, raw, encoding)
         now_ms = self._clock.wall_ms()
         sealed_under = body.statement.checkpoint
 
@@ -210,6 +189,7 @@ class Devices:
                 body=body,
                 received_ms=now_ms,
                 attach=attach if body.attachments else None,
+                keyid=sealed_with,
                 known=max(known or 0, sealed_under.size if sealed_under else 0),
             )
         )
@@ -231,7 +211,7 @@ class Devices:
 
         The ledger's size, and the attachments that neither the body nor the vault has.
         """
-        body = self._body(device, raw, encoding, bare=True)
+        body, _ = self._body(device, raw, encoding, bare=True)
         return self._ledger.refill.offer(
             Offered(
                 device=device.device, body=body, first_index=first_index, received_ms=received_ms
@@ -240,8 +220,8 @@ class Devices:
 
     def _body(
         self, device: Enrolled, raw: bytes, encoding: str | None, *, bare: bool = False
-    ) -> wire.Body:
-        """A body that this very box sealed. Raises Refused."""
+    ) -> tuple[wire.Body, str]:
+        """A body that this very box sealed, and with which of its keys. Raises Refused."""
         try:
             body = wire.decode_body(wire.decompress(raw, encoding), bare=bare)
         except wire.AttachmentMissing as error:
@@ -250,12 +230,7 @@ class Devices:
             raise Refused(400, "malformed-batch", str(error)) from error
         if body.statement.device != device.device or body.statement.lane not in LANES:
             raise Refused(403, "device-mismatch", "a box speaks for itself, in its own lanes")
-        _, key = self.find(device.keyid)
-        try:
-            wire.verify_seal(body.statement_bytes, body.seal, key)
-        except BadSignature as error:
-            raise Refused(400, "seal-invalid", "the seal is not this box's") from error
-        return body
+        return body, self.keys.of_seal(device, body)
 
     def receipt(self, device: Enrolled, batch_id: str, known: int | None) -> Receipt | None:
         """The receipt of a batch of this device, or None when it is not on the ledger."""

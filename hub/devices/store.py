@@ -1,12 +1,17 @@
 """Tables of the boxes and the SQL over them."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
+from typing import Any
 
+import orjson
 from sqlalchemy import (
+    CheckConstraint,
     Column,
     Connection,
     Index,
     PrimaryKeyConstraint,
+    Select,
     Table,
     insert,
     select,
@@ -26,6 +31,22 @@ DEVICE = Table(
     Column("version", TEXT),
     Column("enrolled_ms", INT64, nullable=False),
 )
+DEVICE_KEY = Table(
+    "device_key",
+    METADATA,
+    Column("keyid", TEXT, primary_key=True),
+    Column("device", TEXT, nullable=False),
+    Column("public_key", BYTES, nullable=False),
+    Column("state", TEXT, nullable=False),
+    Column("follows", TEXT),
+    Column("added_ms", INT64, nullable=False),
+    Column("retires_ms", INT64),
+    CheckConstraint(
+        "state IN ('active', 'retiring', 'retired', 'revoked')", name="device_key_state"
+    ),
+    Index("device_key_device", "device", "added_ms"),
+)
+"""Every key a box ever had."""
 INVITATION = Table(
     "invitation",
     METADATA,
@@ -118,6 +139,11 @@ DROP_RUN = Statement(
     "DELETE FROM capture_run WHERE device = :device AND lane = :lane AND gen = :gen "
     "AND first_n = :first_n"
 )
+KEY_STATES = Statement(
+    "SELECT keyid, state FROM device_key WHERE keyid IN (SELECT value FROM json_each(:keyids))",
+    postgres="SELECT keyid, state FROM device_key"
+    " WHERE keyid IN (SELECT json_array_elements_text(CAST(:keyids AS json)))",
+)
 HEARD = Statement(
     "UPDATE device_status SET dealer = :dealer, last_index = :last_index, "
     "last_received_ms = :last_received_ms, events = events + :more WHERE device = :device"
@@ -132,13 +158,31 @@ class Enrolled:
     device: str
     dealer: str
     keyid: str
+    """Of the key that was asked for; a box may have several."""
     public_key: bytes
     state: str
+    key_state: str = "active"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeviceKey:
+    """One key of a box."""
+
+    keyid: str
+    device: str
+    public_key: bytes
+    state: str
+    follows: str | None
+    retires_ms: int | None
 
 
 def find_key(connection: Connection, keyid: str) -> Enrolled | None:
     """The device of a key, or None."""
-    row = connection.execute(select(DEVICE).where(DEVICE.c.keyid == keyid)).one_or_none()
+    row = connection.execute(
+        select(DEVICE_KEY, DEVICE.c.dealer, DEVICE.c.state.label("device_state"))
+        .join(DEVICE, DEVICE.c.device == DEVICE_KEY.c.device)
+        .where(DEVICE_KEY.c.keyid == keyid)
+    ).one_or_none()
     if row is None:
         return None
     return Enrolled(
@@ -146,8 +190,104 @@ def find_key(connection: Connection, keyid: str) -> Enrolled | None:
         dealer=row.dealer,
         keyid=row.keyid,
         public_key=bytes(row.public_key),
-        state=row.state,
+        state=row.device_state,
+        key_state=row.state,
     )
+
+
+def keys_of(connection: Connection, device: str) -> list[DeviceKey]:
+    """Every key a box ever had, the newest first."""
+    return _keys(
+        connection,
+        select(DEVICE_KEY)
+        .where(DEVICE_KEY.c.device == device)
+        .order_by(DEVICE_KEY.c.added_ms.desc(), DEVICE_KEY.c.follows.is_(None)),
+    )
+
+
+def key_states(connection: Connection, keyids: Collection[str]) -> dict[str, str]:
+    """The state of each of these keys."""
+    names = orjson.dumps(list(keyids)).decode()
+    return dict(KEY_STATES.rows(connection, keyids=names))
+
+
+def keys_due(connection: Connection, now_ms: int) -> list[DeviceKey]:
+    """Keys whose overlap is over."""
+    return _keys(
+        connection,
+        select(DEVICE_KEY).where(
+            DEVICE_KEY.c.state == "retiring", DEVICE_KEY.c.retires_ms <= now_ms
+        ),
+    )
+
+
+def _keys(connection: Connection, query: Select[Any]) -> list[DeviceKey]:
+    return [
+        DeviceKey(
+            keyid=row.keyid,
+            device=row.device,
+            public_key=bytes(row.public_key),
+            state=row.state,
+            follows=row.follows,
+            retires_ms=row.retires_ms,
+        )
+        for row in connection.execute(query)
+    ]
+
+
+def follow_key(
+    connection: Connection,
+    key: DeviceKey,
+    *,
+    now_ms: int,
+    retires_ms: int,
+) -> bool:
+    """Make `key` the newest of its box; False when it does not follow the newest one."""
+    moved = connection.execute(
+        update(DEVICE)
+        .where(DEVICE.c.device == key.device, DEVICE.c.keyid == key.follows)
+        .values(keyid=key.keyid, public_key=key.public_key)
+    ).rowcount
+    if not moved:
+        return False
+    connection.execute(
+        update(DEVICE_KEY)
+        .where(DEVICE_KEY.c.keyid == key.follows, DEVICE_KEY.c.state == "active")
+        .values(state="retiring", retires_ms=retires_ms)
+    )
+    add_key(connection, key, now_ms=now_ms)
+    return True
+
+
+def add_key(connection: Connection, key: DeviceKey, *, now_ms: int) -> None:
+    """Store a key of a box."""
+    connection.execute(
+        insert(DEVICE_KEY).values(
+            keyid=key.keyid,
+            device=key.device,
+            public_key=key.public_key,
+            state=key.state,
+            follows=key.follows,
+            added_ms=now_ms,
+            retires_ms=key.retires_ms,
+        )
+    )
+
+
+def end_key(connection: Connection, keyid: str, *, state: str) -> bool:
+    """Retire or revoke a key; False when that was done before."""
+    return bool(
+        connection.execute(
+            update(DEVICE_KEY)
+            .where(DEVICE_KEY.c.keyid == keyid, DEVICE_KEY.c.state.in_(("active", "retiring")))
+            .values(state=state)
+        ).rowcount
+    )
+
+
+def set_device_state(connection: Connection, device: str, state: str) -> None:
+    """Say how a box stands."""
+    connection.execute(update(DEVICE).where(DEVICE.c.device == device).values(state=state))
 
 
 def add_invitation(
@@ -194,7 +334,7 @@ def use_invitation(connection: Connection, code_hash: bytes, *, device: str, now
 def add_device(
     connection: Connection, enrolled: Enrolled, *, version: str | None, now_ms: int
 ) -> None:
-    """Store an enrolled device."""
+    """Store an enrolled device with its first key."""
     connection.execute(
         insert(DEVICE).values(
             device=enrolled.device,
@@ -206,6 +346,15 @@ def add_device(
             enrolled_ms=now_ms,
         )
     )
+    first = DeviceKey(
+        keyid=enrolled.keyid,
+        device=enrolled.device,
+        public_key=enrolled.public_key,
+        state="active",
+        follows=None,
+        retires_ms=None,
+    )
+    add_key(connection, first, now_ms=now_ms)
 
 
 def list_devices(connection: Connection) -> list[dict[str, object]]:

@@ -6,7 +6,7 @@ commit leaves nothing, after it everything but the signature, which is made agai
 """
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import TypeAlias
@@ -43,6 +43,7 @@ HUB_EPOCH = 1
 CONTRADICTIONS_MAX = 1000
 """Contradicting statements kept of one device: a hostile box must not fill the disk."""
 
+UnfitKeys = Callable[[Connection, Collection[str]], Mapping[str, Refused]]
 
 _HEADS = Statement(
     "SELECT device, epoch, lane, next_seq, last_batch FROM lane_head"
@@ -78,6 +79,8 @@ class Incoming:
     """Stores the attachments, in the very transaction that stores the batch."""
     known: int = 0
     """The largest ledger that was ever proven to its box, as the box says."""
+    keyid: str = ""
+    """Of the key that sealed it; the hub's own facts name none."""
 
 
 _Lane: TypeAlias = tuple[str, int, str]
@@ -103,6 +106,8 @@ class _Group:
     """The ledger is a restored one: only what it has already is answered for."""
     answers: list[Placed | Refused] = field(default_factory=list)
     placed: dict[bytes, Placed] = field(default_factory=dict)
+    unfit: Mapping[str, Refused] = field(default_factory=dict)
+    """Keys that may seal nothing at this place of the ledger, and why."""
 
 
 class Sequencer:
@@ -118,6 +123,8 @@ class Sequencer:
         self._hub_key = hub_key
         self._waiting: list[tuple[Incoming, Future[Placed]]] = []
         self._waiting_lock = threading.Lock()
+        self.unfit_keys: UnfitKeys = lambda _connection, _keyids: {}
+        """Asked inside each transaction which keys may not seal what it places."""
         self.listeners: list[Callable[[], None]] = []
         """Called after a commit that made the ledger longer, on the writer's thread."""
 
@@ -212,6 +219,9 @@ class Sequencer:
                 lock_ledger(connection)
                 tree = self._live.current(connection)
                 group = _Group()
+                # Here and not at the door: what counts is the key's state at the leaf's place.
+                keyids = {incoming.keyid for incoming in batches if incoming.keyid}
+                group.unfit = self.unfit_keys(connection, keyids) if keyids else {}
                 self._read_heads(connection, batches, group)
                 size = tree.size
                 group.read_only = is_read_only(connection, size)
@@ -264,6 +274,8 @@ class Sequencer:
             return Refused(
                 409, "epoch-closed", f"epoch {statement.epoch} is closed; {current} is open"
             )
+        if incoming.keyid in group.unfit:
+            return group.unfit[incoming.keyid]
         placed = Placed(
             batch_id=incoming.body.batch_id,
             first_index=size,

@@ -1,6 +1,6 @@
 """The ledger as other features see it."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import orjson
@@ -93,6 +93,12 @@ class Ledger:
     def pending(connection: Connection) -> int:
         """Facts that have no place yet."""
         return connection.execute(select(func.count()).select_from(PENDING)).scalar() or 0
+
+    @staticmethod
+    def waiting(connection: Connection, kinds: Collection[str]) -> list[Mapping[str, object]]:
+        """The data of facts of these types that have no place yet."""
+        rows = connection.execute(select(PENDING.c.data).where(PENDING.c.type.in_(kinds)))
+        return [orjson.loads(row.data) for row in rows]
 
     @staticmethod
     def first_epoch(connection: Connection, device: str, *, now_ms: int) -> int:

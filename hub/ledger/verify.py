@@ -6,9 +6,9 @@ goes the same way in small pieces (`hub.ledger.checker`), so a pass can be laid 
 """
 
 from base64 import b64decode, b64encode
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Self
+from typing import Any, Self
 
 import orjson
 from sqlalchemy import Connection, func, select
@@ -19,6 +19,7 @@ from hub.ledger.tables import CHECKPOINT, TILE
 from hub.ledger.tree import TILE_LEVELS, TILE_WIDTH, newest_checkpoint
 from shared import merkle
 from shared.crypto.keys import BadKey, BadSignature, PublicKey, from_b64url
+from shared.crypto.rotation import Rotation
 from shared.identifiers import HUB_DEVICE
 from shared.wire import batch as wire
 
@@ -79,6 +80,37 @@ class _Nodes:
         return merkle.EMPTY_ROOT if found is None else found
 
 
+Keys = dict[str, PublicKey]
+"""The keys of one device that are active at this place of the ledger, by key id."""
+
+
+def _enrolled(keys: Keys, data: Mapping[str, Any]) -> None:
+    key = PublicKey(from_b64url(data["public_key"]))
+    keys[key.keyid] = key
+
+
+def _followed(keys: Keys, data: Mapping[str, Any]) -> None:
+    """The hub cannot give a box a key: one that is active has to have signed for it."""
+    rotation = Rotation.parse(data)
+    old = keys.get(rotation.old)
+    if old is None or rotation.device != data["device"]:
+        raise BadSignature("a key that follows none that is active")
+    rotation.verify(old)
+    keys[rotation.new.keyid] = rotation.new
+
+
+def _ended(keys: Keys, data: Mapping[str, Any]) -> None:
+    keys.pop(data["keyid"], None)
+
+
+_KEY_FACTS: Mapping[str, Callable[[Keys, Mapping[str, Any]], None]] = {
+    "device.enrolled": _enrolled,
+    "key.added": _followed,
+    "key.retired": _ended,
+    "key.revoked": _ended,
+}
+
+
 class Verifier:
     """One pass over the ledger in constant memory, at once or in steps.
 
@@ -87,7 +119,7 @@ class Verifier:
 
     def __init__(self, *, hub_key: PublicKey) -> None:
         """`hub_key` sealed the hub's own facts."""
-        self._keys: dict[str, list[PublicKey]] = {HUB_DEVICE: [hub_key]}
+        self._keys: dict[str, Keys] = {HUB_DEVICE: {hub_key.keyid: hub_key}}
         self._heads: dict[tuple[str, int, str], tuple[int, str | None]] = {}
         self._nodes = _Nodes(self._tile_node)
         self._tile_nodes: dict[int, list[bytes]] = {}
@@ -225,14 +257,14 @@ class Verifier:
         self._heads[key] = (statement.first_seq + statement.count, batch.batch_id)
 
     def _seal(self, batch: LedgerBatch, place: str) -> None:
-        for key in self._keys.get(batch.device, []):
+        for key in self._keys.get(batch.device, {}).values():
             try:
                 wire.verify_seal(batch.statement, batch.seal, key)
             except BadSignature:
                 continue
             self.result.seals += 1
             return
-        self.result.fail(batch.first_index, f"{place}: no key enrolled before it made its seal")
+        self.result.fail(batch.first_index, f"{place}: no key that was active there made its seal")
 
     def _first_changed(self, batch: LedgerBatch) -> int:
         """The first entry of a batch whose leaf is not the one in its tile, if that is full."""
@@ -258,11 +290,11 @@ class Verifier:
         for offset, raw in enumerate(batch.events):
             try:
                 event = orjson.loads(raw)
-                if event["type"] != "device.enrolled":
-                    continue
-                device, key = event["data"]["device"], event["data"]["public_key"]
-                self._keys.setdefault(device, []).append(PublicKey(from_b64url(key)))
-            except (BadKey, ValueError, KeyError, TypeError) as error:
+                learn = _KEY_FACTS.get(event["type"])
+                if learn is not None:
+                    data = event["data"]
+                    learn(self._keys.setdefault(data["device"], {}), data)
+            except (BadSignature, ValueError, KeyError, TypeError) as error:
                 index = batch.first_index + offset
                 self.result.fail(index, f"the hub's fact at entry {index}: {error}")
 
@@ -313,7 +345,8 @@ class Verifier:
                 },
                 "heads": [[*key, *head] for key, head in self._heads.items()],
                 "keys": {
-                    device: [_text(key.raw) for key in keys] for device, keys in self._keys.items()
+                    device: [_text(key.raw) for key in keys.values()]
+                    for device, keys in self._keys.items()
                 },
             }
         )
@@ -337,7 +370,8 @@ class Verifier:
                 pass_._heads[device, epoch, lane] = (seq, last)
             for device, keys in values["keys"].items():
                 if device != HUB_DEVICE:
-                    pass_._keys[device] = [PublicKey(b64decode(key)) for key in keys]
+                    read = [PublicKey(b64decode(key)) for key in keys]
+                    pass_._keys[device] = {key.keyid: key for key in read}
         except (BadKey, KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"no pass: {error}") from error
         return pass_

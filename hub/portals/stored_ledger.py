@@ -3,6 +3,7 @@
 import base64
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Literal
 
 from sqlalchemy import Connection
@@ -98,7 +99,7 @@ class StoredLedger:
         if found is None:
             return None
         with self._database.read() as connection:
-            key = self._key(connection, found.batch.device)
+            key = self._key(connection, found.batch)
             seen = device_reads.witnesses(connection, size_min=index + 1)
         return Proof(
             holds=found.holds,
@@ -112,14 +113,16 @@ class StoredLedger:
             text=proof_text(found, key),
         )
 
-    def _key(self, connection: Connection, device: str) -> PublicKey | None:
-        if device == HUB_DEVICE:
+    def _key(self, connection: Connection, batch: LedgerBatch) -> PublicKey | None:
+        """The key that made the seal; where none did, the newest, whose seal it should be."""
+        if batch.device == HUB_DEVICE:
             return self._hub_key
-        raw = device_reads.public_key(connection, device)
-        try:
-            return None if raw is None else PublicKey(raw)
-        except BadKey:
-            return None
+        keys: list[PublicKey] = []
+        for raw in device_reads.public_keys(connection, batch.device):
+            with suppress(BadKey):
+                keys.append(PublicKey(raw))
+        made = [key for key in keys if seal_state(batch, key) == "valid"]
+        return next(iter([*made, *keys]), None)
 
     def count(self, chosen: EntryFilter) -> Count:
         """How many entries the filter holds."""

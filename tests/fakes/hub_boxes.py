@@ -21,6 +21,7 @@ from hub.wiring import Hub, open_hub
 from shared import http_signatures as signatures
 from shared.clock import Clock
 from shared.crypto.keys import SigningKey, b64url
+from shared.crypto.rotation import Rotation
 from shared.identifiers import device_id
 from shared.wire import batch as wire
 from shared.wire.events import Attachment, Occurred, encode_event
@@ -88,6 +89,11 @@ class Batch:
         return Incoming(device=self.device, body=body, received_ms=received_ms)
 
 
+def key_of(seed: int) -> SigningKey:
+    """The key of a small number."""
+    return SigningKey.from_seed(seed.to_bytes(32, "big"))
+
+
 @dataclass
 class Box:
     """A store's box as far as the hub can see it: a key, and where its lanes are."""
@@ -98,8 +104,12 @@ class Box:
     captured: dict[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.key = SigningKey.from_seed(self.seed.to_bytes(32, "big"))
+        self.key = key_of(self.seed)
         self.device = device_id(self.key.public.raw)
+
+    def rotation(self, seed: int) -> Rotation:
+        """Its newest key and that of `seed` sign for the latter."""
+        return Rotation.sign(self.device, old=self.key, new=key_of(seed))
 
     def enrolled(self, hub: Hub, dealer: str = DEALER) -> "Box":
         """This box, after it used an invitation of `dealer`."""

@@ -23,6 +23,7 @@ from shared.checkpoint import cosign, parse_checkpoint, tlog_proof
 from shared.crypto.commitment import commit_buyer
 from shared.crypto.encryption import BUYER_INFO, encrypt
 from shared.crypto.keys import KeySet, SigningKey, b64url, root_fingerprint
+from shared.crypto.rotation import Rotation
 from shared.http_signatures import AGENT_TAG, HUB_TAG, Request, sign_request, sign_response
 from shared.identifiers import device_id
 from shared.wire import batch as wire
@@ -38,7 +39,10 @@ AGENT_SEED = bytes.fromhex("9f8362f87a484a954e6e740c5b4c0e84229139a20aa8ab56ff66
 HUB_SEED = bytes.fromhex("810a1402d5146c8d84f2443330f54080ebf98ee17d9c74f6252fc5d5c7283173")
 ROOT_SEED = bytes.fromhex("ec9898f6634985f4d265c27c747a7a591158d3cfcc130bdb32ca2c15bf90d2ef")
 X25519_PRIVATE = bytes.fromhex("77076d0a7318a57d3c16c17251b26645df47e08d8e2ba65b5d5a8e4b9a8e2a2a")
-AGENT, HUB, ROOT = (SigningKey.from_seed(seed) for seed in (AGENT_SEED, HUB_SEED, ROOT_SEED))
+NEXT_SEED = hashlib.sha256(b"kickstand golden next key of the box").digest()
+AGENT, HUB, ROOT, NEXT = (
+    SigningKey.from_seed(seed) for seed in (AGENT_SEED, HUB_SEED, ROOT_SEED, NEXT_SEED)
+)
 DEVICE = device_id(AGENT.public.raw)
 ORIGIN = "hub.example/ledger"
 NOW_MS = 1_795_354_312_284
@@ -253,6 +257,13 @@ def keyset() -> KeySet:
     )
 
 
+def rotation() -> bytes:
+    """The box's next key, signed for by its first one and by itself: a request's body."""
+    return json.dumps(
+        Rotation.sign(DEVICE, old=AGENT, new=NEXT).values(), separators=(",", ":")
+    ).encode()
+
+
 def request_of(method: str, path: str, body: bytes = b"", content_type: str = JSON) -> Request:
     """An unsigned request to hub.example."""
     path, _, query = path.partition("?")
@@ -288,6 +299,8 @@ def exchanges() -> dict[str, tuple[Request, int, str, bytes]]:
     )
     epochs = {"close": 1, "nonce": NONCE, "reason": "hub is ahead of this card"}
     opened = json.dumps(head | {"epoch": 2, "lanes": {}}).encode()
+    followed = {"device": DEVICE, "keyid": NEXT.public.keyid, "old": AGENT.public.keyid}
+    followed_body = json.dumps(followed | {"retires_ms": NOW_MS + 604_800_000}).encode()
     queued = json.dumps({"batch_id": made.batch_id}).encode()
     post = request_of("POST", "/v1/batches?known=5", packed, wire.CONTENT_TYPE)
     return {
@@ -305,6 +318,12 @@ def exchanges() -> dict[str, tuple[Request, int, str, bytes]]:
             200,
             JSON,
             opened,
+        ),
+        "rotation": (
+            request_of("POST", "/v1/devices/self/keys", rotation()),
+            200,
+            JSON,
+            followed_body,
         ),
         "enroll": (
             request_of("POST", "/v1/enroll", json.dumps(enroll).encode()),
@@ -458,6 +477,7 @@ def files() -> dict[str, bytes]:
             checkpoint, name=DEVICE, key=AGENT, time_s=NOW_MS // 1000
         ).encode(),
         "keyset.json": keyset().encode(),
+        "rotation.json": rotation(),
         "proof.tlog-proof": proof_file(made).encode(),
     }
     found |= {f"http.{name}.json": pretty(signed_exchange(name)) for name in exchanges()}

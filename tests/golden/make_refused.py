@@ -10,7 +10,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from shared.crypto.keys import KeySet
+from shared.crypto.keys import KeySet, SigningKey
+from shared.crypto.rotation import Rotation
 from shared.http_signatures import Request, content_digest
 from shared.wire import batch as wire
 from tests.checks import http_base
@@ -126,6 +127,32 @@ def wrong_receipts() -> dict[str, bytes]:
         "growth-missing": swapped(name, b',"consistency":' + growth, b""),
         "growth-from-elsewhere": swapped(name, b'"old":5', b'"old":4'),
         "growth-altered": swapped(name, b'"proof":"SFM', b'"proof":"SFN'),
+    }
+
+
+def wrong_rotations() -> dict[str, bytes]:
+    """Next keys that the old one did not name, or that nobody was shown to hold."""
+    name = "rotation.json"
+    right = json.loads(golden(name))
+    old, new = right["old_signature"], right["new_signature"]
+
+    def signed_by(first: SigningKey, second: SigningKey, device: str = make.DEVICE) -> bytes:
+        return json.dumps(Rotation.sign(device, old=first, new=second).values()).encode()
+
+    mixed = json.loads(signed_by(make.AGENT, make.HUB))
+    return {
+        "old-key-missing": json.dumps(right | {"old_signature": None}).encode(),
+        "new-key-missing": json.dumps(right | {"new_signature": None}).encode(),
+        "signatures-swapped": json.dumps(
+            right | {"old_signature": new, "new_signature": old}
+        ).encode(),
+        "signature-of-another-rotation": json.dumps(
+            right | {"old_signature": mixed["old_signature"]}
+        ).encode(),
+        "follows-another-key": signed_by(make.HUB, make.NEXT),
+        "another-version": swapped(name, b'\\"v\\":1', b'\\"v\\":2'),
+        "another-device": swapped(name, make.DEVICE.encode(), b"dev_" + b"a" * 26),
+        "text-changed": swapped(name, b'\\"v\\":1,', b'\\"v\\":1, '),
     }
 
 
@@ -249,6 +276,7 @@ def files() -> dict[str, bytes]:
         "body": (wrong_bodies(), ".hex"),
         "receipt": (wrong_receipts(), ".json"),
         "keyset": (wrong_keysets(), ".json"),
+        "rotation": (wrong_rotations(), ".json"),
         "proof": (wrong_proofs(), ".tlog-proof"),
         "request": (wrong_requests(), ".json"),
     }

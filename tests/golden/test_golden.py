@@ -10,7 +10,8 @@ from hub.ledger.verifier import kickstand_verify
 from shared.checkpoint import NoteKey, open_checkpoint, verify_cosignature
 from shared.crypto.commitment import commit_buyer
 from shared.crypto.encryption import BUYER_INFO, DecryptionKey
-from shared.crypto.keys import KeySet, MalformedKeySet, PublicKey
+from shared.crypto.keys import BadSignature, KeySet, MalformedKeySet, PublicKey
+from shared.crypto.rotation import MalformedRotation, Rotation
 from shared.http_signatures import Request, SignatureRefused, verify_request, verify_response
 from shared.wire.batch import (
     MalformedBatch,
@@ -169,6 +170,20 @@ def refuse_keyset(raw: bytes) -> None:
         KeySet.parse(raw, fingerprint=KEYS["root"]["fingerprint"])
 
 
+def test_the_golden_rotation_is_signed_by_both_keys():
+    """Old and new; the id of the device stays that of its first key."""
+    found = Rotation.parse(json.loads(golden("rotation.json")))
+    found.verify(AGENT)
+
+    assert (found.device, found.new) == (KEYS["device"], make.NEXT.public)
+
+
+def refuse_rotation(raw: bytes) -> None:
+    """A next key that both keys did not sign for."""
+    with pytest.raises((MalformedRotation, BadSignature)):
+        Rotation.parse(json.loads(raw)).verify(AGENT)
+
+
 def refuse_proof(raw: bytes) -> None:
     """An exported file that proves nothing."""
     key = kickstand_verify.NoteKey.parse(LOG_KEY.vkey)
@@ -195,6 +210,7 @@ READERS = {
     "body": refuse_body,
     "receipt": refuse_receipt,
     "keyset": refuse_keyset,
+    "rotation": refuse_rotation,
     "proof": refuse_proof,
     "request": refuse_request,
 }

@@ -5,7 +5,7 @@ import pytest
 from sqlalchemy import text
 
 from hub.app import create_app
-from hub.devices.service import KEY_CACHE_MS
+from hub.devices.keys import KEY_CACHE_MS
 from shared import http_signatures as signatures
 from shared.checkpoint import cosign, parse_checkpoint
 from shared.crypto.keys import KeySet

@@ -173,7 +173,9 @@ def test_a_seal_of_another_key_is_found(hub, after):
     row = batches(hub)[2]
     seal = wire.seal(bytes(row.statement), SigningKey.from_seed(b"\x09" * 32))
     [finding] = after(change(row, seal=seal))
-    assert f"batch at entry {row.first_index}: no key enrolled before it made its seal" == finding
+    assert (
+        f"batch at entry {row.first_index}: no key that was active there made its seal" == finding
+    )
 
 
 @pytest.mark.parametrize(
