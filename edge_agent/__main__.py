@@ -129,6 +129,8 @@ _SENTENCES = {
     "batch_receipted": "{count} {lane} events proven on the ledger from #{first_index}",
     "agent_ready": "ready: {device}, {sources} sources",
     "delivery_failed": "lane {lane} waits: {why}, attempt {failures}",
+    "key_rotated": "the box's key was followed by {keyid}",
+    "key_refused": "the hub does not take this box's next key ({code})",
     "lane_halted": "lane {lane} is halted: the hub refuses its batch ({code})",
     "buffer_damaged": "the buffer is damaged ({reason}); the file is kept as {copy}",
     "buffer_salvaged": "{events} events salvaged, {missing} missing, generation {gen}",
@@ -149,9 +151,15 @@ def _write_text(event: str, fields: Mapping[str, object]) -> None:
 @main.command()
 @_config_option
 @click.option("--hub", metavar="URL", help="The hub's address. [default: hub_url of the settings]")
-@click.option("--code", required=True, metavar="CODE", help="The invitation, copied whole.")
-def enroll(hub: str | None, code: str) -> None:
+@click.option("--code", metavar="CODE", help="The invitation, copied whole.")
+@click.option("--rotate", is_flag=True, help="Instead: follow this box's key with a new one.")
+def enroll(hub: str | None, code: str | None, rotate: bool) -> None:  # noqa: FBT001 - as below
     """Join a hub with a one-use code; the key is made here and stays here."""
+    if rotate == (code is not None):
+        raise click.UsageError("give --code CODE, or --rotate for a box that is enrolled")
+    if code is None:
+        _rotate()
+        return
     from edge_agent.hub_link import SessionTransport  # noqa: PLC0415 - see the module's first line
     from edge_agent.hub_link import enroll as join  # noqa: PLC0415 - as above
     from edge_agent.timekeeping import Timekeeper  # noqa: PLC0415 - as above
@@ -172,6 +180,18 @@ def enroll(hub: str | None, code: str) -> None:
     except AgentError as error:
         raise _Failed(str(error)) from error
     click.echo(f"enrolled as {identity.device} of dealer {identity.dealer}")
+
+
+def _rotate() -> None:
+    from edge_agent import identity as identities  # noqa: PLC0415 - see the module's first line
+
+    config = _config()
+    try:
+        identity = identities.load(config.state_dir)
+        identities.KeyFiles(config.state_dir).make()
+    except (AgentError, OSError) as error:
+        raise _Failed(str(error)) from error
+    click.echo(f"a new key of {identity.device} waits; the agent sends it when it is next idle")
 
 
 @main.command()
@@ -203,6 +223,11 @@ def _status(config: "AgentConfig") -> dict[str, Any]:
     try:
         identity = identities.load(config.state_dir)
         found.update(enrolled=True, device=identity.device, dealer=identity.dealer)
+        following = identities.KeyFiles(config.state_dir).waiting()
+        found["key"] = {
+            "keyid": identity.key.public.keyid,
+            "next": None if following is None else following.public.keyid,
+        }
     except AgentError as error:
         found["why"] = str(error)
     found["hub_url"] = config.hub_url

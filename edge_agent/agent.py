@@ -164,7 +164,9 @@ class Agent:
                 backoff_first_ms=settings.backoff_first_ms,
                 backoff_max_ms=settings.backoff_max_ms,
                 cosign_ms=settings.cosign_ms,
+                rotate_key_days=settings.rotate_key_days,
             ),
+            key_folder=identities.KeyFiles(self._config.state_dir),
             on_event=self._on_event,
         )
 

@@ -42,6 +42,8 @@ class DeliveryConfig:
     """Upper end of every later one."""
     cosign_ms: int = 3_600_000
     """Shortest time between two cosignatures of the ledger."""
+    rotate_key_days: int = 0
+    """The box follows its key with a new one after so many days; 0: only when told to."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

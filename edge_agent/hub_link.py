@@ -189,8 +189,9 @@ class HubLink:
         body: bytes = b"",
         headers: Mapping[str, str] | None = None,
         signed: bool = True,
+        key: SigningKey | None = None,
     ) -> Answer:
-        """One signed request and its proven answer (2xx).
+        """One signed request and its proven answer (2xx). `key` signs it instead of the box's.
 
         A signed refusal for a wrong clock sets the offset and is repeated once.
 
@@ -199,15 +200,22 @@ class HubLink:
             HubRefused: the hub's signed refusal.
         """
         with self._lock:
+            signer = (key or self._key) if signed else None
             try:
-                return self._once(method, path, body, headers or {}, signed=signed)
+                return self._once(method, path, body, headers or {}, signer=signer)
             except HubRefused as refusal:
                 if refusal.code != "clock-skew" or not refusal.time_learned:
                     raise
-            return self._once(method, path, body, headers or {}, signed=signed)
+            return self._once(method, path, body, headers or {}, signer=signer)
 
     def _once(
-        self, method: str, path: str, body: bytes, headers: Mapping[str, str], *, signed: bool
+        self,
+        method: str,
+        path: str,
+        body: bytes,
+        headers: Mapping[str, str],
+        *,
+        signer: SigningKey | None,
     ) -> Answer:
         url = self._base + path
         authority, plain_path, query = http_signatures.split_url(url)
@@ -220,9 +228,9 @@ class HubLink:
             headers=headers,
             body=body,
         )
-        if signed:
+        if signer is not None:
             added = http_signatures.sign_request(
-                request, self._key, now_s=self._timekeeper.signing_s(), nonce=nonce
+                request, signer, now_s=self._timekeeper.signing_s(), nonce=nonce
             )
         else:
             added = {REQUEST_ID: nonce}
@@ -327,6 +335,21 @@ class HubLink:
     def cosign(self, line: str, size: int) -> None:
         """Vouch for a checkpoint."""
         self.post("/v1/cosignatures", cosignature=line, size=size)
+
+    def rotate(self, rotation: Mapping[str, object], *, key: SigningKey) -> dict[str, Any]:
+        """Name the box's next key, in a request that `key` signs."""
+        return self.exchange(
+            "POST",
+            "/v1/devices/self/keys",
+            body=orjson.dumps(rotation),
+            headers={"content-type": "application/json"},
+            key=key,
+        ).json()
+
+    def use_key(self, key: SigningKey) -> None:
+        """Sign with this key from now on."""
+        with self._lock:
+            self._key = key
 
     def learn_time(self) -> bool:
         """Ask the hub for the time; False when it is before the floor and not believed."""

@@ -12,6 +12,7 @@ from shared.crypto.keys import BadKey, KeySet, MalformedKeySet, SigningKey, root
 from shared.identifiers import DEVICE_ID
 
 KEY_FILE = "key.pem"
+NEXT_KEY_FILE = "key.next.pem"
 IDENTITY_FILE = "identity.json"
 FINGERPRINT_CHARS = 26
 
@@ -44,6 +45,43 @@ def own_key(state_dir: Path) -> SigningKey:
         return SigningKey.load(path)
     except (BadKey, OSError) as error:
         raise NotEnrolled(f"{path} cannot be used: {error}") from error
+
+
+class KeyFiles:
+    """The box's key and the next one beside it. That the next one is there is the wish to use it.
+
+    After a power cut at any point there is the old key with or without a next one, or the new
+    key: never none.
+    """
+
+    def __init__(self, state_dir: Path) -> None:
+        """Touch nothing yet."""
+        self._state_dir = state_dir
+        self._next = state_dir / NEXT_KEY_FILE
+
+    def waiting(self) -> SigningKey | None:
+        """The next key, if one was made. Raises NotEnrolled when it cannot be read."""
+        try:
+            return SigningKey.load(self._next)
+        except FileNotFoundError:
+            return None
+        except (BadKey, OSError) as error:
+            raise NotEnrolled(f"{self._next} cannot be used: {error}") from error
+
+    def make(self) -> None:
+        """Make the next key: mode 0600, durable. One that waits already stays."""
+        with suppress(FileExistsError):
+            SigningKey.generate().save(self._next)
+
+    def adopt(self) -> None:
+        """Put the next key in the place of the key, durable on return."""
+        self._next.replace(self._state_dir / KEY_FILE)
+        _sync(self._state_dir)
+
+    def drop(self) -> None:
+        """Forget the next key."""
+        self._next.unlink(missing_ok=True)
+        _sync(self._state_dir)
 
 
 def load(state_dir: Path) -> Identity:
@@ -89,6 +127,10 @@ def save(state_dir: Path, identity: Identity) -> None:
         file.flush()
         os.fsync(file.fileno())
     draft.rename(path)
+    _sync(state_dir)
+
+
+def _sync(state_dir: Path) -> None:
     folder = os.open(state_dir, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(folder)

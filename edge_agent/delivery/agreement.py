@@ -71,8 +71,12 @@ class Negotiator:
         self._on_event = on_event
         self._refiller = Refiller(buffer, on_event=on_event)
 
-    def agree(self, link: Link) -> Agreed:
-        """Ask for the head until both sides stand in the same place. Raises LinkError."""
+    def agree(self, link: Link, *, reopen: bool = False) -> Agreed:
+        """Ask for the head until both sides stand in the same place. Raises LinkError.
+
+        `reopen`: the epoch has to be closed although the places agree, because the hub will
+        never take what is sealed in it.
+        """
         known = self._buffer.checkpoint()
         answer = link.head()
         head = parse_head(answer)
@@ -80,8 +84,8 @@ class Negotiator:
         if self._buffer.epoch() is None and self._buffer.doubt() is None and head.is_fresh:
             self._buffer.adopt(head.epoch, head.lanes)
         lanes = self._compare(head)
-        if Agreement.DIFFERENT in lanes.values():
-            self._open_epoch(link, head)
+        if reopen or Agreement.DIFFERENT in lanes.values():
+            self._open_epoch(link, head, "retired_key" if reopen else None)
             lanes = dict.fromkeys(LANES, Agreement.SAME)
         if self._buffer.doubt() is not None:
             self._settle_doubt(link)
@@ -114,8 +118,8 @@ class Negotiator:
             for lane in LANES
         }
 
-    def _open_epoch(self, link: Link, head: Head) -> None:
-        reason = "salvage" if self._buffer.doubt() == "salvage" else "restored"
+    def _open_epoch(self, link: Link, head: Head, why: str | None) -> None:
+        reason = why or ("salvage" if self._buffer.doubt() == "salvage" else "restored")
         nonce = self._buffer.recall(EPOCH_NONCE)
         if nonce is None:
             nonce = b64url(self._random_bytes(16))

@@ -12,6 +12,7 @@ from random import Random
 from edge_agent.buffer import Buffer, SealedBatch, Sealer
 from edge_agent.delivery.agreement import Negotiator, OnEvent
 from edge_agent.delivery.link import Answered, Link
+from edge_agent.delivery.rotation import KeyFolder, KeyRotation
 from edge_agent.errors import (
     AnswerUnproven,
     BufferBroken,
@@ -55,6 +56,8 @@ class Settings:
     backoff_first_ms: int = 1000
     backoff_max_ms: int = 300_000
     cosign_ms: int = 3_600_000
+    rotate_key_days: int = 0
+    """The key is followed by a new one after so many days; 0: only when told to."""
     gather_ms: int = 2000
     """Telemetry waits this long for company before a batch is cut; sales never wait."""
 
@@ -79,6 +82,8 @@ class LaneState:
 @dataclass(slots=True)
 class _Shared:
     agreed: bool = False
+    seal_retired: bool = False
+    """A key ended before a batch it had sealed was delivered: the epoch has to be closed."""
     lock: threading.Lock = field(default_factory=threading.Lock)
     proof_lock: threading.Lock = field(default_factory=threading.Lock)
     cosigned_mono_ms: int | None = None
@@ -101,13 +106,16 @@ class Delivery:
         random: Random,
         random_bytes: Callable[[int], bytes],
         settings: Settings | None = None,
+        key_folder: KeyFolder | None = None,
         on_event: OnEvent = lambda _event, _fields: None,
     ) -> None:
-        """`links`: one line to the hub for each lane."""
+        """`links`: one line to the hub for each lane; `key_folder`: where a next key waits."""
         self._buffer = buffer
         self._links = links
         self._device = device
-        self._key = key
+        self._keys = KeyRotation(
+            key, key_folder, device=device, links=links, clock=clock, on_event=on_event
+        )
         self._log_key = log_key
         self._clock = clock
         self._timekeeper = timekeeper
@@ -186,7 +194,8 @@ class Delivery:
         with self._shared.lock:
             if self._shared.agreed and self._buffer.doubt() is None:
                 return
-            agreed = self._negotiator.agree(self._links[lane])
+            agreed = self._negotiator.agree(self._links[lane], reopen=self._shared.seal_retired)
+            self._shared.seal_retired = False
             for name in agreed.received:
                 batch = self._buffer.in_flight(name)
                 self.lanes[name].polling = batch.batch_id if batch is not None else None
@@ -194,7 +203,7 @@ class Delivery:
             self._on_event("heads_agreed", {"received": sorted(agreed.received)})
 
     def _sealer(self) -> Sealer:
-        return Sealer(device=self._device, key=self._key, now=self._timekeeper.now())
+        return Sealer(device=self._device, key=self._keys.key, now=self._timekeeper.now())
 
     def _deliver(self, lane: str, batch: SealedBatch) -> int:
         state, link = self.lanes[lane], self._links[lane]
@@ -277,6 +286,7 @@ class Delivery:
     def _idle(self, lane: str) -> int:
         if lane == "system":
             self._learn_time(lane)
+            self._follow_key(lane)
             self._cosign(lane)
         state = self.lanes[lane]
         state.state, state.detail, state.failures = "idle", "", 0
@@ -290,6 +300,11 @@ class Delivery:
         self._links[lane].learn_time()
         self._shared.time_learned_mono_ms = now
 
+    def _follow_key(self, lane: str) -> None:
+        with self._shared.lock:
+            self._keys.make_due(self._buffer, self._timekeeper, self._settings.rotate_key_days)
+            self._keys.follow(self._links[lane])
+
     def _cosign(self, lane: str) -> None:
         """Vouch for the last verified checkpoint, at most once an hour, never with a bad clock."""
         now, last = self._clock.mono_ms(), self._shared.cosigned_mono_ms
@@ -299,7 +314,7 @@ class Delivery:
             return
         if last is not None and now - last < self._settings.cosign_ms:
             return
-        line = cosign(known, name=self._device, key=self._key, time_s=time_s)
+        line = cosign(known, name=self._device, key=self._keys.key, time_s=time_s)
         self._shared.cosigned_mono_ms = now
         # A hub that does not want it has lost a witness, not an event.
         with suppress(HubRefused):
@@ -311,6 +326,10 @@ class Delivery:
         state = self.lanes[lane]
         if refusal.problem.status == 409 or refusal.code == "read-only":
             self._shared.agreed = False
+        if refusal.code == "seal-retired":
+            self._shared.agreed, self._shared.seal_retired = False, True
+        if refusal.code == "key-retired" and self._followed_late(lane):
+            return 0
         if refusal.code == "batch-unknown":
             state.polling = None
         if refusal.code in HOPELESS:
@@ -322,6 +341,11 @@ class Delivery:
             spread = self._random.randrange(self._settings.backoff_first_ms)
             return max(refusal.retry_after_ms + spread, wait_ms)
         return wait_ms if state.failures > 1 or refusal.problem.status not in {404, 409} else 0
+
+    def _followed_late(self, lane: str) -> bool:
+        with self._shared.lock, suppress(LinkError):
+            return self._keys.follow(self._links[lane], retired=True)
+        return False
 
     def _halt(self, lane: str, refusal: HubRefused) -> int:
         state = self.lanes[lane]

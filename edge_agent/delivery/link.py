@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any, Protocol
 
+from shared.crypto.keys import SigningKey
+
 
 class Answered(Protocol):
     """A proven answer."""
@@ -60,6 +62,14 @@ class Link(Protocol):
 
     def cosign(self, line: str, size: int) -> None:
         """Vouch for a checkpoint."""
+        ...
+
+    def rotate(self, rotation: Mapping[str, object], *, key: SigningKey) -> dict[str, Any]:
+        """Name the box's next key, in a request that `key` signs."""
+        ...
+
+    def use_key(self, key: SigningKey) -> None:
+        """Sign with this key from now on."""
         ...
 
     def learn_time(self) -> bool:

@@ -14,6 +14,7 @@ from edge_agent.buffer import Buffer, Capture, Limits, Once
 from edge_agent.buffer.frames import decode_frame
 from edge_agent.delivery import Delivery, Settings
 from edge_agent.hub_link import HubLink
+from edge_agent.identity import KEY_FILE, KeyFiles, own_key
 from edge_agent.timekeeping import Timekeeper
 from firmware_sim.chaos.clocks import MachineClock
 from firmware_sim.chaos.disk import Cut, Disk, PowerCut
@@ -48,6 +49,22 @@ class Truth:
     checkpoints: dict[int, str] = field(default_factory=dict)
 
 
+class _CutKeyFiles(KeyFiles):
+    """The power may go before or after the new key is in its place."""
+
+    def __init__(self, folder: Path, decide: Callable[[], Cut | None]) -> None:
+        super().__init__(folder)
+        self._decide = decide
+
+    def adopt(self) -> None:
+        cut = self._decide()
+        if cut == "before":
+            raise PowerCut
+        super().adopt()
+        if cut == "after":
+            raise PowerCut
+
+
 class Box:
     """One box in one store."""
 
@@ -72,15 +89,19 @@ class Box:
         self.cuts = 0
         self.restores = 0
         self.epochs_opened = 0
+        self.keys_stranded = 0
+        """Epochs closed because a key ended before what it had sealed was delivered."""
+        self.rotations = 0
         self.salvages = 0
         self.truth = Truth()
         self.failures: list[str] = []
-        self.key = SigningKey.from_seed(random.randbytes(32))
+        key = SigningKey.from_seed(random.randbytes(32))
         self.device = ""
         self._snapshot: Path | None = None
         self.buffer: Buffer
         self.delivery: Delivery
         folder.mkdir()
+        key.save(folder / KEY_FILE)
 
     def _decide(self) -> Cut | None:
         if self._random.random() >= self.cut_share:
@@ -90,7 +111,8 @@ class Box:
     def enrol(self, hub: HubSide) -> None:
         """Become a device of the hub."""
         code = hub.hub.database.write(lambda connection: hub.hub.devices.invite(connection, "D1"))
-        enrolment = hub.hub.devices.enrol(code=code, key=self.key.public, version="sim")
+        key = own_key(self._folder)
+        enrolment = hub.hub.devices.enrol(code=code, key=key.public, version="sim")
         self.device = enrolment.device
         self._keys = hub.hub.keys
         self._log_key = hub.hub.ledger.key
@@ -124,9 +146,10 @@ class Box:
             connection_factory=self._disk.open_box,
             on_event=self._heard,
         )
+        key = own_key(self._folder)
         link = HubLink(
             URL,
-            key=self.key,
+            key=key,
             http_keys={self._keys.http.public.keyid: self._keys.http.public},
             timekeeper=timekeeper,
             clock=self.clock,
@@ -137,7 +160,8 @@ class Box:
             self.buffer,
             dict.fromkeys(LANES, link),
             device=self.device,
-            key=self.key,
+            key=key,
+            key_folder=_CutKeyFiles(self._folder, self._decide),
             log_key=self._log_key,
             clock=self.clock,
             timekeeper=timekeeper,
@@ -147,9 +171,12 @@ class Box:
             on_event=self._heard,
         )
 
-    def _heard(self, event: str, _fields: Mapping[str, object]) -> None:
+    def _heard(self, event: str, fields: Mapping[str, object]) -> None:
         if event == "epoch_opened":
             self.epochs_opened += 1
+            self.keys_stranded += fields["reason"] == "retired_key"
+        elif event == "key_rotated":
+            self.rotations += 1
         elif "salvage" in event:
             self.salvages += 1
 
@@ -246,6 +273,10 @@ class Box:
             )
             found.append((marker, capture))
         return found
+
+    def make_next_key(self) -> None:
+        """Somebody wants the box to have a new key."""
+        KeyFiles(self._folder).make()
 
     def step(self, lane: str) -> None:
         """One step of one lane."""

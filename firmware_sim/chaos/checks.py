@@ -113,8 +113,9 @@ class Invariants:
     def _quiet_history(self, box: Box) -> list[str]:
         """A box that was never restored nor salvaged has no hole, no second epoch, no clone."""
         found = []
-        if box.epochs_opened:
-            found.append(f"{box.device}: opened {box.epochs_opened} epochs for nothing")
+        for_nothing = box.epochs_opened - box.keys_stranded
+        if for_nothing:
+            found.append(f"{box.device}: opened {for_nothing} epochs for nothing")
         with self._hub.hub.database.read() as connection:
             if contradictions(connection, box.device):
                 found.append(f"{box.device}: contradicted itself")

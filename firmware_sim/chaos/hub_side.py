@@ -34,6 +34,8 @@ from shared.wire import batch as wire
 from shared.wire.receipts import Receipt
 
 URL = "http://hub.example"
+KEY_OVERLAP_S = 300
+"""Short enough for a key to end, and to strand what it sealed, within a seed."""
 
 
 def _epochs(connection: Connection) -> int:
@@ -67,6 +69,7 @@ class HubSide:
         self.config: HubConfig = parse_config(
             f'[server]\npublic_url = "{URL}"\nkeys_dir = "{folder}/keys"\n'
             f'database = "sqlite:///{folder}/hub.db"\n'
+            f"[ingest]\nkey_overlap_s = {KEY_OVERLAP_S}\n"
         )
         create_keys(folder / "keys")
         self.hub: Hub

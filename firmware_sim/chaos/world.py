@@ -21,6 +21,8 @@ DRAIN_ROUNDS = 400
 DRAIN_ROUNDS_RESTORED = 120
 ROOMY_BYTES = 2 * 1024 * 1024
 """A ring that shrinks while a hub waits for it would lose what the simulation wants to see back."""
+NEW_KEYS_AT = (25, 40, 85)
+"""Before which actions a box is given a next key."""
 YEAR_1970_MS = -START_MS
 YEAR_2038_MS = 366_000_000_000
 WRONG_CLOCKS_MS = (0, 0, YEAR_1970_MS, YEAR_2038_MS, -86_400_000, 7_200_000)
@@ -157,7 +159,11 @@ class World:
             box.cut_share = cut_share
         actions = self._actions()
         weights = [weight for weight, _ in actions]
-        for _ in range(ACTIONS):
+        for number in range(ACTIONS):
+            if number in NEW_KEYS_AT and self.seed % 2 == 0 and not self._restores_hub:
+                # A card from before a key's end knows no key that is taken any more, and a hub
+                # from before its beginning does not know it.
+                self.boxes[number % BOXES].make_next_key()
             [(_, act)] = self.random.choices(actions, weights)
             act(self.random.choice(self.boxes))
             self.true.pass_ms(self.random.randrange(1, 20_000))

@@ -5,6 +5,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+from edge_agent import identity as identities
 from edge_agent.buffer import Buffer
 from edge_agent.delivery import Delivery, Link, Settings
 from edge_agent.hub_link import HubLink, PoolTransport
@@ -39,10 +40,10 @@ class Store:
         """The power fails and comes back."""
         self.buffer.close()
         self.box.clock.reboot()
-        return connect(self.hub, self.box, self.key)
+        return connect(self.hub, self.box, identities.own_key(self.box.folder))
 
 
-def connect(hub: SmallHub, box: Box, key: SigningKey) -> Store:
+def connect(hub: SmallHub, box: Box, key: SigningKey, settings: Settings | None = None) -> Store:
     """Open the buffer and a line for each lane."""
     buffer = box.open(placed=False)
     timekeeper = Timekeeper(box.clock, kernel_error=lambda: None, hardware_clock=lambda: False)
@@ -68,13 +69,15 @@ def connect(hub: SmallHub, box: Box, key: SigningKey) -> Store:
         timekeeper=timekeeper,
         random=random,
         random_bytes=random.randbytes,
-        settings=Settings(backoff_first_ms=1000, backoff_max_ms=60_000),
+        settings=settings or Settings(backoff_first_ms=1000, backoff_max_ms=60_000),
+        key_folder=identities.KeyFiles(box.folder),
         on_event=lambda event, fields: box.log.append((event, dict(fields))),
     )
     return Store(hub, box, buffer, delivery, timekeeper, key)
 
 
-def new_store(hub: SmallHub, folder: Path) -> Store:
+def new_store(hub: SmallHub, folder: Path, settings: Settings | None = None) -> Store:
     """A box that was never connected, with the hub's time."""
     clock = ManualClock(wall_ms=hub.clock.wall_ms())
-    return connect(hub, Box(folder, clock=clock, now=lambda: NEVER), SigningKey.generate())
+    box = Box(folder, clock=clock, now=lambda: NEVER)
+    return connect(hub, box, identities.own_key(folder), settings)

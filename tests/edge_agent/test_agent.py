@@ -157,6 +157,26 @@ def test_status_is_read_beside_the_running_agent(settings: Path, hub: SmallHub) 
     assert hub.device in before.output
 
 
+def test_a_technician_can_have_the_key_followed(settings: Path, hub: SmallHub) -> None:
+    """`enroll --rotate` leaves a next key beside the agent, which sends it; `status` shows both."""
+    options = ["--config", str(settings)]
+    first = hub.device_key
+    assert CliRunner().invoke(main, ["enroll", *options]).exit_code == 2
+    done = CliRunner().invoke(main, ["enroll", "--rotate", *options])
+    assert (done.exit_code, hub.device in done.output) == (0, True)
+    before = json.loads(CliRunner().invoke(main, ["status", "--json", *options]).output)["key"]
+    agent = Agent(config.load(settings))
+    agent.start()
+    try:
+        hub.wait_for(lambda: hub.device_key != first)
+    finally:
+        agent.stop()
+    after = json.loads(CliRunner().invoke(main, ["status", "--json", *options]).output)["key"]
+    assert first is not None
+    assert before["keyid"] == first.keyid
+    assert after == {"keyid": before["next"], "next": None}
+
+
 def test_rejected_input_can_be_looked_at(settings: Path) -> None:
     """List, inspect as hex, and a clear sentence for a number that is none."""
     agent = Agent(config.load(settings))

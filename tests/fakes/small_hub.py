@@ -6,6 +6,7 @@ at the whole ledger.
 
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -19,7 +20,15 @@ from shared import http_signatures
 from shared.checkpoint import open_checkpoint
 from shared.clock import Clock, SystemClock
 from shared.crypto.encryption import DecryptionKey
-from shared.crypto.keys import KeySet, PublicKey, SigningKey, from_b64url, root_fingerprint
+from shared.crypto.keys import (
+    BadSignature,
+    KeySet,
+    PublicKey,
+    SigningKey,
+    from_b64url,
+    root_fingerprint,
+)
+from shared.crypto.rotation import Rotation
 from shared.http_signatures import Request, SignatureRefused
 from shared.identifiers import device_id
 from shared.wire import batch as wire
@@ -64,6 +73,8 @@ class SmallHub:
 
     clock: Clock = field(default_factory=SystemClock)
     faults: list[str] = field(default_factory=list)
+    faults_at: dict[str, list[str]] = field(default_factory=dict)
+    """The same for the requests of one path alone."""
     log: SmallLog = field(default_factory=lambda: SmallLog(name=ORIGIN))
     batches: dict[str, Placed] = field(default_factory=dict)
     places: dict[tuple[int, str], Place] = field(default_factory=dict)
@@ -73,6 +84,9 @@ class SmallHub:
     epoch: int = 1
     device: str = ""
     device_key: PublicKey | None = None
+    retired: set[str] = field(default_factory=set)
+    """Key ids of this box that are over."""
+    older: list[PublicKey] = field(default_factory=list)
     withhold: set[str] = field(default_factory=set)
     refuse: dict[str, str] = field(default_factory=dict)
     arrived: threading.Condition = field(default_factory=threading.Condition)
@@ -149,7 +163,8 @@ class SmallHub:
         )
         with self.lock:
             self.requests.append(f"{http.command} {http.path}")
-            fault = self.faults.pop(0) if self.faults else ""
+            faults = self.faults_at.get(parts.path) or self.faults
+            fault = faults.pop(0) if faults else ""
             if fault == "drop_before":
                 http.close_connection = True
                 return
@@ -196,7 +211,7 @@ class SmallHub:
         if request.path == "/v1/enroll":
             return self._enroll(request)
         assert self.device_key is not None
-        self._verify(request, self.device_key)
+        self._verify(request, self.device_key, *self.older)
         routes: dict[str, Callable[[], tuple[int, bytes]]] = {
             "/v1/batches": lambda: self._post(request, query),
             "/v1/devices/self/head": lambda: (200, orjson.dumps(self.head())),
@@ -204,6 +219,7 @@ class SmallHub:
             "/v1/receipts": lambda: (200, orjson.dumps(self._receipts(query))),
             "/v1/checkpoints": lambda: self._shown(orjson.loads(request.body)),
             "/v1/refill": lambda: self._refill(request, query),
+            "/v1/devices/self/keys": lambda: self._rotate(orjson.loads(request.body)),
             "/v1/cosignatures": lambda: self._cosign(orjson.loads(request.body)),
         }
         if request.path in routes:
@@ -212,12 +228,21 @@ class SmallHub:
             return self._body(request.path.split("/")[-2])
         return self._receipt(request.path.rsplit("/", 1)[1], query)
 
-    def _verify(self, request: Request, key: PublicKey) -> None:
+    def _verify(self, request: Request, *keys: PublicKey) -> None:
+        known = {key.keyid: key for key in keys}
+
+        def key_of(keyid: str) -> PublicKey:
+            if keyid in self.retired:
+                raise SignatureRefused("key-retired", keyid)
+            if keyid not in known:
+                raise SignatureRefused("key-unknown", keyid)
+            return known[keyid]
+
         try:
             http_signatures.verify_request(
                 request,
                 authority=request.headers["host"],
-                key_of=lambda _keyid: key,
+                key_of=key_of,
                 now_s=self.clock.wall_ms() // 1000,
             )
         except SignatureRefused as error:
@@ -239,8 +264,21 @@ class SmallHub:
 
     def enrol(self, key: PublicKey) -> str:
         """Know this box; its device id."""
+        if key in {self.device_key, *self.older}:
+            return self.device
         self.device_key, self.device = key, device_id(key.raw)
         return self.device
+
+    def _rotate(self, wish: dict[str, Any]) -> tuple[int, bytes]:
+        rotation = Rotation.parse(wish)
+        if "rotation" in self.refuse:
+            raise Refusal(409, self.refuse["rotation"])
+        assert self.device_key is not None
+        if rotation.new != self.device_key:
+            rotation.verify(self.device_key)
+            self.older.append(self.device_key)
+            self.device_key = rotation.new
+        return 200, orjson.dumps({"keyid": rotation.new.keyid, "old": rotation.old})
 
     def _place(self, epoch: int, lane: str) -> Place:
         return self.places.setdefault((epoch, lane), Place())
@@ -273,14 +311,15 @@ class SmallHub:
         raw = wire.decompress(request.body, request.headers.get("content-encoding"))
         body = wire.decode_body(raw)
         stated = body.statement
-        assert self.device_key is not None
-        wire.verify_seal(body.statement_bytes, body.seal, self.device_key)
+        sealed_with = self._sealed_with(body)
         if stated.lane in self.refuse:
             raise Refusal(400, self.refuse[stated.lane])
         if body.batch_id not in self.batches:
             place = self._place(stated.epoch, stated.lane)
             if stated.epoch != self.epoch:
                 raise Refusal(409, "epoch-closed", head=self.head())
+            if sealed_with.keyid in self.retired:
+                raise Refusal(403, "seal-retired")
             if (stated.first_seq, stated.prev) != (place.next_seq, place.last_batch):
                 raise Refusal(409, "seq-conflict", head=self.head())
             received_ms = self.clock.wall_ms()
@@ -292,6 +331,15 @@ class SmallHub:
         if stated.lane in self.withhold:
             return 202, orjson.dumps({"batch_id": body.batch_id})
         return self._receipt(body.batch_id, query)
+
+    def _sealed_with(self, body: wire.Body) -> PublicKey:
+        assert self.device_key is not None
+        for key in self.older:
+            with suppress(BadSignature):
+                wire.verify_seal(body.statement_bytes, body.seal, key)
+                return key
+        wire.verify_seal(body.statement_bytes, body.seal, self.device_key)
+        return self.device_key
 
     def _receipt(self, batch_id: str, query: dict[str, str]) -> tuple[int, bytes]:
         placed = self.batches.get(batch_id)
