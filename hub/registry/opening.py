@@ -1,0 +1,138 @@
+"""When a dealer is open: pure arithmetic on its row. Instants are ms since 1970.
+
+A week's hours hold in the dealer's own time zone, but for its closed days and the holidays that
+the caller names; before its first day, from its last day on and while it is paused it is closed.
+What a row does not say is not known: a pause counts from the beginning of time until its end.
+"""
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
+from functools import lru_cache
+from typing import Final
+from zoneinfo import ZoneInfo
+
+from hub.registry.hours import DAYS, Span, parse_hours
+from hub.registry.rules import Dealer
+
+DAY_MS: Final = 24 * 60 * 60 * 1000
+LAST_MS: Final = 250_000_000_000_000
+"""Some day in the year 9892: what is later never comes, and calendars end soon after."""
+
+
+@dataclass(frozen=True, slots=True)
+class OpenTime:
+    """Open from `start_ms` until just before `end_ms`."""
+
+    start_ms: int
+    end_ms: int
+
+
+@lru_cache(maxsize=1024)
+def _week(written: str) -> tuple[tuple[Span, ...], ...]:
+    """The spans of each weekday, in order. A week has at least one."""
+    spans = parse_hours(written).spans
+    return tuple(
+        tuple(span for span in spans if span.weekday == weekday) for weekday in range(len(DAYS))
+    )
+
+
+def local_day(zone: str, ms: int) -> str:
+    """The day (ISO text) that it is in a time zone."""
+    return _local_date(zone, ms).isoformat()
+
+
+def operating(dealer: Dealer, ms: int) -> bool:
+    """Is the dealer in business and not paused, whatever the hour? Then a rep may still sell."""
+    day = local_day(dealer.timezone, ms)
+    return (
+        (dealer.paused_until_ms is None or dealer.paused_until_ms <= ms)
+        and (dealer.opened_on is None or dealer.opened_on <= day)
+        and (dealer.closed_on is None or day < dealer.closed_on)
+    )
+
+
+def open_at(dealer: Dealer, ms: int, *, holidays: Collection[str] = ()) -> bool:
+    """Is the dealer open at this moment?"""
+    return next_open_ms(dealer, ms, holidays=holidays, until_ms=ms) is not None
+
+
+def next_open_ms(
+    dealer: Dealer, ms: int, *, holidays: Collection[str] = (), until_ms: int = LAST_MS
+) -> int | None:
+    """The first moment at or after `ms` (up to `until_ms`) at which it is open; None: never."""
+    for open_time in open_times(dealer, ms, holidays=holidays):
+        return open_time.start_ms if open_time.start_ms <= until_ms else None
+    return None
+
+
+def due_ms(
+    dealer: Dealer, start_ms: int, open_ms: int, *, holidays: Collection[str] = ()
+) -> int | None:
+    """The first moment by which the dealer was open for `open_ms` since `start_ms`; None: never.
+
+    That can be the very moment it closes. For nothing to wait for it is `start_ms` itself.
+    """
+    if open_ms <= 0:
+        return start_ms
+    left_ms = open_ms
+    for open_time in open_times(dealer, start_ms, holidays=holidays):
+        length_ms = open_time.end_ms - open_time.start_ms
+        if length_ms >= left_ms:
+            return open_time.start_ms + left_ms
+        left_ms -= length_ms
+    return None
+
+
+def open_times(
+    dealer: Dealer, from_ms: int, *, holidays: Collection[str] = ()
+) -> Iterator[OpenTime]:
+    """Every time of being open that ends after `from_ms`, clipped to it, in order.
+
+    Endless for a dealer without a last day; none is empty.
+    """
+    week = _week(dealer.hours)
+    from_ms = max(from_ms, dealer.paused_until_ms or from_ms)
+    for day in _days(dealer, from_ms):
+        if day.isoformat() in dealer.closed_days or day.isoformat() in holidays:
+            continue
+        for span in week[day.weekday()]:
+            start_ms = max(from_ms, _moment_ms(dealer.timezone, day, span.opens_min))
+            end_ms = _moment_ms(dealer.timezone, day, span.closes_min)
+            if start_ms < end_ms:
+                # Where clocks are put back, a span must not begin before the last one ended.
+                from_ms = end_ms
+                yield OpenTime(start_ms, end_ms)
+
+
+def _days(dealer: Dealer, from_ms: int) -> Iterator[date]:
+    """The dealer's days in business, from the one that `from_ms` is in."""
+    if from_ms > LAST_MS:
+        return
+    day = _local_date(dealer.timezone, from_ms)
+    if dealer.opened_on is not None:
+        day = max(day, date.fromisoformat(dealer.opened_on))
+    end = date.max if dealer.closed_on is None else date.fromisoformat(dealer.closed_on)
+    # A calendar that ends cannot be asked for its day after the last.
+    end = min(end, _local_date("UTC", LAST_MS))
+    while day < end:
+        yield day
+        day += timedelta(days=1)
+
+
+@lru_cache(maxsize=64)
+def _zone(name: str) -> ZoneInfo:
+    return ZoneInfo(name)
+
+
+def _local_date(zone: str, ms: int) -> date:
+    # Whole seconds: a float of milliseconds may round up, into the next day.
+    return datetime.fromtimestamp(ms // 1000, tz=_zone(zone)).date()
+
+
+@lru_cache(maxsize=4096)
+def _moment_ms(zone: str, day: date, minute: int) -> int:
+    if minute == DAY_MS // 60_000:
+        day, minute = day + timedelta(days=1), 0
+    local = datetime.combine(day, time(minute // 60, minute % 60), tzinfo=_zone(zone))
+    return int(local.timestamp()) * 1000
