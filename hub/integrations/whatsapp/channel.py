@@ -75,7 +75,8 @@ def outcome(answer: Answer) -> Accepted | Failed:
     refusal = answer.refusal
     if refusal is not None:
         action = action_of(refusal.code, status=answer.status, transient=refusal.transient)
-        return Failed(action, refusal.code, refusal.reason)
+        # A phone_number_id that is not ours fails every message: the settings are wrong.
+        return Failed("stop" if refusal.gone else action, refusal.code, refusal.reason)
     if not 200 <= answer.status < 300:
         return Failed(of_status(answer.status), None, f"HTTP {answer.status} without an error code")
     for _, message in objects(answer.document.get("messages")):

@@ -14,6 +14,7 @@ from hub.integrations.whatsapp.reading import NAME_CHARS_MAX, Object, decode, ma
 
 ANSWER_BYTES_MAX: Final = 4 * 1024 * 1024
 DETAIL_CHARS_MAX: Final = 300
+GONE_SUBCODE: Final = 33
 
 
 class Unreached(Exception):
@@ -47,6 +48,8 @@ class Refusal:
     code: int
     reason: str
     transient: bool
+    gone: bool
+    """The object asked for does not exist, or is not ours to see."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +69,12 @@ class Answer:
         title = text(error, "message", NAME_CHARS_MAX) or "refused"
         details = text(mapping(error.get("error_data")), "details", DETAIL_CHARS_MAX)
         reason = title if details is None else f"{title}: {details}"
-        return Refusal(code, reason, transient=error.get("is_transient") is True)
+        return Refusal(
+            code,
+            reason,
+            transient=error.get("is_transient") is True,
+            gone=(code, error.get("error_subcode")) == (100, GONE_SUBCODE),
+        )
 
 
 class _Bearer(requests.auth.AuthBase):

@@ -112,6 +112,7 @@ def test_the_table_of_codes(channel, meta, codes, action):
         (refusal(999_999, 500), "retry"),
         (refusal(999_999, is_transient=True), "retry"),
         (refusal("131056"), "permanent"),
+        (refusal(100, error_subcode=33), "stop"),
         ((502, b"<html>"), "unknown"),
         ((408, b""), "unknown"),
         ((503, {}), "unknown"),
