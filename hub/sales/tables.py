@@ -163,13 +163,22 @@ UNIT = Table(
     Index("unit_state", "state", "serial"),
     Index("unit_dealer", "dealer", "state", "serial"),
     Index("unit_model", "model", "state", "serial"),
+    Index("unit_model_serial", "model", "serial"),
     sqlite_strict=True,
     sqlite_with_rowid=False,
 )
 QUIET = and_(UNIT.c.state == literal_column("'sold'"), UNIT.c.activated_ms.is_(None))
 """Sold, and never answered. Written without a parameter, or no engine would use its index."""
 UNIT_QUIET = Index(
-    "unit_quiet", UNIT.c.serial, UNIT.c.dealer, sqlite_where=QUIET, postgresql_where=QUIET
+    "unit_quiet",
+    # Of one value each, and only so does SQLite prefer this index to that of all sold units.
+    UNIT.c.state,
+    UNIT.c.activated_ms,
+    UNIT.c.serial,
+    UNIT.c.dealer,
+    UNIT.c.model,
+    sqlite_where=QUIET,
+    postgresql_where=QUIET,
 )
 
 TABLES = (SALE, SALE_UNIT, SALE_ANSWER, UNIT)

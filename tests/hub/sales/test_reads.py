@@ -1,10 +1,12 @@
 """What pages ask, on both engines."""
 
 import pytest
+from sqlalchemy import event
 
 from hub.sales import reads
 from hub.sales.follower import SalesFollower
 from hub.sales.reads import SaleFilter, UnitFilter
+from hub.store import METADATA, Database
 from tests.fakes.ledger_entries import START_MS, LedgerWriter, sale_data, unit
 
 HOUR_MS = 3_600_000
@@ -171,3 +173,39 @@ def test_a_unit_is_what_the_ledger_last_said(connection):
     assert (voided.state, voided.sale_index, voided.battery_pct) == ("stock", None, 80)
     assert (faulty.fault, faulty.dealer) == ("E21", "DPS01")
     assert reads.one_unit(connection, "LA9") is None
+
+
+@pytest.mark.parametrize(
+    ("ask", "wanted"),
+    [
+        (reads.count_units, UnitFilter()),
+        (reads.count_units, UnitFilter(serial_start="KS")),
+        (reads.count_units, UnitFilter(model="E8")),
+        (lambda *asked: reads.list_units(*asked, limit=50), UnitFilter(model="E8")),
+        (lambda *asked: reads.list_units(*asked, limit=50), UnitFilter(quiet=True)),
+    ],
+)
+def test_no_question_about_units_sorts_or_scans_them(sqlite_url, ask, wanted):
+    """Over 100 k units each is a range of one index; counters need no row at all."""
+    database = Database(sqlite_url)
+    database.write(METADATA.create_all)
+    with database.read() as connection:
+        asked = []
+
+        def listen(_connection, _cursor, statement, parameters, _context, _many):
+            asked.append((statement, parameters))
+
+        event.listen(connection, "before_cursor_execute", listen)
+        ask(connection, wanted)
+        event.remove(connection, "before_cursor_execute", listen)
+        plans = [
+            row[3]
+            for statement, parameters in asked
+            for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)
+        ]
+    database.close()
+    on_units = [step for step in plans if "unit" in step.split()]
+    assert on_units
+    assert [step for step in plans if "TEMP B-TREE" in step or step == "SCAN unit"] == []
+    if ask is reads.count_units:
+        assert [step for step in on_units if "COVERING INDEX" not in step] == []
