@@ -2,10 +2,6 @@
 
 from pathlib import Path
 
-from alembic import command
-from alembic.config import Config
-from alembic.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from sqlalchemy import Connection
 
 from hub.store.database import Database
@@ -18,6 +14,12 @@ def migrate(database: Database) -> bool:
 
     Two processes that migrate at once are not serialised: one migrates, then the others start.
     """
+    # A sixth of every command's start, and most of them never migrate.
+    from alembic import command  # noqa: PLC0415 - because most commands never migrate
+    from alembic.config import Config  # noqa: PLC0415 - because most commands never migrate
+    from alembic.migration import MigrationContext  # noqa: PLC0415 - because most commands never migrate
+    from alembic.script import ScriptDirectory  # noqa: PLC0415 - because most commands never migrate
+
     config = Config()
     config.set_main_option("script_location", str(SCRIPTS))
     newest = ScriptDirectory.from_config(config).get_current_head()
