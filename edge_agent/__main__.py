@@ -129,6 +129,8 @@ _SENTENCES = {
     "batch_receipted": "{count} {lane} events proven on the ledger from #{first_index}",
     "agent_ready": "ready: {device}, {sources} sources",
     "delivery_failed": "lane {lane} waits: {why}, attempt {failures}",
+    "keyset_renewed": "the hub has new keys: its key set {version} is believed now",
+    "keyset_refused": "a key set of the hub is not believed: {why}",
     "key_rotated": "the box's key was followed by {keyid}",
     "key_refused": "the hub does not take this box's next key ({code})",
     "lane_halted": "lane {lane} is halted: the hub refuses its batch ({code})",

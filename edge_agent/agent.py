@@ -138,6 +138,7 @@ class Agent:
         self, buffer: Buffer, timekeeper: Timekeeper, identity: Identity
     ) -> Delivery:
         settings = self._config.delivery
+        trust = identities.HubTrust(self._config.state_dir, identity, on_event=self._on_event)
         links: dict[str, Link] = {
             lane: HubLink(
                 self._config.hub_url,
@@ -146,10 +147,11 @@ class Agent:
                 timekeeper=timekeeper,
                 clock=self._clock,
                 transport=PoolTransport(settings.timeout_ms, timekeeper),
+                renew=trust.renew,
             )
             for lane in LANES
         }
-        return Delivery(
+        delivery = Delivery(
             buffer,
             links,
             device=identity.device,
@@ -169,6 +171,8 @@ class Agent:
             key_folder=identities.KeyFiles(self._config.state_dir),
             on_event=self._on_event,
         )
+        trust.listeners.append(lambda renewed: delivery.use_log_key(renewed.log_key))
+        return delivery
 
     def _take_lock(self) -> int:
         handle = os.open(self._config.state_dir / "agent.lock", os.O_RDWR | os.O_CREAT, 0o600)

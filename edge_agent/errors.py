@@ -12,6 +12,7 @@ AgentError
 └── LinkError
     ├── HubUnreachable       no answer from the hub; the same bytes may be sent again
     │   └── AnswerUnproven   somebody answered, but not provably the hub
+    │       └── KeyUnknown   signed, by a key that this box does not know (yet)
     └── HubRefused           the hub's signed refusal, with its code
 """
 
@@ -66,6 +67,10 @@ class HubUnreachable(LinkError):
 
 class AnswerUnproven(HubUnreachable):
     """An answer that is not provably the hub's (captive portal, proxy): a network failure."""
+
+
+class KeyUnknown(AnswerUnproven):
+    """An answer signed by a key that is not in the hub's key set as this box knows it."""
 
 
 class HistoryLost(LinkError):

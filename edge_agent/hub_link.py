@@ -20,6 +20,7 @@ from edge_agent.errors import (
     EnrolmentRefused,
     HubRefused,
     HubUnreachable,
+    KeyUnknown,
 )
 from edge_agent.identity import Identity
 from edge_agent.timekeeping import Timekeeper
@@ -33,6 +34,9 @@ from shared.wire.problems import MalformedProblem
 
 MAX_ANSWER_BYTES = 4 * 1024 * 1024
 MAX_RETRY_AFTER_S = 3600
+RENEW_MS = 60_000
+"""The hub's key set is fetched anew at most so often."""
+Renew = Callable[[bytes], Mapping[str, PublicKey] | None]
 NO_CHECK_TIME = 0x200000
 """OpenSSL's X509_V_FLAGNO_CHECK_TIME, which Python does not name."""
 
@@ -170,8 +174,9 @@ class HubLink:
         clock: Clock,
         transport: Transport,
         random_bytes: Callable[[int], bytes] = secrets.token_bytes,
+        renew: Renew | None = None,
     ) -> None:
-        """`http_keys`: the hub's keys for answers, by key id."""
+        """`http_keys`: the hub's keys for answers, by key id; `renew` judges a newer key set."""
         self._base = hub_url.rstrip("/")
         self._key = key
         self._http_keys = http_keys
@@ -179,6 +184,8 @@ class HubLink:
         self._clock = clock
         self._transport = transport
         self._random_bytes = random_bytes
+        self._renew = renew
+        self._renewed_mono_ms: int | None = None
         self._lock = threading.Lock()
 
     def exchange(
@@ -193,7 +200,8 @@ class HubLink:
     ) -> Answer:
         """One signed request and its proven answer (2xx). `key` signs it instead of the box's.
 
-        A signed refusal for a wrong clock sets the offset and is repeated once.
+        A signed refusal for a wrong clock sets the offset and is repeated once; so is an answer
+        signed by an unknown key, once the hub's key set was fetched anew and holds it.
 
         Raises:
             HubUnreachable: no answer, or (AnswerUnproven) none that is provably the hub's.
@@ -201,12 +209,43 @@ class HubLink:
         """
         with self._lock:
             signer = (key or self._key) if signed else None
-            try:
+
+            def once() -> Answer:
                 return self._once(method, path, body, headers or {}, signer=signer)
+
+            try:
+                return self._with_known_keys(once)
             except HubRefused as refusal:
                 if refusal.code != "clock-skew" or not refusal.time_learned:
                     raise
-            return self._once(method, path, body, headers or {}, signer=signer)
+            return self._with_known_keys(once)
+
+    def _with_known_keys(self, once: Callable[[], Answer]) -> Answer:
+        try:
+            return once()
+        except KeyUnknown:
+            if not self._fetch_keys():
+                raise
+        return once()
+
+    def renew_keys(self) -> None:
+        """Fetch the hub's key set anew, at most once a minute. Raises HubUnreachable."""
+        with self._lock:
+            self._fetch_keys()
+
+    def _fetch_keys(self) -> bool:
+        """Whether a key set was fetched that is believed."""
+        now, last = self._clock.mono_ms(), self._renewed_mono_ms
+        if self._renew is None or (last is not None and now - last < RENEW_MS):
+            # Whoever signs with keys of their own must not make this box ask all the time.
+            return False
+        self._renewed_mono_ms = now
+        headers = {REQUEST_ID: b64url(self._random_bytes(16))}
+        raw = self._transport.send("GET", self._base + "/v1/keys", headers, b"")
+        keys = self._renew(raw.body) if raw.status == 200 else None
+        if keys is not None:
+            self._http_keys = keys
+        return keys is not None
 
     def _once(
         self,
@@ -259,7 +298,8 @@ class HubLink:
                 keys=self._http_keys,
             )
         except SignatureRefused as error:
-            raise AnswerUnproven(
+            kind = KeyUnknown if error.code == "key-unknown" else AnswerUnproven
+            raise kind(
                 f"status {raw.status} that the hub did not sign ({error}): a login page or a "
                 "proxy stands between this box and the hub"
             ) from error

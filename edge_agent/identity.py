@@ -2,13 +2,22 @@
 
 import json
 import os
+import threading
+from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from edge_agent.errors import EnrolmentRefused, NotEnrolled
 from shared.checkpoint import MalformedNote, NoteKey
-from shared.crypto.keys import BadKey, KeySet, MalformedKeySet, SigningKey, root_fingerprint
+from shared.crypto.keys import (
+    BadKey,
+    KeySet,
+    MalformedKeySet,
+    PublicKey,
+    SigningKey,
+    root_fingerprint,
+)
 from shared.identifiers import DEVICE_ID
 
 KEY_FILE = "key.pem"
@@ -31,6 +40,62 @@ class Identity:
     def log_key(self) -> NoteKey:
         """The key that signs the ledger's checkpoints."""
         return NoteKey.parse(self.keyset.ledger_vkey)
+
+
+class HubTrust:
+    """The hub's key set as this box believes it: of one root, its version only ever growing.
+
+    Safe from any thread; a newer set is on disk before anything rests on it.
+    """
+
+    def __init__(
+        self,
+        state_dir: Path,
+        identity: Identity,
+        *,
+        on_event: Callable[[str, Mapping[str, object]], None] = lambda _event, _fields: None,
+    ) -> None:
+        """Begin with the set that is on disk."""
+        self._state_dir = state_dir
+        self._identity = identity
+        self._on_event = on_event
+        self._lock = threading.Lock()
+        self.listeners: list[Callable[[Identity], None]] = []
+        """Called after a newer set was taken."""
+
+    def renew(self, body: bytes) -> Mapping[str, PublicKey] | None:
+        """Take an answer of ``GET /v1/keys``: the http keys now believed, or None if refused.
+
+        The set proves itself: only the root of the invitation can have signed it.
+        """
+        with self._lock:
+            known = self._identity.keyset
+            try:
+                found = KeySet.parse(body, fingerprint=root_fingerprint(known.root))
+                origin = NoteKey.parse(found.ledger_vkey).name
+            except (MalformedKeySet, MalformedNote) as error:
+                return self._refused(str(error))
+            if found.text == known.text:
+                # Another line has taken it, or nothing has changed.
+                return known.http
+            if found.version <= known.version:
+                return self._refused(f"version {found.version} after {known.version}")
+            if (found.name, origin) != (known.name, self._identity.log_key.name):
+                return self._refused("of another hub or ledger")
+            newer = replace(self._identity, keyset=found)
+            try:
+                save(self._state_dir, newer)
+            except OSError as error:
+                return self._refused(f"cannot be kept: {error}")
+            self._identity = newer
+            for listener in self.listeners:
+                listener(newer)
+        self._on_event("keyset_renewed", {"version": found.version})
+        return found.http
+
+    def _refused(self, why: str) -> Mapping[str, PublicKey] | None:
+        self._on_event("keyset_refused", {"why": why})
+        return None
 
 
 def own_key(state_dir: Path) -> SigningKey:

@@ -71,6 +71,10 @@ class Negotiator:
         self._on_event = on_event
         self._refiller = Refiller(buffer, on_event=on_event)
 
+    def use_log_key(self, log_key: NoteKey) -> None:
+        """Checkpoints are signed with this key from now on."""
+        self._log_key = log_key
+
     def agree(self, link: Link, *, reopen: bool = False) -> Agreed:
         """Ask for the head until both sides stand in the same place. Raises LinkError.
 

@@ -167,6 +167,11 @@ class Delivery:
         if woken and lane != "sale" and not stop.is_set():
             stop.wait(self._settings.gather_ms / 1000)
 
+    def use_log_key(self, log_key: NoteKey) -> None:
+        """Checkpoints are signed with this key from now on. From any thread."""
+        self._log_key = log_key
+        self._negotiator.use_log_key(log_key)
+
     # --- one step -------------------------------------------------------------------------
 
     def step(self, lane: str) -> int:
@@ -357,6 +362,10 @@ class Delivery:
 
     def _failed(self, lane: str, error: Exception) -> int:
         """Full jitter: a random pause below a ceiling that doubles with every failure."""
+        if isinstance(error, ReceiptRefused):
+            # A tree head under a ledger key that this box does not know yet looks the same.
+            with suppress(LinkError):
+                self._links[lane].renew_keys()
         state = self.lanes[lane]
         ceiling = min(
             self._settings.backoff_max_ms,

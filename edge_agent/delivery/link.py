@@ -68,6 +68,10 @@ class Link(Protocol):
         """Name the box's next key, in a request that `key` signs."""
         ...
 
+    def renew_keys(self) -> None:
+        """Fetch the hub's key set anew."""
+        ...
+
     def use_key(self, key: SigningKey) -> None:
         """Sign with this key from now on."""
         ...

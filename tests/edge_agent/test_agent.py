@@ -15,6 +15,7 @@ import pytest
 from click.testing import CliRunner
 
 from edge_agent import config
+from edge_agent import identity as identities
 from edge_agent.__main__ import main
 from edge_agent.agent import Agent, AlreadyRunning
 from edge_agent.errors import NotEnrolled
@@ -155,6 +156,20 @@ def test_status_is_read_beside_the_running_agent(settings: Path, hub: SmallHub) 
     assert found["backlog"]["sale"] == 0
     assert before.exit_code == 0
     assert hub.device in before.output
+
+
+def test_the_hub_may_change_its_key_under_a_running_box(settings: Path, hub: SmallHub) -> None:
+    """The new key set is fetched, kept on disk, and the sale arrives."""
+    agent = Agent(config.load(settings))
+    agent.start()
+    try:
+        hub.new_http_key(version=2)
+        assert agent.buffer is not None
+        agent.buffer.put([sale("after")])
+        hub.wait_for(lambda: any(lane == "sale" for _, lane, _ in hub.ids()))
+    finally:
+        agent.stop()
+    assert identities.load(settings.parent / "state").keyset.version == 2
 
 
 def test_a_technician_can_have_the_key_followed(settings: Path, hub: SmallHub) -> None:

@@ -140,6 +140,75 @@ def test_a_signed_refusal_carries_code_and_patience(hub: SmallHub) -> None:
     assert caught.value.retryable
 
 
+def trusting(hub: SmallHub, folder: Path) -> tuple[HubLink, ManualClock, list[str]]:
+    """An enrolled box's line that keeps the hub's key set, its clock, and what it says."""
+    identity = join(hub, folder)
+    said: list[str] = []
+    trust = identities.HubTrust(
+        folder, identity, on_event=lambda event, _fields: said.append(event)
+    )
+    clock = ManualClock()
+    time = Timekeeper(clock, kernel_error=lambda: 1, hardware_clock=lambda: False)
+    link = HubLink(
+        hub.url,
+        key=identity.key,
+        http_keys=identity.keyset.http,
+        timekeeper=time,
+        clock=clock,
+        transport=PoolTransport(1000, time),
+        renew=trust.renew,
+    )
+    return link, clock, said
+
+
+def test_a_hub_may_change_its_key(hub: SmallHub, tmp_path: Path) -> None:
+    """An answer under an unknown key: the newer set of the same root is fetched and kept."""
+    link, _, said = trusting(hub, tmp_path)
+    hub.new_http_key(version=2)
+    assert link.head()["device"] == hub.device
+    assert said == ["keyset_renewed"]
+    assert identities.load(tmp_path).keyset.text == hub.keyset.text
+    assert link.head()["device"] == hub.device
+    assert hub.requests.count("GET /v1/keys") == 2
+
+
+@pytest.mark.parametrize("wrong", ["older", "same version", "another root", "another hub"])
+def test_a_key_set_that_is_not_the_hubs_next_is_not_believed(
+    hub: SmallHub, tmp_path: Path, wrong: str
+) -> None:
+    """Going back, two sets of one version, a stranger's: nothing changes, on disk neither."""
+    link, clock, said = trusting(hub, tmp_path)
+    hub.new_http_key(version=2)
+    link.head()
+    kept = (tmp_path / "identity.json").read_bytes()
+    hub.new_http_key(
+        version={"older": 1, "same version": 2}.get(wrong, 3),
+        root=SigningKey.generate() if wrong == "another root" else None,
+        name="hub.elsewhere" if wrong == "another hub" else "hub.example",
+    )
+    clock.advance(60_000)
+    with pytest.raises(AnswerUnproven):
+        link.head()
+    assert said == ["keyset_renewed", "keyset_refused"]
+    assert (tmp_path / "identity.json").read_bytes() == kept
+
+
+def test_a_stranger_who_signs_makes_the_box_ask_once_a_minute(
+    hub: SmallHub, tmp_path: Path
+) -> None:
+    """A portal with a key of its own: every answer is a network failure, and no storm of them."""
+    link, clock, _ = trusting(hub, tmp_path)
+    hub.http = SigningKey.generate()
+    for _ in range(3):
+        with pytest.raises(AnswerUnproven):
+            link.head()
+    assert hub.requests.count("GET /v1/keys") == 2
+    clock.advance(60_000)
+    with pytest.raises(AnswerUnproven):
+        link.head()
+    assert hub.requests.count("GET /v1/keys") == 3
+
+
 def test_nobody_there(tmp_path: Path) -> None:
     """A hub that does not listen is unreachable, not a crash."""
     with SmallHub() as hub:

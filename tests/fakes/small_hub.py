@@ -93,17 +93,23 @@ class SmallHub:
 
     def __post_init__(self) -> None:
         self.root = SigningKey.generate()
+        self.new_http_key(version=1)
+        self.lock = threading.Lock()
+        self.server: ThreadingHTTPServer | None = None
+
+    def new_http_key(
+        self, *, version: int, root: SigningKey | None = None, name: str = "hub.example"
+    ) -> None:
+        """Sign answers with a new key, in a key set of this version."""
         self.http = SigningKey.generate()
         self.keyset = KeySet.sign(
-            name="hub.example",
-            version=1,
-            root=self.root,
+            name=name,
+            version=version,
+            root=root or self.root,
             http=self.http.public,
             ledger_vkey=self.log.key.vkey,
             encryption=DecryptionKey.generate().public,
         )
-        self.lock = threading.Lock()
-        self.server: ThreadingHTTPServer | None = None
 
     @property
     def code(self) -> str:
