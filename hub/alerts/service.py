@@ -1,0 +1,104 @@
+"""Raising, closing and listing alerts."""
+
+from collections.abc import Mapping
+from typing import Any, Literal, TypeAlias
+
+from sqlalchemy import Connection
+
+from hub.alerts import store
+from hub.outbox.service import Outbox, delivery
+from hub.store import Database
+from shared.clock import Clock
+from shared.identifiers import new_id
+from shared.instants import rfc3339
+
+Tier: TypeAlias = Literal["P0", "P1", "P2"]
+
+
+class Alerts:
+    """One open alert per key."""
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        """Touch nothing yet."""
+        self._database = database
+        self._clock = clock
+
+    def raise_(
+        self,
+        connection: Connection,
+        tier: Tier,
+        rule: str,
+        key: str,
+        *,
+        what: str,
+        consequence: str,
+        action: str,
+        region: str | None = None,
+        dealer: str | None = None,
+        serial: str | None = None,
+        act_by_ms: int | None = None,
+        owner: str | None = None,
+        rule_version: int = 1,
+    ) -> str:
+        """Say in the caller's transaction that something is wrong; the alr_… id.
+
+        `key` tells one trouble from another, e.g. ``lead_unclaimed/JATIM``. While an alert of
+        this key is open it is counted once more and says `what` is known last. Without a
+        consequence and an action nobody should be disturbed: both are required, never empty.
+        """
+        for name, value in (("what", what), ("consequence", consequence), ("action", action)):
+            if not value.strip():
+                raise ValueError(f"an alert of {rule} without {name}")
+        values = {
+            "id": new_id("alr"),
+            "tier": tier,
+            "rule": rule,
+            "rule_version": rule_version,
+            "key": key,
+            "region": region,
+            "dealer": dealer,
+            "serial": serial,
+            "what": what,
+            "consequence": consequence,
+            "action": action,
+            "act_by_ms": act_by_ms,
+            "owner": owner,
+            "now_ms": self._clock.wall_ms(),
+        }
+        return store.raise_(connection, values)
+
+    def close(self, connection: Connection, key: str, reason: str) -> bool:
+        """Say that the trouble of `key` is over; whether an alert was open."""
+        return store.close(connection, key, reason, self._clock.wall_ms())
+
+    def page(self, after: str | None, limit: int, *, only_open: bool = False) -> dict[str, object]:
+        """Alerts behind `after`, oldest first, in the contract's words."""
+        with self._database.read() as connection:
+            rows = store.page(connection, after, limit + 1, only_open=only_open)
+            items = [_object(connection, row) for row in rows[:limit]]
+        return {"items": items, "next": items[-1]["id"] if len(rows) > limit else None}
+
+    def show(self, alert_id: str) -> dict[str, object] | None:
+        """One alert in the contract's words."""
+        with self._database.read() as connection:
+            row = store.of_id(connection, alert_id)
+            return None if row is None else _object(connection, row)
+
+
+SHOWN = (
+    *("id", "tier", "rule", "rule_version", "key", "state", "region", "dealer", "serial"),
+    *("what", "consequence", "action", "owner", "count", "close_reason", "absorbed_by"),
+)
+
+
+def _object(connection: Connection, row: Mapping[str, Any]) -> dict[str, object]:
+    times = {"act_by": "act_by_ms", "first_at": "first_ms", "last_at": "last_ms"}
+    times["closed_at"] = "closed_ms"
+    return {
+        **{name: row[name] for name in SHOWN},
+        **{name: None if row[ms] is None else rfc3339(row[ms]) for name, ms in times.items()},
+        "active": bool(row["active"]),
+        "seen": bool(row["seen"]),
+        "occurrences_url": f"/alerts/{row['id']}.json?part=occurrences",
+        "deliveries": [delivery(sent) for sent in Outbox.of(connection, row["id"])],
+    }

@@ -1,0 +1,94 @@
+"""The table of alerts and the SQL over it."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import CheckConstraint, Column, Connection, Index, Table, select, update
+
+from hub.store import INT64, METADATA, TEXT, Statement
+
+ALERT = Table(
+    "alert",
+    METADATA,
+    Column("seq", INT64, primary_key=True, autoincrement=True),
+    Column("id", TEXT, nullable=False, unique=True),
+    Column("tier", TEXT, nullable=False),
+    Column("rule", TEXT, nullable=False),
+    Column("rule_version", INT64, nullable=False),
+    Column("key", TEXT, nullable=False),
+    # Its key until it is closed: of one key at most one alert is open.
+    Column("open_key", TEXT, unique=True),
+    Column("state", TEXT, nullable=False),
+    Column("active", INT64, nullable=False),
+    Column("seen", INT64, nullable=False),
+    Column("region", TEXT),
+    Column("dealer", TEXT),
+    Column("serial", TEXT),
+    Column("what", TEXT, nullable=False),
+    Column("consequence", TEXT, nullable=False),
+    Column("action", TEXT, nullable=False),
+    Column("act_by_ms", INT64),
+    Column("owner", TEXT),
+    Column("count", INT64, nullable=False),
+    Column("first_ms", INT64, nullable=False),
+    Column("last_ms", INT64, nullable=False),
+    Column("closed_ms", INT64),
+    Column("close_reason", TEXT),
+    Column("absorbed_by", TEXT),
+    CheckConstraint("tier IN ('P0', 'P1', 'P2')", name="alert_tier"),
+    CheckConstraint("state IN ('open', 'acked', 'snoozed', 'closed')", name="alert_state"),
+    CheckConstraint(
+        "(state = 'closed') = (open_key IS NULL) AND (state = 'closed') = (closed_ms IS NOT NULL)",
+        name="alert_closed",
+    ),
+    CheckConstraint("active IN (0, 1) AND seen IN (0, 1)", name="alert_flags"),
+    Index("alert_key", "key", "seq"),
+    Index("alert_region", "region", "seq"),
+    Index("alert_dealer", "dealer", "seq"),
+)
+
+_RAISE = Statement(
+    "INSERT INTO alert (id, tier, rule, rule_version, key, open_key, state, active, seen, region,"
+    " dealer, serial, what, consequence, action, act_by_ms, owner, count, first_ms, last_ms)"
+    " VALUES (:id, :tier, :rule, :rule_version, :key, :key, 'open', 1, 0, :region,"
+    " :dealer, :serial, :what, :consequence, :action, :act_by_ms, :owner, 1, :now_ms, :now_ms)"
+    " ON CONFLICT (open_key) DO UPDATE SET count = alert.count + 1, last_ms = excluded.last_ms,"
+    " active = 1, what = excluded.what, consequence = excluded.consequence,"
+    " action = excluded.action"
+    " RETURNING id"
+)
+
+
+def raise_(connection: Connection, values: Mapping[str, object]) -> str:
+    """Open an alert, or count it in the open one of its key; its id."""
+    [(alert_id,)] = _RAISE.rows(connection, **values)
+    return str(alert_id)
+
+
+def close(connection: Connection, key: str, reason: str, now_ms: int) -> bool:
+    """Close the open alert of a key; whether there was one."""
+    closed = connection.execute(
+        update(ALERT)
+        .where(ALERT.c.open_key == key)
+        .values(state="closed", active=0, open_key=None, closed_ms=now_ms, close_reason=reason)
+    )
+    return bool(closed.rowcount)
+
+
+def page(
+    connection: Connection, after: str | None, limit: int, *, only_open: bool
+) -> list[Mapping[str, Any]]:
+    """Alerts behind `after`, oldest first."""
+    behind = select(ALERT.c.seq).where(ALERT.c.id == (after or "")).scalar_subquery()
+    which = select(ALERT).order_by(ALERT.c.seq).limit(limit)
+    if after is not None:
+        which = which.where(ALERT.c.seq > behind)
+    if only_open:
+        which = which.where(ALERT.c.open_key.is_not(None))
+    return [row._asdict() for row in connection.execute(which)]
+
+
+def of_id(connection: Connection, alert_id: str) -> Mapping[str, Any] | None:
+    """One alert."""
+    row = connection.execute(select(ALERT).where(ALERT.c.id == alert_id)).one_or_none()
+    return None if row is None else row._asdict()

@@ -1,0 +1,213 @@
+"""Keeping what comes in, and acting on it once, in order."""
+
+import threading
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+import orjson
+import structlog
+from sqlalchemy import Connection
+
+from hub.errors import Refused
+from hub.inbox import store
+from hub.inbox.store import InboxRow, first_time
+from hub.store import Database
+from shared.clock import Clock
+from shared.identifiers import new_id
+from shared.instants import rfc3339
+
+__all__ = ["Handle", "Inbox", "InboxRow", "Outcome", "first_time"]
+
+KEEP_MAX = 64
+"""Deliveries stored by one commit."""
+GROUP_MAX = 16
+"""Rows acted on in one transaction: bounds how long others wait for the writer."""
+ATTEMPTS_MAX = 3
+SEEN_DAYS = 30
+"""How long a message is remembered: vendors repeat theirs for 7 days."""
+DAY_MS = 86_400_000
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a row."""
+
+    state: Literal["done", "kept"]
+    """kept: it could not be read or acted on; an admin sees why and may replay it."""
+    reason: str | None = None
+    subjects: tuple[str, ...] = ()
+    """Whose data the body holds (cus_…, per_…): found again when they ask for it or its end."""
+
+
+Handle: TypeAlias = Callable[[Connection, InboxRow], Outcome]
+
+
+class Inbox:
+    """Every delivery is durable and numbered before it is answered."""
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        """Touch nothing yet."""
+        self._database = database
+        self._clock = clock
+        self._waiting: list[tuple[store.Delivery, Future[str]]] = []
+        self._waiting_lock = threading.Lock()
+        self.listeners: list[Callable[[], object]] = []
+        """Called after a commit that stored deliveries, on the writer's thread."""
+
+    def keep(self, source: str, body: bytes, headers: Mapping[str, str]) -> str:
+        """Store a delivery; its inb_… id once it is durable.
+
+        Its number and its time of arrival are given in the storing transaction: by them taps are
+        decided. What comes in at the same moment shares a commit.
+        """
+        delivery = store.Delivery(
+            id=new_id("inb"),
+            source=source,
+            body=body,
+            headers=orjson.dumps(dict(headers)).decode(),
+        )
+        done: Future[str] = Future()
+        with self._waiting_lock:
+            self._waiting.append((delivery, done))
+            wake = len(self._waiting) == 1
+        if wake:
+            self._database.submit(self._store, self._stored).add_done_callback(self._drop)
+        return done.result()
+
+    def _store(self, connection: Connection) -> int:
+        with self._waiting_lock:
+            group = [delivery for delivery, _ in self._waiting[:KEEP_MAX]]
+        store.lock_numbers(connection)
+        # The clock is read behind the lock: a later number never has an earlier turn.
+        store.add(connection, group, self._clock.wall_ms())
+        return len(group)
+
+    def _stored(self, count: int) -> None:
+        with self._waiting_lock:
+            done, self._waiting = self._waiting[:count], self._waiting[count:]
+            more = bool(self._waiting)
+        if more:
+            self._database.submit(self._store, self._stored).add_done_callback(self._drop)
+        for delivery, future in done:
+            future.set_result(delivery.id)
+        self.woken()
+
+    def _drop(self, job: "Future[object]") -> None:
+        """Fail those whose transaction failed: the vendor is told so and comes again."""
+        error = job.exception()
+        if error is None:
+            return
+        with self._waiting_lock:
+            failed, self._waiting = self._waiting, []
+        for _, future in failed:
+            future.set_exception(error)
+
+    def woken(self) -> None:
+        """Tell the listeners that there may be something to do."""
+        for listener in self.listeners:
+            listener()
+
+    def step(self, handle: Handle) -> int:
+        """Act on the next rows in order; how many went through or were given up.
+
+        `handle` runs in the one write transaction that closes its row; what it wrote is undone
+        when it fails. A row that fails three times is kept, so that it blocks nobody. 0 when
+        nothing waits, or while another process is at it.
+        """
+        return self._database.write(lambda connection: self._act(connection, handle))
+
+    def _act(self, connection: Connection, handle: Handle) -> int:
+        if not store.try_lock_work(connection):
+            return 0
+        closed = 0
+        for waiting in store.waiting(connection, GROUP_MAX):
+            if not self._act_on(connection, waiting, handle):
+                # It is tried again before those behind it: taps keep their order.
+                return closed + 1
+            closed += 1
+        return closed
+
+    @staticmethod
+    def _act_on(connection: Connection, waiting: store.Waiting, handle: Handle) -> bool:
+        """Whether the row is closed. What this cannot write down did not happen to the row."""
+        outcome = Outcome("kept", "its body was erased")
+        if waiting.row is not None:
+            part = connection.begin_nested()
+            try:
+                outcome = handle(connection, waiting.row)
+            except Exception as error:  # noqa: BLE001 - whatever a stranger's body sets off
+                # Is it the database that is in trouble, this or the commit fails as well, and
+                # the attempt is not counted.
+                part.rollback()
+                log.warning("inbox_row_failed", id=waiting.row.id, error=type(error).__name__)
+                store.count_failure(connection, waiting.seq)
+                if waiting.attempts + 1 < ATTEMPTS_MAX:
+                    return False
+                outcome = Outcome("kept", f"failed {ATTEMPTS_MAX} times: {type(error).__name__}")
+            else:
+                part.commit()
+        store.close(
+            connection,
+            waiting.seq,
+            state=outcome.state,
+            reason=outcome.reason,
+            subjects=outcome.subjects,
+        )
+        return True
+
+    def idle(self) -> bool:
+        """Whether no row waits."""
+        with self._database.read() as connection:
+            return not store.any_new(connection)
+
+    def replay(self, inbox_id: str) -> None:
+        """Let a row be acted on once more; what was seen before stays seen.
+
+        Raises Refused when it is unknown or its body is gone.
+        """
+
+        def again(connection: Connection) -> None:
+            found = store.state_of(connection, inbox_id)
+            if found is None:
+                raise Refused(404, "unknown", f"there is no {inbox_id}")
+            seq, _, has_body = found
+            if not has_body:
+                raise Refused(410, "erased", f"the body of {inbox_id} is no longer kept")
+            store.again(connection, seq)
+
+        self._database.write(again)
+        self.woken()
+
+    def page(self, after: str | None, limit: int) -> dict[str, object]:
+        """Rows behind `after`, oldest first, in the contract's words."""
+        with self._database.read() as connection:
+            rows = store.page(connection, after, limit + 1)
+        items = [
+            {
+                "id": inbox_id,
+                "source": source,
+                "received_at": rfc3339(received_ms),
+                "state": state,
+                "reason": reason,
+            }
+            for inbox_id, source, received_ms, state, reason in rows[:limit]
+        ]
+        return {"items": items, "next": items[-1]["id"] if len(rows) > limit else None}
+
+    def forget(self, raw_body_days: int, *, limit: int = 1000) -> int:
+        """Drop bodies older than `raw_body_days` and what was seen long ago; how many, at most
+        twice `limit`. Bodies nobody has acted on stay.
+        """
+        now_ms = self._clock.wall_ms()
+        return self._database.write(
+            lambda connection: store.forget(
+                connection,
+                bodies_before_ms=now_ms - raw_body_days * DAY_MS,
+                keys_before_ms=now_ms - SEEN_DAYS * DAY_MS,
+                limit=limit,
+            )
+        )

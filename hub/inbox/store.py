@@ -1,0 +1,246 @@
+"""Tables of the inbox and the SQL over them."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import orjson
+from sqlalchemy import CheckConstraint, Column, Connection, Index, Table, text
+
+from hub.store import BYTES, INT64, METADATA, TEXT, Statement, Values
+
+INBOX_LOCK = 0x6B6963_6B6962_01
+"""PostgreSQL: who numbers rows. Held until the commit, so numbers are in the order of commits."""
+WORKER_LOCK = 0x6B6963_6B6962_02
+"""PostgreSQL: who acts on rows. On SQLite the one writer is both."""
+
+INBOX = Table(
+    "inbox",
+    METADATA,
+    Column("seq", INT64, primary_key=True, autoincrement=True),
+    Column("id", TEXT, nullable=False, unique=True),
+    Column("source", TEXT, nullable=False),
+    Column("received_ms", INT64, nullable=False),
+    Column("state", TEXT, nullable=False),
+    Column("reason", TEXT),
+    Column("attempts", INT64, nullable=False),
+    CheckConstraint("state IN ('new', 'done', 'kept')", name="inbox_state"),
+)
+INBOX_NEW = Index(
+    "inbox_new",
+    INBOX.c.seq,
+    sqlite_where=INBOX.c.state == "new",
+    postgresql_where=INBOX.c.state == "new",
+)
+INBOX_BODY = Table(
+    "inbox_body",
+    METADATA,
+    Column("seq", INT64, primary_key=True, autoincrement=False),
+    Column("headers", TEXT, nullable=False),
+    Column("body", BYTES, nullable=False),
+)
+INBOX_SUBJECT = Table(
+    "inbox_subject",
+    METADATA,
+    Column("subject", TEXT, primary_key=True),
+    Column("seq", INT64, primary_key=True, autoincrement=False),
+    Index("inbox_subject_seq", "seq"),
+)
+SEEN_MESSAGE = Table(
+    "seen_message",
+    METADATA,
+    Column("key", TEXT, primary_key=True),
+    Column("at_ms", INT64, nullable=False),
+    Index("seen_message_at", "at_ms"),
+)
+
+_ADD = Statement(
+    "INSERT INTO inbox (id, source, received_ms, state, attempts)"
+    " VALUES (:id, :source, :received_ms, 'new', 0) RETURNING seq"
+)
+_ADD_BODY = Statement("INSERT INTO inbox_body (seq, headers, body) VALUES (:seq, :headers, :body)")
+_NEW = Statement(
+    "SELECT inbox.seq, id, source, received_ms, attempts, body, headers"
+    " FROM inbox LEFT JOIN inbox_body ON inbox_body.seq = inbox.seq"
+    " WHERE state = 'new' ORDER BY inbox.seq LIMIT :limit"
+)
+_ANY_NEW = Statement("SELECT 1 FROM inbox WHERE state = 'new' LIMIT 1")
+_CLOSE = Statement("UPDATE inbox SET state = :state, reason = :reason WHERE seq = :seq")
+_FAILED = Statement("UPDATE inbox SET attempts = attempts + 1 WHERE seq = :seq")
+_SUBJECT = Statement(
+    "INSERT INTO inbox_subject (subject, seq) VALUES (:subject, :seq)"
+    " ON CONFLICT (subject, seq) DO NOTHING"
+)
+_FIRST_TIME = Statement(
+    "INSERT INTO seen_message (key, at_ms) VALUES (:key, :at_ms)"
+    " ON CONFLICT (key) DO NOTHING RETURNING key"
+)
+_STATE = Statement(
+    "SELECT inbox.seq, state, body IS NOT NULL"
+    " FROM inbox LEFT JOIN inbox_body ON inbox_body.seq = inbox.seq WHERE id = :id"
+)
+_AGAIN = Statement("UPDATE inbox SET state = 'new', reason = NULL, attempts = 0 WHERE seq = :seq")
+_PAGE = Statement(
+    "SELECT id, source, received_ms, state, reason FROM inbox"
+    " WHERE seq > coalesce((SELECT seq FROM inbox WHERE id = :after), 0)"
+    " ORDER BY seq LIMIT :limit"
+)
+_OLD_BODIES = Statement(
+    "DELETE FROM inbox_body WHERE seq IN (SELECT inbox_body.seq FROM inbox_body"
+    " JOIN inbox ON inbox.seq = inbox_body.seq"
+    " WHERE inbox.received_ms < :before_ms AND inbox.state <> 'new'"
+    " ORDER BY inbox_body.seq LIMIT :limit) RETURNING seq"
+)
+_NO_SUBJECTS = Statement("DELETE FROM inbox_subject WHERE seq = :seq")
+_OLD_KEYS = Statement(
+    "DELETE FROM seen_message WHERE key IN (SELECT key FROM seen_message"
+    " WHERE at_ms < :before_ms ORDER BY at_ms LIMIT :limit) RETURNING key"
+)
+_BODIES_OF = Statement(
+    "SELECT id, source, received_ms, body FROM inbox_subject"
+    " JOIN inbox ON inbox.seq = inbox_subject.seq"
+    " JOIN inbox_body ON inbox_body.seq = inbox_subject.seq"
+    " WHERE subject = :subject ORDER BY inbox.seq"
+)
+_ERASE = Statement(
+    "DELETE FROM inbox_body WHERE seq IN"
+    " (SELECT seq FROM inbox_subject WHERE subject = :subject) RETURNING seq"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InboxRow:
+    """A delivery as it came. `seq` is its place in the order in which the hub decides."""
+
+    id: str
+    seq: int
+    source: str
+    received_ms: int
+    body: bytes
+    headers: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivery:
+    """What is about to be stored."""
+
+    id: str
+    source: str
+    body: bytes
+    headers: str
+    """JSON, made in its sender's thread so that a bad one fails nobody else."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Waiting:
+    """A row to act on; its `row` is None when its body was erased before."""
+
+    seq: int
+    attempts: int
+    row: InboxRow | None
+
+
+def lock_numbers(connection: Connection) -> None:
+    """Be the only one who numbers rows until this transaction ends."""
+    if connection.dialect.name != "sqlite":
+        connection.execute(text(f"SELECT pg_advisory_xact_lock({INBOX_LOCK})"))
+
+
+def try_lock_work(connection: Connection) -> bool:
+    """Whether we are the only one who acts on rows, until this transaction ends."""
+    if connection.dialect.name == "sqlite":
+        return True
+    statement = text(f"SELECT pg_try_advisory_xact_lock({WORKER_LOCK})")
+    return bool(connection.execute(statement).scalar())
+
+
+def add(connection: Connection, deliveries: Iterable[Delivery], received_ms: int) -> None:
+    """Store and number them, in their order."""
+    lock_numbers(connection)
+    for each in deliveries:
+        [(seq,)] = _ADD.rows(connection, id=each.id, source=each.source, received_ms=received_ms)
+        _ADD_BODY.run(connection, [{"seq": seq, "headers": each.headers, "body": each.body}])
+
+
+def waiting(connection: Connection, limit: int) -> list[Waiting]:
+    """The oldest rows nobody has acted on."""
+    return [_waiting(row) for row in _NEW.rows(connection, limit=limit)]
+
+
+def _waiting(values: Values) -> Waiting:
+    seq, inbox_id, source, received_ms, attempts, body, headers = values
+    row = None
+    if body is not None:
+        row = InboxRow(
+            id=inbox_id,
+            seq=seq,
+            source=source,
+            received_ms=received_ms,
+            body=bytes(body),
+            headers=orjson.loads(headers),
+        )
+    return Waiting(seq=seq, attempts=attempts, row=row)
+
+
+def any_new(connection: Connection) -> bool:
+    """Whether a row waits."""
+    return bool(_ANY_NEW.rows(connection))
+
+
+def close(
+    connection: Connection, seq: int, *, state: str, reason: str | None, subjects: Iterable[str]
+) -> None:
+    """Nothing is left to do about a row."""
+    _CLOSE.run(connection, [{"seq": seq, "state": state, "reason": reason}])
+    _SUBJECT.run(connection, [{"subject": subject, "seq": seq} for subject in subjects])
+
+
+def count_failure(connection: Connection, seq: int) -> None:
+    """One attempt more did not go through."""
+    _FAILED.run(connection, [{"seq": seq}])
+
+
+def first_time(connection: Connection, key: str, *, now_ms: int) -> bool:
+    """Whether `key` is seen for the first time; the caller's transaction remembers it.
+
+    Keys: the wamid of a message, ``<wamid>/<status>`` of a status.
+    """
+    return bool(_FIRST_TIME.rows(connection, key=key, at_ms=now_ms))
+
+
+def state_of(connection: Connection, inbox_id: str) -> tuple[int, str, bool] | None:
+    """Number, state, and whether the body is still there."""
+    for seq, state, has_body in _STATE.rows(connection, id=inbox_id):
+        return int(seq), str(state), bool(has_body)
+    return None
+
+
+def again(connection: Connection, seq: int) -> None:
+    """Let a row be acted on once more."""
+    _AGAIN.run(connection, [{"seq": seq}])
+
+
+def page(connection: Connection, after: str | None, limit: int) -> list[Values]:
+    """id, source, received_ms, state, reason; oldest first."""
+    return _PAGE.rows(connection, after=after or "", limit=limit)
+
+
+def forget(
+    connection: Connection, *, bodies_before_ms: int, keys_before_ms: int, limit: int
+) -> int:
+    """Drop old bodies and old keys; how many."""
+    bodies = _OLD_BODIES.rows(connection, before_ms=bodies_before_ms, limit=limit)
+    _NO_SUBJECTS.run(connection, [{"seq": seq} for (seq,) in bodies])
+    keys = _OLD_KEYS.rows(connection, before_ms=keys_before_ms, limit=limit)
+    return len(bodies) + len(keys)
+
+
+def bodies_of(connection: Connection, subject: str) -> list[Values]:
+    """id, source, received_ms, body of what a person sent, oldest first."""
+    return _BODIES_OF.rows(connection, subject=subject)
+
+
+def erase(connection: Connection, subject: str) -> int:
+    """Drop every body in which a person appears; how many. The rows stay, empty."""
+    erased = _ERASE.rows(connection, subject=subject)
+    _NO_SUBJECTS.run(connection, [{"seq": seq} for (seq,) in erased])
+    return len(erased)

@@ -1,0 +1,122 @@
+"""What may become of a message, how fast one may follow another, and when to try again."""
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from hub.outbox.messages import State
+
+WINDOW_MS = 24 * 3600 * 1000
+"""After a person's last message we may answer freely for so long."""
+WINDOW_MARGIN_MS = 60_000
+"""Nearer to its end than this a window counts as closed: the vendor's clock is not ours."""
+WINDOW_CLOSED_CODES = frozenset({131047})
+"""With these a message fails, at once or after it was accepted, when only a template may be sent.
+They are WhatsApp's own, whoever carries the message."""
+DOUBT_WAIT_MS = 5_000
+"""A message that may have been sent is sent again so much later: a status often ends the doubt."""
+DOUBTS_MAX = 1
+RETRY_MS, RETRY_MAX_MS = 1_000, 60_000
+PAIR_RETRY_MS, PAIR_EXPONENT_MAX = 6_000, 4
+
+Event: TypeAlias = Literal[
+    "send",  # the sender has taken it and will call the vendor
+    "again",  # not now: it waits for its next turn
+    "accept",  # the vendor has taken it
+    "refuse",  # the vendor has refused it, or it cannot be sent at all
+    "withhold",  # it is no longer true, wanted or in time
+    "sent",  # a status: it is on its way
+    "delivered",
+    "read",
+    "failed",  # a status: it did not arrive
+]
+STATES: tuple[State, ...] = (
+    "queued",
+    "sending",
+    "accepted",
+    "delivered",
+    "read",
+    "failed",
+    "withheld",
+)
+EVENTS: tuple[Event, ...] = (
+    "send",
+    "again",
+    "accept",
+    "refuse",
+    "withhold",
+    "sent",
+    "delivered",
+    "read",
+    "failed",
+)
+FINAL: frozenset[State] = frozenset({"read", "failed", "withheld"})
+
+NEXT: dict[tuple[State, Event], State] = {
+    ("queued", "send"): "sending",
+    ("queued", "withhold"): "withheld",
+    ("queued", "refuse"): "failed",
+    # We asked without hearing the answer, queued it again, and now it turns out that it went.
+    ("queued", "sent"): "accepted",
+    ("queued", "delivered"): "delivered",
+    ("queued", "read"): "read",
+    ("sending", "again"): "queued",
+    ("sending", "accept"): "accepted",
+    ("sending", "refuse"): "failed",
+    ("sending", "withhold"): "withheld",
+    # A status overtakes the vendor's own answer to the request.
+    ("sending", "sent"): "accepted",
+    ("sending", "delivered"): "delivered",
+    ("sending", "read"): "read",
+    ("sending", "failed"): "failed",
+    # Accepted is not delivered: the closed window is told afterwards, and it goes as a template.
+    ("accepted", "again"): "queued",
+    ("accepted", "delivered"): "delivered",
+    ("accepted", "read"): "read",
+    ("accepted", "failed"): "failed",
+    ("delivered", "read"): "read",
+}
+"""Everything else changes nothing: statuses come repeated, late and in any order."""
+
+
+def next_state(state: State, event: Event) -> State | None:
+    """What `event` makes of a message in `state`; None when it changes nothing."""
+    return NEXT.get((state, event))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """How fast one of our numbers may speak."""
+
+    pair_ms: int = 6_000
+    """Between two messages to one person, in the long run."""
+    pair_burst: int = 5
+    """Messages to one person that may follow each other at once, borrowed from what comes."""
+    per_second: float = 50.0
+    """Messages to everybody together."""
+    first_contacts: int | None = None
+    """People who may be written to within 24 hours without having written to us; None: any."""
+
+
+def pair_wait_ms(paced_ms: int, now_ms: int, limits: Limits) -> int:
+    """How long to wait with the next message to a person; 0: it may go now."""
+    return max(0, paced_ms - now_ms - (limits.pair_burst - 1) * limits.pair_ms)
+
+
+def paced_after(paced_ms: int, now_ms: int, limits: Limits) -> int:
+    """What to remember after a message to a person has gone."""
+    return max(paced_ms, now_ms) + limits.pair_ms
+
+
+def retry_wait_ms(attempts: int) -> int:
+    """After `attempts` that failed in passing: 1 s, 2 s, 4 s … a minute."""
+    return min(RETRY_MS << min(attempts - 1, 10), RETRY_MAX_MS)
+
+
+def pair_retry_wait_ms(attempts: int) -> int:
+    """After the vendor said that it was too fast for one person: 6 s, 24 s, 96 s …"""
+    return PAIR_RETRY_MS << 2 * min(attempts - 1, PAIR_EXPONENT_MAX)
+
+
+def window_is_open(opened_ms: int, now_ms: int) -> bool:
+    """Whether a person who last wrote at `opened_ms` may be answered freely."""
+    return now_ms < opened_ms + WINDOW_MS - WINDOW_MARGIN_MS

@@ -1,0 +1,317 @@
+"""Sending what waits: in order for each person, as fast as each number may, once."""
+
+import threading
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import structlog
+from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
+
+from hub.errors import StoreUnavailable
+from hub.outbox import rules, store
+from hub.outbox.gates import Gate
+from hub.outbox.messages import (
+    Accepted,
+    Address,
+    Addresses,
+    Channel,
+    Failed,
+    Rendered,
+    Renderer,
+    Role,
+    Withhold,
+)
+from hub.outbox.rules import Limits
+from hub.outbox.service import Outbox
+from hub.outbox.store import OutboxRow
+from hub.store.sole import Sole
+
+ROLES: tuple[Role, ...] = ("reps", "customers")
+"""Reps first: somebody has tapped and waits."""
+THREADS = 8
+IDLE_WAIT_S = 0.05
+"""How often messages of other processes, and due ones, are looked for."""
+RETRY_WAIT_S = 1.0
+SWEEP_MAX = 200
+RENDER_ATTEMPTS_MAX = 3
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class _Taken:
+    """A message that we have taken and the number it goes through."""
+
+    row: OutboxRow
+    number: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Ready:
+    """A message in words, and to whom."""
+
+    address: Address
+    rendered: Rendered
+    window_open: bool
+
+
+class Sender:
+    """One per process; of all processes on a database one sends, the others stand by."""
+
+    def __init__(
+        self,
+        outbox: Outbox,
+        channels: Mapping[str, Channel],
+        *,
+        number_for: Callable[[Role], str | None],
+        renderer: Renderer,
+        addresses: Addresses,
+        limits: Mapping[str, Limits] | None = None,
+        threads: int = THREADS,
+    ) -> None:
+        """`channels` and `limits` by the name of our number. Starts nothing yet."""
+        self._outbox = outbox
+        self._database = outbox.database
+        self._clock = outbox.clock
+        self._channels = channels
+        self._number_for = number_for
+        self._renderer = renderer
+        self._addresses = addresses
+        self._gates = {
+            name: Gate((limits or {}).get(name, Limits()), self._clock) for name in channels
+        }
+        self._sole = Sole(self._database, "sender")
+        self._recovered = False
+        self._threads = threads
+        self._pool: ThreadPoolExecutor | None = None
+        self._thread: threading.Thread | None = None
+        self._wake = threading.Event()
+        self._stop = threading.Event()
+        self._lock = threading.Lock()
+        self._in_flight = 0
+        self._first_contacts: dict[str, str] = {}
+        self.on_stopped: list[Callable[[Connection, str, Failed], object]] = []
+        """Told, in a transaction, that the vendor lets nothing through a number."""
+        outbox.on_enqueue.append(self._wake.set)
+
+    # --- one round --------------------------------------------------------------------------
+
+    def step(self) -> int:
+        """Send what may go now, in the caller's thread; how many rows moved."""
+        swept, taken = self._round()
+        for each in taken:
+            self._deliver(each)
+        return swept + len(taken)
+
+    def _round(self) -> tuple[int, list[_Taken]]:
+        """Take what may go now; with it, how many rows moved without being sent."""
+        if not self._sole.held():
+            self._recovered = False
+            return 0, []
+        if not self._recovered:
+            self._database.write(self._recover)
+            self._recovered = True
+        return self._database.write(self._take)
+
+    def _recover(self, connection: Connection) -> None:
+        """What was being sent when the sender before us died may have gone."""
+        for row in store.sending(connection):
+            self._outbox.doubt(connection, row, "interrupted")
+
+    def _open_numbers(self) -> dict[Role, str]:
+        numbers = {role: self._number_for(role) for role in ROLES}
+        return {
+            role: name
+            for role, name in numbers.items()
+            if name is not None and name in self._gates and self._gates[name].open()
+        }
+
+    def _take(self, connection: Connection) -> tuple[int, list[_Taken]]:
+        now_ms = self._clock.wall_ms()
+        late = store.late(connection, now_ms, SWEEP_MAX)
+        for row in late:
+            self._outbox.withhold(connection, row, "too_late")
+        taken: list[_Taken] = []
+        room = self._threads - self._in_flight
+        for role, number in self._open_numbers().items():
+            gate = self._gates[number]
+            for row in store.heads(connection, role, now_ms, max(0, room - len(taken))):
+                _, paced_ms = store.pair(connection, number, row.to)
+                wait_ms = rules.pair_wait_ms(paced_ms, now_ms, gate.limits)
+                if wait_ms:
+                    store.change(connection, row.id, due_ms=now_ms + wait_ms)
+                    continue
+                if not gate.take():
+                    break
+                paced_ms = rules.paced_after(paced_ms, now_ms, gate.limits)
+                store.paced(connection, number, row.to, paced_ms)
+                self._outbox.take(connection, row, number)
+                taken.append(_Taken(row, number))
+        return len(late), taken
+
+    # --- one message ------------------------------------------------------------------------
+
+    def _deliver(self, taken: _Taken) -> None:
+        """Send one message and write down how that ended."""
+        outcome, window_open = self._send(taken)
+        gate = self._gates[taken.number]
+        if isinstance(outcome, Failed):
+            gate.failed(outcome.action)
+        elif isinstance(outcome, Accepted):
+            gate.accepted()
+
+        def settle(connection: Connection) -> None:
+            self._outbox.settle(connection, taken.row.id, outcome, window_open=window_open)
+            if isinstance(outcome, Failed) and outcome.action == "stop":
+                for listener in self.on_stopped:
+                    listener(connection, taken.number, outcome)
+
+        while not self._settled(settle, taken):
+            # The vendor has it: what became of it must not be forgotten while we live.
+            if self._stop.wait(RETRY_WAIT_S):
+                break
+        with self._lock:
+            self._first_contacts.pop(taken.row.id, None)
+
+    def _settled(self, settle: Callable[[Connection], None], taken: _Taken) -> bool:
+        try:
+            self._database.write(settle)
+        except (DBAPIError, StoreUnavailable) as error:
+            log.warning("outbox_not_settled", id=taken.row.id, error=type(error).__name__)
+            return False
+        return True
+
+    def _send(self, taken: _Taken) -> tuple[Accepted | Failed | Withhold, bool]:
+        """How it ended, and whether the window was open."""
+        row = taken.row
+        try:
+            ready = self._ready(taken)
+        except Exception as error:  # noqa: BLE001 - one message that cannot be said stops no other
+            log.warning("outbox_not_rendered", id=row.id, kind=row.kind, error=type(error).__name__)
+            broken = not isinstance(error, DBAPIError) and row.attempts + 1 >= RENDER_ATTEMPTS_MAX
+            reason = f"not rendered: {type(error).__name__}"
+            return Failed("permanent" if broken else "retry", None, reason), True
+        if not isinstance(ready, _Ready):
+            return ready, True
+        outcome: Accepted | Failed
+        try:
+            outcome = self._channels[taken.number].send(
+                ready.address, ready.rendered, window_open=ready.window_open, out_id=row.id
+            )
+        except Exception as error:
+            log.exception("outbox_channel_failed", id=row.id)
+            # It may have gone before it failed.
+            outcome = Failed("unknown", None, type(error).__name__)
+        return outcome, ready.window_open
+
+    def _ready(self, taken: _Taken) -> _Ready | Failed | Withhold:
+        """The words and the address as the tables are now, or why there are none."""
+        row = taken.row
+        now_ms = self._clock.wall_ms()
+        if row.not_after_ms < now_ms:
+            return Withhold("too_late")
+        with self._database.read() as connection:
+            address = self._addresses.address(connection, row.to)
+            if isinstance(address, Withhold):
+                return address
+            rendered = self._renderer.render(connection, row.outgoing)
+            if isinstance(rendered, Withhold):
+                return rendered
+            window_open = not row.as_template and self._outbox.window_open(
+                connection, taken.number, row.to, now_ms
+            )
+            refused = None
+            if not window_open:
+                refused = self._refused(connection, taken, rendered, now_ms)
+        return refused or _Ready(address, rendered, window_open=window_open)
+
+    def _refused(
+        self, connection: Connection, taken: _Taken, rendered: Rendered, now_ms: int
+    ) -> Failed | None:
+        """Why a person who has not written to us lately cannot be written to, if so."""
+        if rendered.template is None:
+            return Failed("unreachable", None, "window_closed")
+        if not self._may_begin(connection, taken, now_ms):
+            return Failed("unreachable", None, "messaging_limit")
+        return None
+
+    def _may_begin(self, connection: Connection, taken: _Taken, now_ms: int) -> bool:
+        """Whether one person more may be written to first, today."""
+        most = self._gates[taken.number].limits.first_contacts
+        if most is None:
+            return True
+        with self._lock:
+            to = taken.row.to
+            known = store.first_contacts(connection, but=to, since_ms=now_ms - rules.WINDOW_MS)
+            if known + len(set(self._first_contacts.values()) - {to}) >= most:
+                return False
+            self._first_contacts[taken.row.id] = to
+            return True
+
+    # --- threads ----------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Send until `stop`, several messages at once."""
+        self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="sending")
+        self._thread = threading.Thread(target=self._run, name="sender", daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            woken = self._wake.wait(IDLE_WAIT_S)
+            self._wake.clear()
+            try:
+                # Who woke us has not committed yet: only a write is sure to see what it enqueued.
+                if woken or self._due():
+                    self._hand_out()
+            except (DBAPIError, StoreUnavailable) as error:
+                log.warning("sender_waits", error=type(error).__name__)
+                self._stop.wait(RETRY_WAIT_S)
+
+    def _due(self) -> bool:
+        now_ms = self._clock.wall_ms()
+        if not self._recovered:
+            return True
+        with self._database.read() as connection:
+            return store.any_late(connection, now_ms) or any(
+                store.heads(connection, role, now_ms, 1) for role in self._open_numbers()
+            )
+
+    def _hand_out(self) -> None:
+        if self._in_flight >= self._threads:
+            return
+        _, taken = self._round()
+        for each in taken:
+            with self._lock:
+                self._in_flight += 1
+            assert self._pool is not None
+            self._pool.submit(self._deliver, each).add_done_callback(self._delivered)
+
+    def _delivered(self, _done: object) -> None:
+        with self._lock:
+            self._in_flight -= 1
+        self._wake.set()
+
+    def idle(self) -> bool:
+        """Whether nothing is being sent and nothing wants to go through a number that is open."""
+        now_ms = self._clock.wall_ms()
+        with self._database.read() as connection:
+            if store.sending(connection) or store.any_late(connection, now_ms):
+                return False
+            return not any(store.waiting(connection, role, now_ms) for role in self._open_numbers())
+
+    def stop(self) -> None:
+        """Finish what is being sent, and let another process send."""
+        self._stop.set()
+        self._wake.set()
+        if self._thread is not None:
+            self._thread.join()
+        if self._pool is not None:
+            self._pool.shutdown()
+        self.close()
+
+    def close(self) -> None:
+        """Let another process send; whatever is in flight is theirs to doubt."""
+        self._sole.release()

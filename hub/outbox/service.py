@@ -1,0 +1,274 @@
+"""The outbox as other features see it: what is to be said, and what became of it."""
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+
+from sqlalchemy import Connection
+
+from hub.inbox.incoming import Status
+from hub.outbox import rules, store
+from hub.outbox.messages import Accepted, Draft, Failed, Role, State, Withhold
+from hub.outbox.store import OutboxRow
+from hub.store import Database
+from shared.clock import Clock
+from shared.identifiers import new_id
+from shared.instants import rfc3339
+
+__all__ = ["Change", "Outbox", "OutboxRow"]
+
+DOUBTFUL = "doubtful"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """What just became of a message."""
+
+    id: str
+    to: str
+    role: Role
+    kind: str
+    ref: str
+    data: Mapping[str, object]
+    state: State
+    at_ms: int
+    code: int | None = None
+    """The vendor's error code of a failure."""
+    reason: str | None = None
+
+
+class Outbox:
+    """Messages are enqueued in the transaction that decides them, and sent after its commit."""
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        """Touch nothing yet."""
+        self.database = database
+        self.clock = clock
+        self.on_change: list[Callable[[Connection, Change], object]] = []
+        """Told of every change but one's own enqueueing and withdrawing, in its transaction."""
+        self.on_enqueue: list[Callable[[], object]] = []
+        """Called inside the enqueueing transaction: a write asked for now runs behind it."""
+
+    def enqueue(self, connection: Connection, draft: Draft) -> str:
+        """Say something once the caller's transaction is durable; its out_… id.
+
+        The same key again says nothing more and gives the same id.
+        """
+        out_id = store.add(connection, new_id("out"), draft, self.clock.wall_ms())
+        for wake in self.on_enqueue:
+            wake()
+        return out_id
+
+    def withdraw(
+        self,
+        connection: Connection,
+        *,
+        ref: str,
+        kinds: Collection[str] | None = None,
+        to: str | None = None,
+    ) -> int:
+        """Do not say what waits about `ref`; how many. None means any kind, any person."""
+        now_ms = self.clock.wall_ms()
+        return store.withdraw(
+            connection, ref, kinds=kinds, to=to, reason="withdrawn", now_ms=now_ms
+        )
+
+    def on_status(self, connection: Connection, status: Status) -> Change | None:
+        """Take in what the vendor says became of a message; None when it changes nothing.
+
+        Every status may come again, late and in any order. The listeners are told as well.
+        """
+        row = None
+        if status.ours is not None:
+            row = store.of_id(connection, status.ours)
+        row = row or store.of_provider_id(connection, status.message_id)
+        if row is None or _of_another_try(row, status):
+            return None
+        if status.status == "failed":
+            return self._failed_later(connection, row, status)
+        values = {} if row.provider_id else {"provider_id": status.message_id}
+        return self._move(connection, row, status.status, values)
+
+    def _failed_later(
+        self, connection: Connection, row: OutboxRow, status: Status
+    ) -> Change | None:
+        code, reason = status.code, status.reason
+        if code in rules.WINDOW_CLOSED_CODES and not row.as_template:
+            said = {"code": code, "reason": reason, "former_id": status.message_id}
+            return self._again_as_template(connection, row, said)
+        values = {"provider_id": status.message_id, "code": code, "reason": reason or "failed"}
+        return self._move(connection, row, "failed", values)
+
+    def _again_as_template(
+        self, connection: Connection, row: OutboxRow, said: Mapping[str, object]
+    ) -> Change | None:
+        if row.number is not None:
+            store.closed(connection, row.number, row.to, row.at_ms)
+        again = {"as_template": 1, "provider_id": None, "due_ms": self.clock.wall_ms()}
+        changed = self._move(connection, row, "again", {**again, **said})
+        for wake in self.on_enqueue:
+            wake()
+        return changed
+
+    def settle(
+        self,
+        connection: Connection,
+        out_id: str,
+        outcome: Accepted | Failed | Withhold,
+        *,
+        window_open: bool,
+    ) -> Change | None:
+        """Write down how an attempt to send ended, wherever a status has brought the row since."""
+        row = store.of_id(connection, out_id)
+        if row is None:
+            return None
+        match outcome:
+            case Accepted(provider_id):
+                return self._accepted(connection, row, provider_id, window_open=window_open)
+            case Withhold(reason):
+                return self._move(connection, row, "withhold", {"reason": reason})
+            case Failed():
+                return self._failed(connection, row, outcome, window_open=window_open)
+
+    def _accepted(
+        self, connection: Connection, row: OutboxRow, provider_id: str, *, window_open: bool
+    ) -> Change | None:
+        if provider_id == row.former_id:
+            # That it failed was told before we heard that it was taken.
+            return None
+        values: dict[str, object] = {"provider_id": provider_id, "reason": None, "code": None}
+        if not window_open:
+            values["first_contact_ms"] = self.clock.wall_ms()
+        changed = self._move(connection, row, "accept", values)
+        if changed is None and row.provider_id is None:
+            store.change(connection, row.id, provider_id=provider_id)
+        return changed
+
+    def _failed(
+        self, connection: Connection, row: OutboxRow, failed: Failed, *, window_open: bool
+    ) -> Change | None:
+        now_ms = self.clock.wall_ms()
+        tries = row.attempts + 1
+        said: dict[str, object] = {"code": failed.code, "reason": failed.reason}
+        match failed.action:
+            case "retry":
+                said |= {"attempts": tries, "due_ms": now_ms + rules.retry_wait_ms(tries)}
+                return self._move(connection, row, "again", said)
+            case "pair":
+                said |= {"attempts": tries, "due_ms": now_ms + rules.pair_retry_wait_ms(tries)}
+                return self._move(connection, row, "again", said)
+            case "slow" | "stop":
+                # The number waits, not this message.
+                return self._move(connection, row, "again", said | {"due_ms": now_ms})
+            case "template" if window_open:
+                return self._again_as_template(connection, row, said)
+            case "unknown":
+                return self.doubt(connection, row, failed.reason)
+        return self._move(connection, row, "refuse", said)
+
+    def doubt(self, connection: Connection, row: OutboxRow, reason: str) -> Change | None:
+        """It may have been sent: it is sent again once, a little later, and counted.
+
+        What a status says until then ends the doubt.
+        """
+        if row.state != "sending":
+            return None
+        store.count(connection, DOUBTFUL)
+        if row.doubts >= rules.DOUBTS_MAX:
+            return self._move(connection, row, "refuse", {"code": None, "reason": reason})
+        due_ms = self.clock.wall_ms() + rules.DOUBT_WAIT_MS
+        values = {"doubts": row.doubts + 1, "due_ms": due_ms, "reason": reason}
+        return self._move(connection, row, "again", values)
+
+    def withhold(self, connection: Connection, row: OutboxRow, reason: str) -> Change | None:
+        """It is not said any more."""
+        return self._move(connection, row, "withhold", {"reason": reason})
+
+    def take(self, connection: Connection, row: OutboxRow, number: str) -> None:
+        """The sender is about to send it through `number`."""
+        self._move(connection, row, "send", {"number": number})
+
+    def _move(
+        self,
+        connection: Connection,
+        row: OutboxRow,
+        event: rules.Event,
+        values: Mapping[str, object],
+    ) -> Change | None:
+        state = rules.next_state(row.state, event)
+        if state is None:
+            return None
+        now_ms = self.clock.wall_ms()
+        store.change(connection, row.id, state=state, at_ms=now_ms, **values)
+        change = Change(
+            id=row.id,
+            to=row.to,
+            role=row.role,
+            kind=row.kind,
+            ref=row.ref,
+            data=row.data,
+            state=state,
+            at_ms=now_ms,
+            code=_int(values.get("code")),
+            reason=_text(values.get("reason")),
+        )
+        if event != "send":
+            for listener in self.on_change:
+                listener(connection, change)
+        return change
+
+    @staticmethod
+    def opened(connection: Connection, number: str, to: str, at_ms: int) -> None:
+        """A person wrote to a number of ours: for 24 hours we may answer freely."""
+        store.opened(connection, number, to, at_ms)
+
+    @staticmethod
+    def window_open(connection: Connection, number: str, to: str, now_ms: int) -> bool:
+        """Whether a person may be answered freely from this number."""
+        return rules.window_is_open(store.pair(connection, number, to)[0], now_ms)
+
+    @staticmethod
+    def of(connection: Connection, ref: str) -> list[OutboxRow]:
+        """Everything said or to be said about `ref`, in order."""
+        return store.of_ref(connection, ref)
+
+    @staticmethod
+    def doubtful(connection: Connection) -> int:
+        """How many attempts ended without our knowing whether the message went."""
+        return store.counted(connection, DOUBTFUL)
+
+    def page(self, after: str | None, limit: int) -> dict[str, object]:
+        """Messages behind `after`, oldest first, in the contract's words for deliveries."""
+        with self.database.read() as connection:
+            rows = store.page(connection, after, limit + 1)
+        items = [delivery(row) for row in rows[:limit]]
+        return {"items": items, "next": items[-1]["id"] if len(rows) > limit else None}
+
+
+def delivery(row: OutboxRow) -> dict[str, object]:
+    """A message in the contract's words."""
+    return {
+        "id": row.id,
+        "to": row.to,
+        "channel": "whatsapp",
+        "kind": row.kind,
+        "state": "queued" if row.state == "sending" else row.state,
+        "reason": row.reason,
+        "at": rfc3339(row.at_ms),
+    }
+
+
+def _of_another_try(row: OutboxRow, status: Status) -> bool:
+    """Whether a status speaks of an earlier attempt, which was given up for the present one."""
+    if status.status in {"delivered", "read"}:
+        return False  # it did arrive, by whichever attempt
+    if status.message_id == row.former_id:
+        return True
+    return row.provider_id is not None and row.provider_id != status.message_id
+
+
+def _int(value: object) -> int | None:
+    return value if isinstance(value, int) else None
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) else None

@@ -1,0 +1,378 @@
+"""Tables of the outbox and the SQL over them."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import cast
+
+import orjson
+from sqlalchemy import CheckConstraint, Column, Connection, Index, Table, bindparam, delete, update
+
+from hub.outbox.messages import Draft, Outgoing, Role, State
+from hub.store import INT64, METADATA, TEXT, Statement, Values
+
+OUTBOX = Table(
+    "outbox",
+    METADATA,
+    Column("seq", INT64, primary_key=True, autoincrement=True),
+    Column("id", TEXT, nullable=False, unique=True),
+    Column("key", TEXT, nullable=False, unique=True),
+    Column("recipient", TEXT, nullable=False),
+    Column("role", TEXT, nullable=False),
+    Column("kind", TEXT, nullable=False),
+    Column("ref", TEXT, nullable=False),
+    Column("data", TEXT, nullable=False),
+    Column("created_ms", INT64, nullable=False),
+    Column("not_before_ms", INT64, nullable=False),
+    Column("not_after_ms", INT64, nullable=False),
+    Column("state", TEXT, nullable=False),
+    Column("reason", TEXT),
+    Column("code", INT64),
+    Column("at_ms", INT64, nullable=False),
+    Column("due_ms", INT64, nullable=False),
+    Column("attempts", INT64, nullable=False),
+    Column("doubts", INT64, nullable=False),
+    Column("as_template", INT64, nullable=False),
+    Column("number", TEXT),
+    Column("provider_id", TEXT),
+    Column("former_id", TEXT),
+    Column("first_contact_ms", INT64),
+    CheckConstraint(
+        "state IN ('queued', 'sending', 'accepted', 'delivered', 'read', 'failed', 'withheld')",
+        name="outbox_state",
+    ),
+    CheckConstraint("role IN ('customers', 'reps')", name="outbox_role"),
+    CheckConstraint("as_template IN (0, 1)", name="outbox_as_template"),
+    Index("outbox_ref", "ref", "seq"),
+    Index("outbox_provider_id", "provider_id"),
+)
+_QUEUED = OUTBOX.c.state == "queued"
+_OPEN = OUTBOX.c.state.in_(("queued", "sending"))
+_FIRST = OUTBOX.c.first_contact_ms.is_not(None)
+OUTBOX_DUE = Index(
+    "outbox_due",
+    OUTBOX.c.role,
+    OUTBOX.c.due_ms,
+    sqlite_where=_QUEUED,
+    postgresql_where=_QUEUED,
+)
+OUTBOX_EXPIRY = Index(
+    "outbox_expiry", OUTBOX.c.not_after_ms, sqlite_where=_QUEUED, postgresql_where=_QUEUED
+)
+OUTBOX_TURN = Index(
+    "outbox_turn",
+    OUTBOX.c.recipient,
+    OUTBOX.c.seq,
+    sqlite_where=_OPEN,
+    postgresql_where=_OPEN,
+)
+OUTBOX_FIRST_CONTACT = Index(
+    "outbox_first_contact",
+    OUTBOX.c.first_contact_ms,
+    OUTBOX.c.recipient,
+    sqlite_where=_FIRST,
+    postgresql_where=_FIRST,
+)
+OUTBOX_PAIR = Table(
+    "outbox_pair",
+    METADATA,
+    Column("number", TEXT, primary_key=True),
+    Column("party", TEXT, primary_key=True),
+    Column("opened_ms", INT64, nullable=False),
+    Column("paced_ms", INT64, nullable=False),
+)
+OUTBOX_COUNT = Table(
+    "outbox_count",
+    METADATA,
+    Column("name", TEXT, primary_key=True),
+    Column("value", INT64, nullable=False),
+)
+
+_READ = (
+    "SELECT seq, id, recipient, role, kind, ref, data, created_ms, not_before_ms, not_after_ms,"
+    " state, reason, code, at_ms, due_ms, attempts, doubts, as_template, number, provider_id,"
+    " former_id FROM outbox "
+)
+
+
+def _reading(rest: str) -> Statement:
+    return Statement(_READ + rest)
+
+
+_ADD = Statement(
+    "INSERT INTO outbox (id, key, recipient, role, kind, ref, data, created_ms, not_before_ms,"
+    " not_after_ms, state, at_ms, due_ms, attempts, doubts, as_template)"
+    " VALUES (:id, :key, :recipient, :role, :kind, :ref, :data, :now_ms, :not_before_ms,"
+    " :not_after_ms, 'queued', :now_ms, :not_before_ms, 0, 0, 0)"
+    " ON CONFLICT (key) DO NOTHING RETURNING id"
+)
+_OF_KEY = Statement("SELECT id FROM outbox WHERE key = :key")
+_OF_ID = _reading("WHERE id = :id")
+_OF_PROVIDER_ID = _reading("WHERE provider_id = :provider_id ORDER BY seq DESC LIMIT 1")
+_OF_REF = _reading("WHERE ref = :ref ORDER BY seq")
+_PAGE = _reading(
+    "WHERE seq > coalesce((SELECT seq FROM outbox WHERE id = :after), 0) ORDER BY seq LIMIT :limit"
+)
+# Of each recipient only the first of those that want to go: the order in which things were said.
+_HEADS = _reading(
+    "WHERE state = 'queued' AND role = :role"
+    " AND due_ms <= :now_ms AND not_after_ms >= :now_ms AND NOT EXISTS ("
+    "SELECT 1 FROM outbox AS ahead WHERE ahead.recipient = outbox.recipient"
+    " AND ahead.state IN ('queued', 'sending') AND (ahead.state = 'sending'"
+    " OR (ahead.seq < outbox.seq AND ahead.not_before_ms <= :now_ms)))"
+    " ORDER BY due_ms, seq LIMIT :limit"
+)
+_LATE = _reading(
+    "WHERE state = 'queued' AND not_after_ms < :now_ms ORDER BY not_after_ms LIMIT :limit"
+)
+_ANY_LATE = Statement(
+    "SELECT 1 FROM outbox WHERE state = 'queued' AND not_after_ms < :now_ms LIMIT 1"
+)
+_SENDING = _reading("WHERE state = 'sending' ORDER BY seq")
+_WAITING = Statement(
+    "SELECT count(*) FROM outbox WHERE state = 'queued' AND role = :role"
+    " AND not_before_ms <= :now_ms"
+)
+_PAIR = Statement(
+    "SELECT opened_ms, paced_ms FROM outbox_pair WHERE number = :number AND party = :party"
+)
+_OPENED = Statement(
+    "INSERT INTO outbox_pair (number, party, opened_ms, paced_ms)"
+    " VALUES (:number, :party, :at_ms, 0) ON CONFLICT (number, party)"
+    " DO UPDATE SET opened_ms = excluded.opened_ms"
+    " WHERE outbox_pair.opened_ms < excluded.opened_ms"
+)
+_CLOSED = Statement(
+    "UPDATE outbox_pair SET opened_ms = 0 WHERE number = :number AND party = :party"
+    " AND opened_ms <= :before_ms"
+)
+_PACED = Statement(
+    "INSERT INTO outbox_pair (number, party, opened_ms, paced_ms)"
+    " VALUES (:number, :party, 0, :paced_ms) ON CONFLICT (number, party)"
+    " DO UPDATE SET paced_ms = excluded.paced_ms"
+)
+_COUNT = Statement(
+    "INSERT INTO outbox_count (name, value) VALUES (:name, 1)"
+    " ON CONFLICT (name) DO UPDATE SET value = outbox_count.value + 1"
+)
+_COUNTED = Statement("SELECT value FROM outbox_count WHERE name = :name")
+_FIRST_CONTACTS = Statement(
+    "SELECT count(DISTINCT recipient) FROM outbox"
+    " WHERE first_contact_ms IS NOT NULL AND first_contact_ms > :since_ms"
+    " AND recipient <> :recipient"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutboxRow:
+    """A message of ours and what became of it."""
+
+    seq: int
+    id: str
+    to: str
+    role: Role
+    kind: str
+    ref: str
+    data: Mapping[str, object]
+    created_ms: int
+    not_before_ms: int
+    not_after_ms: int
+    state: State
+    reason: str | None
+    code: int | None
+    at_ms: int
+    """When it got into this state."""
+    due_ms: int
+    attempts: int
+    doubts: int
+    """How often it was sent without our knowing."""
+    as_template: bool
+    number: str | None
+    provider_id: str | None
+    former_id: str | None
+
+    @property
+    def outgoing(self) -> Outgoing:
+        """As the renderer sees it."""
+        return Outgoing(
+            id=self.id,
+            to=self.to,
+            role=self.role,
+            kind=self.kind,
+            ref=self.ref,
+            data=self.data,
+            created_ms=self.created_ms,
+        )
+
+
+def _row(values: Values) -> OutboxRow:
+    return OutboxRow(
+        seq=values[0],
+        id=values[1],
+        to=values[2],
+        role=cast(Role, values[3]),
+        kind=values[4],
+        ref=values[5],
+        data=orjson.loads(values[6]),
+        created_ms=values[7],
+        not_before_ms=values[8],
+        not_after_ms=values[9],
+        state=cast(State, values[10]),
+        reason=values[11],
+        code=values[12],
+        at_ms=values[13],
+        due_ms=values[14],
+        attempts=values[15],
+        doubts=values[16],
+        as_template=bool(values[17]),
+        number=values[18],
+        provider_id=values[19],
+        former_id=values[20],
+    )
+
+
+def add(connection: Connection, out_id: str, draft: Draft, now_ms: int) -> str:
+    """Store a draft as `out_id`, or find the one of its key."""
+    added = _ADD.rows(
+        connection,
+        id=out_id,
+        key=draft.key,
+        recipient=draft.to,
+        role=draft.role,
+        kind=draft.kind,
+        ref=draft.ref,
+        data=orjson.dumps(dict(draft.data)).decode(),
+        now_ms=now_ms,
+        not_before_ms=max(draft.not_before_ms, now_ms),
+        not_after_ms=draft.not_after_ms,
+    )
+    if not added:
+        added = _OF_KEY.rows(connection, key=draft.key)
+    [(found,)] = added
+    return str(found)
+
+
+def of_id(connection: Connection, out_id: str) -> OutboxRow | None:
+    """One message."""
+    found = _OF_ID.rows(connection, id=out_id)
+    return _row(found[0]) if found else None
+
+
+def of_provider_id(connection: Connection, provider_id: str) -> OutboxRow | None:
+    """The message that a vendor knows under this id."""
+    found = _OF_PROVIDER_ID.rows(connection, provider_id=provider_id)
+    return _row(found[0]) if found else None
+
+
+def of_ref(connection: Connection, ref: str) -> list[OutboxRow]:
+    """Everything said about `ref`, in order."""
+    return [_row(values) for values in _OF_REF.rows(connection, ref=ref)]
+
+
+def page(connection: Connection, after: str | None, limit: int) -> list[OutboxRow]:
+    """Messages behind `after`, oldest first."""
+    return [_row(each) for each in _PAGE.rows(connection, after=after or "", limit=limit)]
+
+
+def heads(connection: Connection, role: Role, now_ms: int, limit: int) -> list[OutboxRow]:
+    """What may go to people of `role` now, at most one message each."""
+    return [_row(each) for each in _HEADS.rows(connection, role=role, now_ms=now_ms, limit=limit)]
+
+
+def late(connection: Connection, now_ms: int, limit: int) -> list[OutboxRow]:
+    """What waits and would come too late."""
+    return [_row(each) for each in _LATE.rows(connection, now_ms=now_ms, limit=limit)]
+
+
+def any_late(connection: Connection, now_ms: int) -> bool:
+    """Whether something waits that would come too late."""
+    return bool(_ANY_LATE.rows(connection, now_ms=now_ms))
+
+
+def sending(connection: Connection) -> list[OutboxRow]:
+    """What was taken to be sent and has no outcome."""
+    return [_row(each) for each in _SENDING.rows(connection)]
+
+
+def waiting(connection: Connection, role: Role, now_ms: int) -> int:
+    """How many messages to people of `role` want to go."""
+    return int(_WAITING.rows(connection, role=role, now_ms=now_ms)[0][0])
+
+
+def change(connection: Connection, out_id: str, **values: object) -> None:
+    """Write `values` into a message's row."""
+    connection.execute(
+        update(OUTBOX).where(OUTBOX.c.id == bindparam("of")).values(**values), {"of": out_id}
+    )
+
+
+def withdraw(
+    connection: Connection,
+    ref: str,
+    *,
+    kinds: Collection[str] | None,
+    to: str | None,
+    reason: str,
+    now_ms: int,
+) -> int:
+    """Withhold what waits about `ref`; how many. What has gone is not sent a second time."""
+    which = [OUTBOX.c.ref == ref]
+    if kinds is not None:
+        which.append(OUTBOX.c.kind.in_(list(kinds)))
+    if to is not None:
+        which.append(OUTBOX.c.recipient == to)
+    connection.execute(
+        update(OUTBOX)
+        .where(*which, OUTBOX.c.state.in_(("sending", "accepted")))
+        .values(not_after_ms=0)
+    )
+    return connection.execute(
+        update(OUTBOX)
+        .where(*which, OUTBOX.c.state == "queued")
+        .values(state="withheld", reason=reason, at_ms=now_ms)
+    ).rowcount
+
+
+def pair(connection: Connection, number: str, party: str) -> tuple[int, int]:
+    """When a person last wrote to a number of ours, and how its answers are paced."""
+    for opened_ms, paced_ms in _PAIR.rows(connection, number=number, party=party):
+        return int(opened_ms), int(paced_ms)
+    return 0, 0
+
+
+def opened(connection: Connection, number: str, party: str, at_ms: int) -> None:
+    """A person wrote to a number of ours; an older message closes nothing."""
+    _OPENED.run(connection, [{"number": number, "party": party, "at_ms": at_ms}])
+
+
+def closed(connection: Connection, number: str, party: str, before_ms: int) -> None:
+    """The vendor says that the window is closed; one opened after `before_ms` stays open."""
+    _CLOSED.run(connection, [{"number": number, "party": party, "before_ms": before_ms}])
+
+
+def paced(connection: Connection, number: str, party: str, paced_ms: int) -> None:
+    """A message to a person takes its share of the pair's rate."""
+    _PACED.run(connection, [{"number": number, "party": party, "paced_ms": paced_ms}])
+
+
+def count(connection: Connection, name: str) -> None:
+    """One more of what is counted under `name`."""
+    _COUNT.run(connection, [{"name": name}])
+
+
+def counted(connection: Connection, name: str) -> int:
+    """How many were counted under `name`, ever."""
+    found = _COUNTED.rows(connection, name=name)
+    return int(found[0][0]) if found else 0
+
+
+def first_contacts(connection: Connection, *, but: str, since_ms: int) -> int:
+    """People other than `but` who were written to first since then."""
+    return int(_FIRST_CONTACTS.rows(connection, recipient=but, since_ms=since_ms)[0][0])
+
+
+def forget(connection: Connection, before_ms: int) -> int:
+    """Drop what is known of pairs that were silent since then; how many."""
+    old = OUTBOX_PAIR.c
+    return connection.execute(
+        delete(OUTBOX_PAIR).where(old.opened_ms < before_ms, old.paced_ms < before_ms)
+    ).rowcount

@@ -1,0 +1,253 @@
+"""What comes in is durable, numbered, acted on once and in order, and kept when it cannot be."""
+
+import threading
+
+import pytest
+from sqlalchemy import Column, Table, insert, select
+
+from hub.errors import Refused
+from hub.inbox import store
+from hub.inbox.service import DAY_MS, Inbox, InboxRow, Outcome, first_time
+from hub.store import METADATA, TEXT, Database
+from tests.fakes.manual_clock import ManualClock
+
+DONE = Outcome("done")
+WRITTEN = Table("written_by_a_handler", METADATA, Column("body", TEXT, primary_key=True))
+
+
+@pytest.fixture
+def clock():
+    """Time that stands still."""
+    return ManualClock()
+
+
+@pytest.fixture
+def inbox(database, clock):
+    """An empty inbox."""
+    return Inbox(database, clock)
+
+
+def keep(inbox, *bodies):
+    """Store bodies; their ids."""
+    return [inbox.keep("meta", body.encode(), {"X-A": "1"}) for body in bodies]
+
+
+def noting(notes):
+    """A handler that takes notes."""
+
+    def handle(_connection, row):
+        notes.append(row)
+        return DONE
+
+    return handle
+
+
+def write(connection, row):
+    """A handler that leaves a trace."""
+    connection.execute(insert(WRITTEN).values(body=row.body.decode()))
+    return DONE
+
+
+def written(database):
+    """The traces of handlers."""
+    with database.read() as connection:
+        return set(connection.execute(select(WRITTEN.c.body)).scalars())
+
+
+def states(inbox):
+    """State and reason of each row, in order."""
+    return [(item["state"], item["reason"]) for item in inbox.page(None, 100)["items"]]
+
+
+def drain(inbox, handle):
+    """Act until nothing waits."""
+    while inbox.step(handle):
+        pass
+
+
+def test_rows_are_acted_on_once_in_the_order_of_their_numbers(inbox, clock):
+    """A handler sees each row with its body, headers and time of arrival, in order, once."""
+    ids = keep(inbox, *"abc")
+    seen: list[InboxRow] = []
+
+    drain(inbox, noting(seen))
+
+    assert ids == [row.id for row in seen]
+    assert [b"a", b"b", b"c"] == [row.body for row in seen]
+    assert sorted({row.seq for row in seen}) == [row.seq for row in seen]
+    assert {("meta", clock.wall_ms())} == {(row.source, row.received_ms) for row in seen}
+    assert {"X-A": "1"} == seen[0].headers
+    assert [("done", None)] * 3 == states(inbox)
+    assert inbox.idle()
+
+
+def test_what_a_failing_row_wrote_is_undone_and_it_blocks_nobody(inbox, database):
+    """
+    The middle of three rows fails whenever it is tried: after the third time it is kept with the
+    reason, nothing of it is written, and its neighbours are done.
+    """
+    keep(inbox, "good", "bad", "also good")
+    tries = []
+
+    def handle(connection, row):
+        write(connection, row)
+        if row.body == b"bad":
+            tries.append(row.seq)
+            raise KeyError("surprise")
+        return DONE
+
+    drain(inbox, handle)
+
+    assert len(tries) == 3
+    assert {"good", "also good"} == written(database)
+    assert [("done", None), ("kept", "failed 3 times: KeyError"), ("done", None)] == states(inbox)
+
+
+def test_a_statement_that_the_database_refuses_fails_its_row_alone(inbox, database):
+    """The same key twice: on both engines the transaction goes on behind the refused row."""
+    keep(inbox, "a", "a", "b")
+
+    drain(inbox, write)
+
+    assert {"a", "b"} == written(database)
+    assert [("done", None), ("kept", "failed 3 times: IntegrityError"), ("done", None)] == states(
+        inbox
+    )
+
+
+def test_a_row_that_fails_once_keeps_its_turn(inbox):
+    """Taps are decided in their order: a row that failed in passing still comes before the next."""
+    keep(inbox, "first", "second")
+    order = []
+
+    def handle(_connection, row):
+        order.append(row.body.decode())
+        if order == ["first"]:
+            raise OSError("in passing")
+        return DONE
+
+    drain(inbox, handle)
+
+    assert ["first", "first", "second"] == order
+
+
+def test_a_kept_row_may_be_replayed(inbox, database):
+    """An admin replays what a bug had refused; what was done before stays seen."""
+    [bad] = keep(inbox, "bad")
+    drain(inbox, lambda _c, _row: Outcome("kept", "not JSON"))
+    assert [("kept", "not JSON")] == states(inbox)
+
+    inbox.replay(bad)
+    drain(inbox, write)
+
+    assert [("done", None)] == states(inbox)
+    assert {"bad"} == written(database)
+
+
+def test_a_message_is_seen_for_the_first_time_once(inbox, database):
+    """The mark belongs to the transaction: a row that failed has seen nothing."""
+    keep(inbox, "one", "one again")
+    first = []
+
+    def handle(connection, row):
+        first.append(first_time(connection, "wamid.A", now_ms=row.received_ms))
+        if len(first) == 1:
+            raise OSError("after it was marked")
+        return DONE
+
+    drain(inbox, handle)
+
+    assert [True, True, False] == first
+
+
+def test_old_bodies_are_dropped_and_a_dropped_one_cannot_be_replayed(inbox, clock):
+    """Retention drops bodies that were acted on, never one that waits."""
+    old, waiting = keep(inbox, "old", "waiting")
+    seen: list[InboxRow] = []
+
+    def only_old(_connection, row):
+        if row.id != old:
+            raise OSError("in passing")
+        return DONE
+
+    inbox.step(only_old)
+    clock.advance(31 * DAY_MS)
+
+    assert 1 == inbox.forget(30)
+    assert 0 == inbox.forget(30)
+    with pytest.raises(Refused, match="no longer kept"):
+        inbox.replay(old)
+    with pytest.raises(Refused, match="there is no inb_x"):
+        inbox.replay("inb_x")
+    drain(inbox, noting(seen))
+    assert [waiting] == [row.id for row in seen]
+
+
+def test_a_person_s_bodies_are_found_and_erased(inbox, database):
+    """What a row was about is remembered with it; erasing a person leaves others' bodies."""
+    keep(inbox, "hers", "his")
+    drain(inbox, lambda _, row: Outcome("done", None, (f"cus_{row.body.decode()}",)))
+
+    with database.read() as connection:
+        assert [b"hers"] == [bytes(row[3]) for row in store.bodies_of(connection, "cus_hers")]
+    assert 1 == database.write(lambda connection: store.erase(connection, "cus_hers"))
+    with database.read() as connection:
+        assert [] == store.bodies_of(connection, "cus_hers")
+        assert [b"his"] == [bytes(row[3]) for row in store.bodies_of(connection, "cus_his")]
+
+
+def test_many_threads_keep_at_once(inbox):
+    """Deliveries of 16 threads are all there, each once, and share commits."""
+    ids: list[list[str]] = []
+    threads = [
+        threading.Thread(target=lambda: ids.append(keep(inbox, *map(str, range(20)))))
+        for _ in range(16)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    page = inbox.page(None, 1000)
+    assert sorted(each for some in ids for each in some) == sorted(
+        item["id"] for item in page["items"]
+    )
+    assert page["next"] is None
+
+
+def test_pages_follow_each_other(inbox):
+    """`next` is the id to go on behind, and null on the last page."""
+    ids = keep(inbox, *"abcde")
+
+    first = inbox.page(None, 2)
+    second = inbox.page(first["next"], 2)
+    third = inbox.page(second["next"], 2)
+
+    assert ids == [item["id"] for page in (first, second, third) for item in page["items"]]
+    assert third["next"] is None
+    assert {"id", "source", "received_at", "state", "reason"} == set(first["items"][0])
+
+
+def test_two_processes_act_in_one_order(inbox, database, clock):
+    """Two workers on one database: every row once, in the order of the numbers."""
+    keep(inbox, *(f"{number:03}" for number in range(100)))
+    other = Database(database.url.render_as_string(hide_password=False))
+    order: list[InboxRow] = []
+
+    def work(opened):
+        mine = Inbox(opened, clock)
+        while not mine.idle():
+            mine.step(noting(order))
+
+    try:
+        threads = [threading.Thread(target=work, args=(each,)) for each in (database, other)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        other.close()
+
+    numbers = [row.seq for row in order]
+    assert sorted(numbers) == numbers
+    assert 100 == len(numbers)

@@ -1,0 +1,392 @@
+"""What waits is sent in order, as fast as allowed, once; what cannot be sent says why."""
+
+import pytest
+
+from hub.inbox.incoming import Status
+from hub.outbox.messages import Failed
+from hub.outbox.rules import DOUBT_WAIT_MS, WINDOW_MS, Limits
+from hub.outbox.sender import Sender
+from hub.outbox.service import Change, Outbox
+from tests.fakes.manual_clock import ManualClock
+from tests.fakes.scripted_channel import PlainWords, ScriptedChannel, draft, texts
+
+HOUR_MS = 3_600_000
+
+
+class Desk:
+    """An outbox with its sender, a vendor, a clock, and everything it was told."""
+
+    def __init__(self, database, limits=None):
+        self.database = database
+        self.clock = ManualClock()
+        self.words = PlainWords()
+        self.channel = ScriptedChannel()
+        self.outbox = Outbox(database, self.clock)
+        self.changes: list[Change] = []
+        self.stopped: list[tuple[str, Failed]] = []
+        self.outbox.on_change.append(lambda _connection, change: self.changes.append(change))
+        self.number = "brand"
+        self.limits = limits or Limits()
+        self.sender = self.another()
+
+    def another(self):
+        """A sender such as the next process has."""
+        sender = Sender(
+            self.outbox,
+            {"brand": self.channel},
+            number_for=lambda _role: self.number,
+            renderer=self.words,
+            addresses=self.words,
+            limits={"brand": self.limits},
+        )
+        sender.on_stopped.append(lambda _c, number, failed: self.stopped.append((number, failed)))
+        return sender
+
+    def say(self, *drafts):
+        """Enqueue in one transaction; the ids."""
+        return self.database.write(
+            lambda connection: [self.outbox.enqueue(connection, each) for each in drafts]
+        )
+
+    def open_window(self, to="per_a"):
+        """The person writes to us."""
+        now_ms = self.clock.wall_ms()
+        self.database.write(lambda c: self.outbox.opened(c, "brand", to, now_ms))
+
+    def status(self, word, out_id=None, message_id="wamid.0", code=None):
+        """A status comes in."""
+        status = Status(
+            message_id=message_id, channel="meta", number="brand", status=word,
+            provider_ms=None, code=code, ours=out_id,
+        )  # fmt: skip
+        return self.database.write(lambda c: self.outbox.on_status(c, status))
+
+    def run(self):
+        """Send until nothing may go now."""
+        while self.sender.step():
+            pass
+
+    def states(self):
+        """State and reason of each row in order."""
+        with self.database.read() as connection:
+            return [(row.state, row.reason) for row in self.outbox.of(connection, "led_1")]
+
+
+@pytest.fixture
+def desk(database):
+    """An empty outbox before a vendor that takes everything."""
+    made = Desk(database)
+    yield made
+    made.sender.close()
+
+
+def test_a_message_goes_once_and_its_statuses_only_forward(desk):
+    """Enqueued twice under one key, it is one; read, then a late delivered, stays read."""
+    first, again = desk.say(draft("k"), draft("k"))
+    assert first == again
+
+    desk.run()
+    assert [("accepted", None)] == desk.states()
+    desk.status("read", first)
+    desk.status("delivered", first)
+    desk.status("sent", first)
+    desk.status("failed", first, code=131026)
+
+    assert [("read", None)] == desk.states()
+    assert ["accepted", "read"] == [change.state for change in desk.changes]
+    assert 1 == len(desk.channel.calls)
+
+
+def test_without_a_number_everything_waits_until_it_is_too_late(desk):
+    """No channel: nothing is lost, and what is stale by the time there is one is withheld."""
+    desk.number = None
+    soon = desk.clock.wall_ms() + HOUR_MS
+    desk.say(draft("stale", not_after_ms=soon), draft("lasting"))
+    desk.run()
+    assert [("queued", None)] * 2 == desk.states()
+
+    desk.clock.advance(HOUR_MS + 1)
+    desk.run()
+    desk.number = "brand"
+    desk.run()
+
+    assert [("withheld", "too_late"), ("accepted", None)] == desk.states()
+
+
+def test_one_person_hears_things_in_order_and_not_too_fast(desk):
+    """A small burst, then one message in six seconds, in the order of enqueueing."""
+    desk.say(*(draft(f"k{n}", ref="led_1", kind=f"{n}") for n in range(8)))
+    desk.run()
+    assert [f"{n} led_1" for n in range(5)] == texts(desk.channel.calls)
+
+    for sent in (6, 7, 8):
+        desk.clock.advance(5_999)
+        desk.run()
+        assert sent - 1 == len(desk.channel.calls)
+        desk.clock.advance(1)
+        desk.run()
+        assert sent == len(desk.channel.calls)
+    assert [f"{n} led_1" for n in range(8)] == texts(desk.channel.calls)
+
+
+def test_who_is_held_up_holds_up_nobody_else(desk):
+    """A pair rate refused by the vendor delays that person alone, four times longer each time."""
+    desk.channel.script = [Failed("pair", 131056, "pair rate")] * 2
+    desk.say(draft("a1", kind="1"), draft("a2", kind="2"), draft("b", to="per_b", kind="3"))
+    desk.sender.step()
+    desk.channel.script = desk.channel.script[:1]
+    desk.run()
+    before = len(desk.channel.calls)
+
+    desk.clock.advance(5_999)
+    desk.run()
+    assert before == len(desk.channel.calls)
+    desk.clock.advance(24_000)
+    desk.run()
+    desk.clock.advance(24_000)
+    desk.run()
+
+    by_a = [call.text for call in desk.channel.calls if call.to == "per_a"]
+    assert "2 led_1" == by_a[-1]
+    assert {"1 led_1"} == set(by_a[:-1])
+    assert {"accepted"} == {state for state, _ in desk.states()}
+
+
+def test_a_passing_trouble_is_retried_ever_later(desk):
+    """1 s, 2 s, 4 s: the message is neither lost nor doubled."""
+    desk.channel.script = [Failed("retry", 131000, "oops")] * 3
+    desk.say(draft("k"))
+    gaps = []
+    for _ in range(3):
+        desk.run()
+        calls, gap_s = len(desk.channel.calls), 0
+        while len(desk.channel.calls) == calls:
+            desk.clock.advance(1_000)
+            gap_s += 1
+            desk.run()
+        gaps.append(gap_s)
+
+    assert [1, 2, 4] == gaps
+    assert [("accepted", None)] == desk.states()
+
+
+@pytest.mark.parametrize(("action", "state"), [("unreachable", "failed"), ("permanent", "failed")])
+def test_who_cannot_be_reached_is_told_to_whoever_asked(desk, action, state):
+    """A refusal ends the message, and the listeners hear code and reason in the transaction."""
+    desk.channel.script = [Failed(action, 131026, "not on WhatsApp")]
+    desk.say(draft("k"))
+    desk.run()
+
+    assert [(state, "not on WhatsApp")] == desk.states()
+    [change] = desk.changes
+    assert (state, 131026, "led_1", "per_a") == (change.state, change.code, change.ref, change.to)
+
+
+def test_a_full_number_and_a_blocked_one_wait_as_a_whole(desk):
+    """slow: everybody waits a moment. stop: everybody waits, and somebody is told."""
+    desk.channel.script = [Failed("slow", 130429, "throughput")]
+    desk.say(draft("a"), draft("b", to="per_b"))
+    desk.run()
+    assert 2 >= len(desk.channel.calls)
+    calls = len(desk.channel.calls)
+    desk.run()
+    assert calls == len(desk.channel.calls)
+    desk.clock.advance(1_000)
+    desk.run()
+    assert {"accepted"} == {state for state, _ in desk.states()}
+
+    desk.channel.script = [Failed("stop", 131031, "locked")]
+    desk.say(draft("c", to="per_c"))
+    desk.run()
+    assert [("brand", 131031)] == [(number, failed.code) for number, failed in desk.stopped]
+    desk.say(draft("d", to="per_d"))
+    calls = len(desk.channel.calls)
+    desk.clock.advance(299_000)
+    desk.run()
+    assert calls == len(desk.channel.calls)
+    desk.clock.advance(1_000)
+    desk.run()
+    assert {"accepted"} == {state for state, _ in desk.states()}
+
+
+def test_a_closed_window_means_a_template_from_the_start(desk):
+    """Only who has written to us in the last day gets the free form."""
+    desk.open_window("per_a")
+    desk.say(draft("a"), draft("b", to="per_b"))
+    desk.run()
+    assert {("per_a", True), ("per_b", False)} == {
+        (call.to, call.window_open) for call in desk.channel.calls
+    }
+
+    desk.clock.advance(WINDOW_MS)
+    desk.say(draft("a2"))
+    desk.run()
+    assert not desk.channel.calls[-1].window_open
+
+
+@pytest.mark.parametrize("later", [False, True], ids=["at once", "as a status"])
+def test_131047_is_answered_with_a_template_once(desk, later):
+    """The vendor says the window is closed, at once or afterwards: a template follows, one."""
+    desk.open_window()
+    if not later:
+        desk.channel.script = [Failed("template", 131047, "re-engagement")]
+    [out_id] = desk.say(draft("k"))
+    desk.sender.step()
+    if later:
+        desk.status("failed", out_id, "wamid.0", code=131047)
+        desk.status("sent", out_id, "wamid.0")
+        desk.status("failed", out_id, "wamid.0", code=131047)
+    desk.run()
+    assert [True, False] == [call.window_open for call in desk.channel.calls]
+    assert [("accepted", None)] == desk.states()
+
+    desk.status("failed", out_id, "wamid.0", code=131047)
+    assert [("accepted", None)] == desk.states()
+    desk.status("failed", out_id, "wamid.1", code=131047)
+    assert [("failed", "failed")] == desk.states()
+    desk.say(draft("next", kind="next"))
+    desk.run()
+    assert not desk.channel.calls[-1].window_open
+
+
+def test_a_closed_window_without_a_template_reaches_nobody(desk):
+    """There is nothing that may be said: whoever asked hears it at once."""
+    desk.words.template = None
+    desk.say(draft("k"))
+    desk.run()
+
+    assert [("failed", "window_closed")] == desk.states()
+    assert [] == desk.channel.calls
+
+
+def test_no_more_strangers_are_written_to_than_allowed(database):
+    """A portfolio's messaging limit: people already written to count once, others are refused."""
+    desk = Desk(database, Limits(first_contacts=2))
+    desk.open_window("per_z")
+    desk.say(*(draft(f"k{to}{n}", to=f"per_{to}", kind=f"{n}") for n in (1, 2) for to in "abcz"))
+    desk.run()
+    try:
+        assert 6 == len(desk.channel.calls)
+        assert [("failed", "messaging_limit")] * 2 == [
+            each for each in desk.states() if each[0] == "failed"
+        ]
+        desk.clock.advance(WINDOW_MS + 1)
+        desk.say(draft("later", to="per_c"))
+        desk.run()
+        assert "per_c" == desk.channel.calls[-1].to
+    finally:
+        desk.sender.close()
+
+
+def test_what_is_no_longer_true_or_wanted_is_not_said(desk):
+    """Withdrawn, untrue when it is rendered, to somebody who is gone: withheld, with the reason."""
+    desk.words.untrue = {"led_2"}
+    desk.words.gone = {"per_gone"}
+    desk.say(
+        draft("a"), draft("b", kind="card"), draft("c", to="per_b"), draft("d", to="per_gone"),
+        draft("e", ref="led_2", to="per_c"),
+    )  # fmt: skip
+    withdrawn = desk.database.write(
+        lambda c: desk.outbox.withdraw(c, ref="led_1", kinds=["offer"], to="per_a")
+    )
+    desk.run()
+
+    assert 1 == withdrawn
+    assert ["card led_1", "offer led_1"] == sorted(texts(desk.channel.calls))
+    assert [
+        ("withheld", "withdrawn"), ("accepted", None), ("accepted", None), ("withheld", "erased"),
+    ] == desk.states()  # fmt: skip
+    with desk.database.read() as connection:
+        [row] = desk.outbox.of(connection, "led_2")
+    assert ("withheld", "claimed") == (row.state, row.reason)
+
+
+def test_words_that_cannot_be_found_stop_nobody_else(desk):
+    """A renderer that fails is tried three times; then the message has failed with the reason."""
+    desk.words.broken = {"led_1"}
+    desk.say(draft("a"), draft("b", ref="led_2", kind="card"))
+    for _ in range(5):
+        desk.run()
+        desk.clock.advance(10_000)
+
+    assert [("failed", "not rendered: KeyError")] == desk.states()
+    assert ["card led_2"] == texts(desk.channel.calls)
+
+
+def test_a_message_for_later_holds_nothing_up(desk):
+    """A nudge in half an hour is enqueued now; what is said meanwhile goes at once."""
+    later = desk.clock.wall_ms() + HOUR_MS
+    desk.say(draft("nudge", kind="nudge", not_before_ms=later), draft("now", kind="now"))
+    desk.run()
+    assert ["now led_1"] == texts(desk.channel.calls)
+
+    desk.clock.advance(HOUR_MS)
+    desk.run()
+    assert ["now led_1", "nudge led_1"] == texts(desk.channel.calls)
+
+
+def test_silence_is_answered_by_sending_again_once(desk):
+    """No answer twice: sent twice in all, five seconds apart, counted, then failed."""
+    desk.channel.script = [Failed("unknown", None, "timeout")] * 3
+    desk.say(draft("k"))
+    desk.run()
+    desk.clock.advance(DOUBT_WAIT_MS - 1)
+    desk.run()
+    assert 1 == len(desk.channel.calls)
+    desk.clock.advance(1)
+    desk.run()
+    desk.clock.advance(HOUR_MS)
+    desk.run()
+
+    assert 2 == len(desk.channel.calls)
+    assert [("failed", "timeout")] == desk.states()
+    with desk.database.read() as connection:
+        assert 2 == desk.outbox.doubtful(connection)
+
+
+def test_a_status_ends_the_doubt(desk):
+    """The answer was lost, but a status says that the message went: it is not sent again."""
+    desk.channel.script = [Failed("unknown", None, "timeout")]
+    [out_id] = desk.say(draft("k"))
+    desk.run()
+    desk.status("sent", out_id, "wamid.9")
+    desk.clock.advance(HOUR_MS)
+    desk.run()
+
+    assert 1 == len(desk.channel.calls)
+    assert "accepted" == desk.states()[0][0]
+    desk.status("read", None, "wamid.9")
+    assert "read" == desk.states()[0][0]
+
+
+def test_a_status_may_overtake_the_answer(desk):
+    """delivered arrives while the request still waits for its answer: the row stays delivered."""
+    desk.channel.during = lambda out_id: desk.status("delivered", out_id, "wamid.0")
+    desk.say(draft("k"))
+    desk.run()
+
+    assert ["delivered"] == [state for state, _ in desk.states()]
+    desk.status("read", None, "wamid.0")
+    assert ["read"] == [state for state, _ in desk.states()]
+
+
+def test_of_two_processes_one_sends(desk):
+    """The second stands by, takes over when the first is gone, and doubts what was in flight."""
+    other = desk.another()
+    desk.say(draft("a"))
+    desk.run()
+    desk.say(draft("b", to="per_b"))
+    assert 0 == other.step()
+
+    _, [taken] = desk.sender._round()
+    desk.sender.close()
+    try:
+        assert 0 == other.step()
+        desk.clock.advance(DOUBT_WAIT_MS)
+        assert 1 == other.step()
+    finally:
+        other.close()
+    assert taken.row.id == desk.channel.calls[-1].out_id
+    assert {"accepted"} == {state for state, _ in desk.states()}
+    with desk.database.read() as connection:
+        assert 1 == desk.outbox.doubtful(connection)
