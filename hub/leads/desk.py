@@ -1,0 +1,141 @@
+"""What every use case of leads works with, and the small steps that all of them take."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import orjson
+from sqlalchemy import Connection
+
+from hub.config import LeadsConfig
+from hub.leads import store
+from hub.leads.needs import Alarms, Customers, Directory, Facts, Outgoing
+from hub.leads.records import Lead
+from hub.leads.states import CLOSED, Event, Refusal, after
+from hub.outbox.messages import Draft, Role
+from shared.clock import Clock
+
+MINUTE_MS: Final = 60_000
+HOUR_MS: Final = 60 * MINUTE_MS
+DAY_MS: Final = 24 * HOUR_MS
+OFFER_KINDS: Final = ("offer",)
+CUSTOMER_KINDS: Final = (
+    "question",
+    "nudge",
+    "told_dealers",
+    "told_waiting",
+    "told_customer",
+    "checkin",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Desk:
+    """The other features, the settings and the clock."""
+
+    directory: Directory
+    outbox: Outgoing
+    alerts: Alarms
+    facts: Facts
+    customers: Customers
+    settings: LeadsConfig
+    clock: Clock
+
+    def say(
+        self,
+        connection: Connection,
+        lead: Lead,
+        kind: str,
+        to: str,
+        *,
+        key: str,
+        lasts_ms: int = HOUR_MS,
+        data: Mapping[str, object] | None = None,
+        now_ms: int | None = None,
+        wait_ms: int = 0,
+        not_after_ms: int | None = None,
+    ) -> str:
+        """Enqueue a message about a lead; `key` tells it from others of its kind and lead."""
+        now = self.clock.wall_ms() if now_ms is None else now_ms
+        role: Role = "customers" if to.startswith("cus_") else "reps"
+        return self.outbox.enqueue(
+            connection,
+            Draft(
+                key=f"{kind}/{lead.id}/{key}",
+                to=to,
+                role=role,
+                kind=kind,
+                ref=lead.id,
+                data=dict(data or {}),
+                not_before_ms=now + wait_ms,
+                not_after_ms=now + wait_ms + lasts_ms if not_after_ms is None else not_after_ms,
+            ),
+        )
+
+    def tell_customer(
+        self,
+        connection: Connection,
+        lead: Lead,
+        kind: str,
+        *,
+        key: str,
+        data: Mapping[str, object] | None = None,
+        lasts_ms: int = 12 * HOUR_MS,
+        wait_ms: int = 0,
+    ) -> None:
+        """Say something to the customer, if this lead has one who agreed to be written to."""
+        if not lead.test and lead.consent_version is not None:
+            self.say(
+                connection,
+                lead,
+                kind,
+                lead.contact,
+                key=key,
+                data=data,
+                lasts_ms=lasts_ms,
+                wait_ms=wait_ms,
+            )
+
+    def move(
+        self, connection: Connection, lead: Lead, event: Event, now_ms: int, **values: object
+    ) -> Lead | Refusal:
+        """Let `event` happen to a locked lead and set `values` with it."""
+        state = after(lead.state, event, back=lead.back)
+        if isinstance(state, Refusal):
+            return state
+        if state in CLOSED:
+            values = {"closed_ms": now_ms, "next_step": None, "next_step_ms": None} | values
+        store.change(connection, lead.id, state=state, **values)
+        moved = store.get(connection, lead.id)
+        if moved is None:
+            raise AssertionError("a locked lead is gone")
+        return moved
+
+    def close_fact(self, connection: Connection, lead: Lead, now_ms: int) -> None:
+        """State on the ledger how a lead ended."""
+        if lead.test:
+            return
+        data: dict[str, object] = {"lead": lead.id, "state": lead.state}
+        if lead.serial is not None:
+            data["serial"] = lead.serial
+        if lead.sale_index is not None:
+            data["sale_index"] = lead.sale_index
+        self.facts.append(connection, "lead.closed", data, now_ms=now_ms)
+
+    def retract(
+        self,
+        connection: Connection,
+        lead: Lead,
+        *,
+        winner: str | None = None,
+        became: str = "withdrawn",
+    ) -> list[str]:
+        """Take the lead off the market: no tap wins, no offer goes out any more."""
+        held = store.withdraw(connection, lead.id, winner=winner, became=became)
+        self.outbox.withdraw(connection, ref=lead.id, kinds=OFFER_KINDS)
+        return held
+
+
+def detail(**values: object) -> str:
+    """What a timeline entry needs besides."""
+    return orjson.dumps(values, option=orjson.OPT_SORT_KEYS).decode()

@@ -1,0 +1,364 @@
+"""All SQL on the tables of leads that decides or changes something."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, fields
+from typing import Any, Final
+
+from sqlalchemy import Connection, func, insert, select, update
+
+from hub.leads.records import Happened, Lead, Offer
+from hub.leads.states import CLOSED, OWNED, State
+from hub.leads.tables import LEAD, LEAD_ANSWER, LEAD_CURSOR, LEAD_OFFER
+from hub.store import Statement, Values
+
+_TRUTHS: Final = frozenset({"human", "test", "reminded", "told", "live"})
+_LEAD_COLUMNS: Final = tuple(field.name for field in fields(Lead))
+_OFFER_COLUMNS: Final = tuple(field.name for field in fields(Offer))
+_LEAD_LIST: Final = ", ".join(f'"{name}"' for name in _LEAD_COLUMNS)
+_OFFER_LIST: Final = ", ".join(f'"{name}"' for name in _OFFER_COLUMNS)
+
+
+def as_lead(row: Sequence[Any]) -> Lead:
+    """A lead from its columns in the order of its fields."""
+    values = dict(zip(_LEAD_COLUMNS, row, strict=True))
+    return Lead(**{name: _typed(name, value) for name, value in values.items()})
+
+
+def _as_offer(row: Sequence[Any]) -> Offer:
+    values = dict(zip(_OFFER_COLUMNS, row, strict=True))
+    return Offer(**{name: _typed(name, value) for name, value in values.items()})
+
+
+def _typed(name: str, value: Any) -> Any:
+    return bool(value) if name in _TRUTHS else value
+
+
+def _plain(name: str, value: object) -> object:
+    return int(bool(value)) if name in _TRUTHS else value
+
+
+# --- one lead ---
+
+
+_GET: Final = Statement(f"SELECT {_LEAD_LIST} FROM lead WHERE id = :id")  # noqa: S608 - our own names
+_LOCK: Final = Statement(
+    f"SELECT {_LEAD_LIST} FROM lead WHERE id = :id",  # noqa: S608 - our own names
+    postgres=f"SELECT {_LEAD_LIST} FROM lead WHERE id = :id FOR UPDATE",  # noqa: S608 - our own names
+)
+
+
+def get(connection: Connection, lead: str) -> Lead | None:
+    """The lead as it is now."""
+    found = _GET.rows(connection, id=lead)
+    return as_lead(found[0]) if found else None
+
+
+def lock(connection: Connection, lead: str) -> Lead | None:
+    """The lead, which no other transaction changes until this one ends."""
+    found = _LOCK.rows(connection, id=lead)
+    return as_lead(found[0]) if found else None
+
+
+def create(connection: Connection, lead: Lead) -> None:
+    """Store a new lead."""
+    values = {name: _plain(name, value) for name, value in asdict(lead).items()}
+    connection.execute(insert(LEAD).values(**values))
+
+
+def change(connection: Connection, lead: str, **values: object) -> None:
+    """Set some columns of a lead."""
+    connection.execute(
+        update(LEAD)
+        .where(LEAD.c.id == lead)
+        .values({name: _plain(name, value) for name, value in values.items()})
+    )
+
+
+def due(connection: Connection, now_ms: int, limit: int) -> list[str]:
+    """Leads whose next step is due, the longest waiting first."""
+    return list(
+        connection.scalars(
+            select(LEAD.c.id)
+            .where(LEAD.c.next_step_ms <= now_ms)
+            .order_by(LEAD.c.next_step_ms)
+            .limit(limit)
+        )
+    )
+
+
+def next_due_ms(connection: Connection) -> int | None:
+    """When the next step of any lead is due."""
+    return connection.execute(
+        select(func.min(LEAD.c.next_step_ms)).where(LEAD.c.next_step_ms.is_not(None))
+    ).scalar()
+
+
+_NEWEST_OF: Final = Statement(
+    f"SELECT {_LEAD_LIST} FROM lead WHERE contact = :contact AND state <> 'DUPLICATE' AND test = 0"  # noqa: S608 - our own names
+    " ORDER BY received_ms DESC, id DESC LIMIT 1"
+)
+
+
+def newest_of(connection: Connection, contact: str) -> Lead | None:
+    """The newest lead of a customer that is no duplicate: one step in an index."""
+    found = _NEWEST_OF.rows(connection, contact=contact)
+    return as_lead(found[0]) if found else None
+
+
+def owned_by(connection: Connection, person: str, limit: int) -> list[Lead]:
+    """The leads that a rep has in hand, the newest claim first."""
+    rows = connection.execute(
+        select(*(LEAD.c[name] for name in _LEAD_COLUMNS))
+        .where(LEAD.c.rep == person, LEAD.c.state.in_(sorted(OWNED)))
+        .order_by(LEAD.c.claimed_ms.desc(), LEAD.c.id)
+        .limit(limit)
+    )
+    return [as_lead(row) for row in rows]
+
+
+def waiting(connection: Connection, limit: int) -> list[str]:
+    """Leads that wait for somebody to come on duty, the longest waiting first."""
+    return list(
+        connection.scalars(
+            select(LEAD.c.id)
+            .where(LEAD.c.next_step == "route", LEAD.c.next_step_ms.is_not(None))
+            .order_by(LEAD.c.next_step_ms)
+            .limit(limit)
+        )
+    )
+
+
+def loads(connection: Connection) -> dict[str, int]:
+    """How many leads each dealer has in hand."""
+    rows = connection.execute(
+        select(LEAD.c.dealer, func.count())
+        .where(LEAD.c.dealer.is_not(None), LEAD.c.state.in_(["CLAIMED", "CONTACTED"]))
+        .where(LEAD.c.test == 0)
+        .group_by(LEAD.c.dealer)
+    )
+    return {row[0]: row[1] for row in rows}
+
+
+# --- the race ---
+
+# One statement decides: whoever comes second finds another state, on both engines. PostgreSQL
+# waits for the first transaction and asks the condition again.
+_CLAIM: Final = Statement(
+    "UPDATE lead SET state = 'CLAIMED', rep = :person, claimed_ms = :at_ms,"  # noqa: S608 - our own names
+    " dealer = (SELECT o.dealer FROM lead_offer o WHERE o.lead = lead.id"
+    " AND o.person = :person AND o.round = lead.round),"
+    " response_ms = CASE WHEN :at_ms > offered_ms THEN :at_ms - offered_ms ELSE 1 END"
+    " WHERE id = :lead AND state = 'UNCLAIMED' AND EXISTS (SELECT 1 FROM lead_offer o"
+    " WHERE o.lead = lead.id AND o.person = :person AND o.round = lead.round AND o.live = 1)"
+    " RETURNING " + _LEAD_LIST
+)
+
+
+def claim(connection: Connection, lead: str, person: str, at_ms: int) -> Lead | None:
+    """Give an unclaimed lead to a person who holds a live offer of it; None: not to them."""
+    found = _CLAIM.rows(connection, lead=lead, person=person, at_ms=at_ms)
+    return as_lead(found[0]) if found else None
+
+
+# --- offers ---
+
+
+_OFFER: Final = Statement(
+    f"SELECT {_OFFER_LIST} FROM lead_offer WHERE lead = :lead AND person = :person"  # noqa: S608 - our own names
+    " ORDER BY round DESC LIMIT 1"
+)
+_OFFERS: Final = Statement(
+    f"SELECT {_OFFER_LIST} FROM lead_offer WHERE lead = :lead"  # noqa: S608 - our own names
+    " ORDER BY round, ring, distance_m, person"
+)
+_TURNS: Final = Statement(
+    "SELECT max(offered_ms) FROM lead_offer WHERE person = :person",
+)
+_WITHDRAW: Final = Statement(
+    "UPDATE lead_offer SET live = 0, state = CASE WHEN person = :winner THEN 'claimed'"
+    " WHEN state IN ('failed', 'skipped') THEN state ELSE :became END"
+    " WHERE lead = :lead AND live = 1 RETURNING person"
+)
+
+
+def offer_of(connection: Connection, lead: str, person: str) -> Offer | None:
+    """The newest offer of this lead to this person."""
+    found = _OFFER.rows(connection, lead=lead, person=person)
+    return _as_offer(found[0]) if found else None
+
+
+def offers_of(connection: Connection, lead: str) -> list[Offer]:
+    """Every offer of this lead, by round, ring and distance."""
+    return [_as_offer(row) for row in _OFFERS.rows(connection, lead=lead)]
+
+
+def create_offers(connection: Connection, offers: Sequence[Offer]) -> None:
+    """Store new offers."""
+    rows = [{name: _plain(name, value) for name, value in asdict(o).items()} for o in offers]
+    if rows:
+        connection.execute(insert(LEAD_OFFER), rows)
+
+
+def change_offer(connection: Connection, offer: str, **values: object) -> None:
+    """Set some columns of an offer."""
+    connection.execute(
+        update(LEAD_OFFER)
+        .where(LEAD_OFFER.c.id == offer)
+        .values({name: _plain(name, value) for name, value in values.items()})
+    )
+
+
+def withdraw(
+    connection: Connection, lead: str, *, winner: str | None = None, became: str = "withdrawn"
+) -> list[str]:
+    """No tap on this lead wins any more; who held a live offer."""
+    rows = _WITHDRAW.rows(connection, lead=lead, winner=winner or "", became=became)
+    return [row[0] for row in rows]
+
+
+def last_offered(connection: Connection, people: Iterable[str]) -> dict[str, int]:
+    """When each of them was last offered a lead; 0: never."""
+    return {person: _TURNS.rows(connection, person=person)[0][0] or 0 for person in people}
+
+
+# --- the timeline ---
+
+
+_NEXT_SEQ: Final = Statement("UPDATE lead SET events = events + 1 WHERE id = :id RETURNING events")
+_ADD: Final = Statement(
+    "INSERT INTO lead_event (lead, seq, at_ms, kind, person, dealer, decision, margin_ms,"
+    " provider_ms, detail) VALUES (:lead, :seq, :at_ms, :kind, :person, :dealer, :decision,"
+    " :margin_ms, :provider_ms, :detail)"
+)
+_EVENTS: Final = Statement(
+    "SELECT seq, at_ms, kind, person, dealer, decision, margin_ms, provider_ms, ledger_index,"
+    " detail FROM lead_event WHERE lead = :lead ORDER BY seq"
+)
+_TAPS: Final = Statement(
+    "SELECT count(*) FROM lead_event WHERE lead = :lead AND kind = 'tap.received'"
+)
+_PLACED: Final = Statement(
+    "UPDATE lead_event SET ledger_index = :index WHERE lead = :lead AND seq = (SELECT min(e.seq)"
+    " FROM lead_event e WHERE e.lead = :lead AND e.kind = :kind AND e.ledger_index IS NULL"
+    " AND e.at_ms = :at_ms)"
+)
+
+
+def note(
+    connection: Connection,
+    lead: str,
+    kind: str,
+    at_ms: int,
+    *,
+    person: str | None = None,
+    dealer: str | None = None,
+    decision: str | None = None,
+    margin_ms: int | None = None,
+    provider_ms: int | None = None,
+    detail: str | None = None,
+) -> int:
+    """Add to a lead's timeline; the number of the entry."""
+    [[seq]] = _NEXT_SEQ.rows(connection, id=lead)
+    _ADD.run(
+        connection,
+        [
+            {
+                "lead": lead,
+                "seq": seq,
+                "at_ms": at_ms,
+                "kind": kind,
+                "person": person,
+                "dealer": dealer,
+                "decision": decision,
+                "margin_ms": margin_ms,
+                "provider_ms": provider_ms,
+                "detail": detail,
+            }
+        ],
+    )
+    return int(seq)
+
+
+def events_of(connection: Connection, lead: str) -> list[Happened]:
+    """The whole timeline of a lead, in its order."""
+    rows: list[Values] = _EVENTS.rows(connection, lead=lead)
+    names = tuple(field.name for field in fields(Happened))
+    return [Happened(**dict(zip(names, row, strict=True))) for row in rows]
+
+
+def taps(connection: Connection, lead: str) -> int:
+    """How many taps have come in for this lead."""
+    return int(_TAPS.rows(connection, lead=lead)[0][0])
+
+
+def placed(connection: Connection, lead: str, kind: str, *, at_ms: int, index: int) -> None:
+    """Note where an entry of the timeline stands on the ledger."""
+    _PLACED.run(connection, [{"lead": lead, "kind": kind, "at_ms": at_ms, "index": index}])
+
+
+# --- following the ledger, answering the intake ---
+
+
+def position(connection: Connection, name: str) -> int:
+    """The place on the ledger up to which sales have been looked at."""
+    found = connection.execute(
+        select(LEAD_CURSOR.c.next_index).where(LEAD_CURSOR.c.name == name)
+    ).scalar()
+    return found or 0
+
+
+def advance(connection: Connection, name: str, start: int, end: int) -> bool:
+    """Move the cursor from `start` to `end`; False when another process has moved it."""
+    if start == 0 and position(connection, name) == 0:
+        row = {"name": name, "next_index": 0}
+        if not connection.execute(select(LEAD_CURSOR).where(LEAD_CURSOR.c.name == name)).first():
+            connection.execute(insert(LEAD_CURSOR).values(row))
+    changed = connection.execute(
+        update(LEAD_CURSOR)
+        .where(LEAD_CURSOR.c.name == name, LEAD_CURSOR.c.next_index == start)
+        .values(next_index=end)
+    )
+    return bool(changed.rowcount)
+
+
+def answered(connection: Connection, key: str) -> tuple[str, str, str] | None:
+    """Hash of the body, the lead and the answer that an idempotency key was given."""
+    row = connection.execute(
+        select(LEAD_ANSWER.c.body_sha256, LEAD_ANSWER.c.lead, LEAD_ANSWER.c.answer).where(
+            LEAD_ANSWER.c.key == key
+        )
+    ).first()
+    return None if row is None else (row[0], row[1], row[2])
+
+
+def keep_answer(
+    connection: Connection, key: str, *, body_sha256: str, lead: str, answer: str, at_ms: int
+) -> None:
+    """Remember what an idempotency key was answered."""
+    connection.execute(
+        insert(LEAD_ANSWER).values(
+            key=key, body_sha256=body_sha256, lead=lead, answer=answer, at_ms=at_ms
+        )
+    )
+
+
+def open_with_serial(connection: Connection, serial: str, limit: int) -> list[str]:
+    """Leads on which this serial was reported or sold."""
+    return list(
+        connection.scalars(
+            select(LEAD.c.id)
+            .where(LEAD.c.serial == serial, LEAD.c.state.not_in(sorted(CLOSED)))
+            .order_by(LEAD.c.received_ms)
+            .limit(limit)
+        )
+    )
+
+
+def won_by_sale(connection: Connection, index: int) -> list[str]:
+    """Leads that a sale on the ledger has won."""
+    state: State = "CLOSED_WON"
+    return list(
+        connection.scalars(
+            select(LEAD.c.id).where(LEAD.c.sale_index == index, LEAD.c.state == state)
+        )
+    )

@@ -1,0 +1,300 @@
+"""A small market for leads: dealers, reps, an outbox that remembers, around the real leads."""
+
+from dataclasses import dataclass, field, replace
+
+import orjson
+from sqlalchemy import select
+
+from hub.config import LeadsConfig
+from hub.inbox.incoming import Message, Sender, Tap
+from hub.leads import store
+from hub.leads.desk import Desk
+from hub.leads.needs import Customer, Rep
+from hub.leads.renderer import LeadRenderer
+from hub.leads.service import Beginning, Leads
+from hub.ledger.service import Ledger
+from hub.ledger.tables import PENDING
+from hub.outbox.messages import Draft, Outgoing, Rendered, Withhold
+from hub.registry.rules import Dealer, Model, Region
+from tests.fakes.manual_clock import ManualClock
+
+SURABAYA = (-7.2575, 112.7521)
+START_MS = 1_795_000_000_000
+
+
+@dataclass
+class Arrived:
+    """A row of the inbox, as far as leads look at it."""
+
+    received_ms: int
+
+
+def a_dealer(code, km=0.0, **changes):
+    """A dealer so many kilometres east of the middle of Surabaya."""
+    values = {
+        "code": code,
+        "name": f"Dealer {code}",
+        "company": None,
+        "region": "JATIM",
+        "address": f"Jalan {code} 1",
+        "lat": SURABAYA[0],
+        "lon": SURABAYA[1] + km / 110.3,
+        "timezone": "Asia/Jakarta",
+        "phone": None,
+        "email": None,
+        "hours": "Mon-Sun 09:00-21:00",
+        "closed_days": (),
+        "capacity": None,
+        "weight": 1.0,
+        "authorised": True,
+        "paused_until_ms": None,
+        "opened_on": None,
+        "closed_on": None,
+    }
+    return Dealer(**values | changes)
+
+
+def a_rep(number, dealer, language="id"):
+    """Rep number so and so of a dealer."""
+    return Rep(id=f"per_{number}", name=f"Rep{number} Wijaya", language=language, dealers=(dealer,))
+
+
+@dataclass
+class Town:
+    """Dealers and people; who is shut or off is said by the test."""
+
+    stores: dict[str, Dealer] = field(default_factory=dict)
+    people: dict[str, Rep] = field(default_factory=dict)
+    shut: dict[str, int] = field(default_factory=dict)
+    """Code to when it opens."""
+    off: set[str] = field(default_factory=set)
+
+    def add(self, dealer, *reps):
+        """A dealer and its reps."""
+        self.stores[dealer.code] = dealer
+        self.people |= {rep.id: rep for rep in reps}
+
+    def dealers(self, _connection):
+        return [self.stores[code] for code in sorted(self.stores)]
+
+    def dealer(self, _connection, code):
+        return self.stores.get(code)
+
+    def region(self, _connection, code):
+        return Region(
+            code=code, name=code, timezone="Asia/Jakarta", manager="per_boss", executives=()
+        )
+
+    def model(self, _connection, code):
+        return Model(
+            code=code,
+            name=f"Model {code}",
+            serial_pattern=None,
+            has_telemetry=True,
+            warranty_months=24,
+            active=True,
+        )
+
+    def rep(self, _connection, person):
+        return self.people.get(person)
+
+    def on_duty(self, _connection, dealer, _now_ms):
+        if dealer.code in self.shut:
+            return []
+        return [
+            rep
+            for rep in self.people.values()
+            if dealer.code in rep.dealers and rep.id not in self.off
+        ]
+
+    def closed(self, _connection, dealer, _now_ms):
+        return "closed" if dealer.code in self.shut else None
+
+    def next_open_ms(self, _connection, dealer, now_ms):
+        return self.shut.get(dealer.code, now_ms)
+
+    def due_ms(self, _connection, dealer, start_ms, open_ms):
+        return self.shut.get(dealer.code, start_ms) + open_ms
+
+
+@dataclass
+class Remembered:
+    """An outbox that sends nothing."""
+
+    drafts: dict[str, tuple[str, Draft]] = field(default_factory=dict)
+    withdrawn: set[str] = field(default_factory=set)
+
+    def enqueue(self, _connection, draft):
+        out = f"out_{len(self.drafts)}"
+        return self.drafts.setdefault(draft.key, (out, draft))[0]
+
+    def withdraw(self, _connection, *, ref, kinds, to=None):
+        keys = {
+            key
+            for key, (_, draft) in self.drafts.items()
+            if draft.ref == ref and draft.kind in kinds and to in {None, draft.to}
+        }
+        self.withdrawn |= keys
+        return len(keys)
+
+    def said(self, kind, to=None):
+        """What was enqueued of a kind."""
+        return [d for _, d in self.drafts.values() if d.kind == kind and to in {None, d.to}]
+
+
+@dataclass
+class Bells:
+    """Alerts that were raised."""
+
+    rung: list[dict[str, object]] = field(default_factory=list)
+
+    def raise_(
+        self,
+        _connection,
+        tier,
+        rule,
+        key,
+        *,
+        what,
+        consequence,
+        action,
+        region=None,
+        dealer=None,
+        owner=None,
+    ):
+        assert all((tier, what, consequence, action))
+        rung = {"rule": rule, "key": key, "region": region, "dealer": dealer, "owner": owner}
+        self.rung.append(rung)
+        return "alr_x"
+
+
+@dataclass
+class Book:
+    """The contacts."""
+
+    names: dict[str, Customer] = field(default_factory=dict)
+
+    def customer(self, _connection, contact):
+        return self.names.get(
+            contact, Customer(id=contact, name="Budi Santoso", phone="6281234567890")
+        )
+
+    def transcript(self, _connection, _lead, _limit):
+        return ["Pelanggan: halo"]
+
+
+class Unasked:
+    """No conversation."""
+
+    def render(self, _connection, _lead, row):
+        return Rendered(text=str(row.data["question"]))
+
+
+class Market:
+    """The leads of one database with their surroundings."""
+
+    def __init__(self, database, **settings):
+        self.database = database
+        self.town = Town()
+        self.outbox = Remembered()
+        self.bells = Bells()
+        self.book = Book()
+        self.clock = ManualClock(wall_ms=START_MS)
+        self.settings = LeadsConfig(**settings)
+        self.desk = Desk(
+            directory=self.town,
+            outbox=self.outbox,
+            alerts=self.bells,
+            facts=Ledger,
+            customers=self.book,
+            settings=self.settings,
+            clock=self.clock,
+        )
+        self.leads = Leads(self.desk)
+        self.renderer = LeadRenderer(self.town, self.book, Unasked(), claim_s=300)
+        self.messages = 0
+
+    def do(self, work):
+        """Run `work` in a write transaction."""
+        return self.database.write(work)
+
+    def lead(self, *, at=SURABAYA, contact="cus_a", **known):
+        """A qualified lead at a place, routed."""
+
+        def work(connection):
+            now = self.clock.wall_ms()
+            start = Beginning(contact=contact, source="whatsapp", consent_version="2026-11")
+            lead = self.leads.begin(connection, replace(start, test=known.pop("test", False)), now)
+            values = {"area": "Wonokromo, Surabaya", "model": "E8"} | known
+            store.change(
+                connection,
+                lead.id,
+                lat_udeg=round(at[0] * 1e6),
+                lon_udeg=round(at[1] * 1e6),
+                **values,
+            )
+            known_now = store.lock(connection, lead.id)
+            assert known_now is not None
+            self.leads.qualify(connection, known_now, now)
+            return lead.id
+
+        return self.do(work)
+
+    def tap(self, party, button, at_ms=None, title="x"):
+        """A tap arrives and is decided."""
+        self.messages += 1
+        pressed = Tap(button, title)
+        message = Message(
+            id=f"wamid.{self.messages}",
+            channel="meta",
+            number="brand",
+            sender=Sender(phone="62811"),
+            provider_ms=None,
+            content=pressed,
+        )
+        row = Arrived(self.clock.wall_ms() if at_ms is None else at_ms)
+        return self.do(
+            lambda connection: self.leads.tap(connection, party, pressed, message=message, row=row)
+        )
+
+    def get(self, lead):
+        """The lead as stored."""
+        with self.database.read() as connection:
+            return store.get(connection, lead)
+
+    def offers(self, lead):
+        """Its offers."""
+        with self.database.read() as connection:
+            return store.offers_of(connection, lead)
+
+    def kinds(self, lead):
+        """Kinds of its timeline, in order."""
+        with self.database.read() as connection:
+            return [entry.kind for entry in store.events_of(connection, lead)]
+
+    def events(self, lead):
+        """Its timeline."""
+        with self.database.read() as connection:
+            return store.events_of(connection, lead)
+
+    def facts(self, kind):
+        """Facts on their way to the ledger."""
+        with self.database.read() as connection:
+            rows = connection.execute(select(PENDING).where(PENDING.c.type == kind)).all()
+        return [orjson.loads(row.data) for row in rows]
+
+    def words(self, draft):
+        """What an enqueued message says now."""
+        row = Outgoing(
+            id="out_x",
+            to=draft.to,
+            role=draft.role,
+            kind=draft.kind,
+            ref=draft.ref,
+            data=draft.data,
+            created_ms=draft.not_before_ms,
+        )
+        with self.database.read() as connection:
+            said = self.renderer.render(connection, row)
+        assert isinstance(said, Rendered | Withhold)
+        return said

@@ -1,0 +1,204 @@
+"""Competition mode on both engines: one winner, everybody else told the truth, nothing twice."""
+
+import threading
+from contextlib import contextmanager
+from itertools import product
+
+import pytest
+
+from hub.outbox.messages import Rendered, Withhold
+from hub.store import Database
+from tests.fakes.lead_market import Market, a_dealer, a_rep
+
+
+@contextmanager
+def rivals_of(market, count):
+    """The same market seen by as many other processes."""
+    url = market.database.url.render_as_string(hide_password=False)
+    rivals = [Market(Database(url)) for _ in range(count)]
+    for rival in rivals:
+        rival.town.stores |= market.town.stores
+        rival.town.people |= market.town.people
+    try:
+        yield rivals
+    finally:
+        for rival in rivals:
+            rival.database.close()
+
+
+@pytest.fixture
+def market(database):
+    """Four dealers from near to far with two reps each."""
+    market = Market(database)
+    number = 0
+    for code, km in (("SBY01", 1.0), ("SBY02", 2.0), ("SBY03", 3.0), ("SBY04", 4.0)):
+        reps = [a_rep(number + place, code) for place in (1, 2)]
+        market.town.add(a_dealer(code, km), *reps)
+        number += 2
+    return market
+
+
+def test_a_lead_goes_to_the_three_nearest_dealers_and_the_first_tap_gets_it(market):
+    """The thinnest whole: offers, a tap, the card, a fact for the ledger."""
+    lead = market.lead()
+    assert market.get(lead).state == "UNCLAIMED"
+    assert {draft.to for draft in market.outbox.said("offer")} == {
+        f"per_{number}" for number in range(1, 7)
+    }
+
+    market.clock.advance(8421)
+    assert market.tap("per_3", f"CLAIM_{lead}") == "won"
+
+    won = market.get(lead)
+    assert (won.state, won.rep, won.dealer) == ("CLAIMED", "per_3", "SBY02")
+    assert won.response_ms == 8421
+    [card] = market.outbox.said("card")
+    text = market.words(card).text
+    assert "Budi Santoso" in text
+    assert "+6281234567890" in text
+    assert [b.id for b in market.words(card).buttons] == [
+        f"CONTACTED_{lead}",
+        f"DEMO_{lead}",
+        f"LOST_{lead}",
+    ]
+    assert market.facts("lead.handoff") == [
+        {
+            "lead": lead,
+            "dealer": "SBY02",
+            "person": "per_3",
+            "offered_at": won.offered_ms,
+            "claimed_at": won.claimed_ms,
+            "response_ms": 8421,
+            "ring": 1,
+            "taps": 1,
+        }
+    ]
+    assert [draft.to for draft in market.outbox.said("told_customer")] == ["cus_a"]
+
+
+def test_an_offer_never_says_who_the_customer_is(market):
+    """Model, area and distance, and the two buttons; no name, no number."""
+    lead = market.lead()
+    [offer] = market.outbox.said("offer", "per_1")
+    said = market.words(offer)
+    assert "Model E8" in said.text
+    assert "Wonokromo, Surabaya" in said.text
+    assert "1,0 km" in said.text
+    assert "Budi" not in said.text + str(said.template)
+    assert "62812" not in said.text + str(said.template)
+    assert [button.id for button in said.buttons] == [f"CLAIM_{lead}", f"SKIP_{lead}"]
+
+
+def test_a_loser_hears_who_was_faster_and_by_how_much(market):
+    """The margin is the difference of the two taps' arrivals; at ten seconds it is whole."""
+    lead = market.lead()
+    start = market.clock.wall_ms()
+    market.tap("per_1", f"CLAIM_{lead}", start + 1000)
+    assert market.tap("per_2", f"CLAIM_{lead}", start + 1000) == "too_slow"
+    assert market.tap("per_3", f"CLAIM_{lead}", start + 2204) == "too_slow"
+    market.town.people["per_4"] = a_rep(4, "SBY02", "en")
+    assert market.tap("per_4", f"CLAIM_{lead}", start + 13_600) == "too_slow"
+    assert [market.words(draft).text for draft in market.outbox.said("too_slow")] == [
+        "❌ Too Slow. Rep1 (Dealer SBY01) lebih cepat 0,001 detik.",
+        "❌ Too Slow. Rep1 (Dealer SBY01) lebih cepat 1,204 detik.",
+        "❌ Too Slow. Rep1 (Dealer SBY01) was 13 s faster.",
+    ]
+    margins = [e.margin_ms for e in market.events(lead) if e.decision == "too_slow"]
+    assert margins == [1, 1204, 12_600]
+
+
+def test_who_taps_again_hears_the_same_again(market):
+    """A button cannot be taken back from a phone: the answer does not change."""
+    lead = market.lead()
+    start = market.clock.wall_ms()
+    market.tap("per_1", f"CLAIM_{lead}", start + 10)
+    assert market.tap("per_1", f"CLAIM_{lead}", start + 20) == "yours"
+    assert market.tap("per_2", f"CLAIM_{lead}", start + 30) == "too_slow"
+    assert market.tap("per_2", f"CLAIM_{lead}", start + 600_000) == "too_slow"
+    first, again = market.outbox.said("too_slow")
+    assert market.words(first) == market.words(again)
+    assert len(market.facts("lead.handoff")) == 1
+
+
+@pytest.mark.parametrize(
+    ("party", "decision"),
+    [("per_8", "not_offered"), ("per_nobody", "unknown_sender"), (None, "unknown_sender")],
+)
+def test_the_button_alone_is_no_authority(market, party, decision):
+    """A forwarded button in a stranger's hand changes nothing, and is seen."""
+    lead = market.lead()
+    assert market.tap(party, f"CLAIM_{lead}") == decision
+    assert market.get(lead).state == "UNCLAIMED"
+    assert market.events(lead)[-1].decision == decision
+
+
+def test_a_tap_on_a_lead_nobody_knows_is_answered_and_nothing_else(market):
+    """The id is made up."""
+    assert market.tap("per_1", "CLAIM_led_" + "a" * 26) == "not_offered"
+    assert market.tap("per_1", "CLAIM_../../etc") is None
+
+
+def test_an_offer_that_was_lost_meanwhile_is_withheld(market):
+    """What the vendor has not taken yet is not sent any more."""
+    lead = market.lead()
+    [offer] = market.outbox.said("offer", "per_2")
+    assert isinstance(market.words(offer), Rendered)
+    market.tap("per_1", f"CLAIM_{lead}")
+    assert offer.key in market.outbox.withdrawn
+    assert isinstance(market.words(offer), Withhold)
+
+
+def test_three_skips_start_the_next_ring(market):
+    """The fourth dealer is asked at once, those who skipped are not asked twice."""
+    lead = market.lead()
+    for person in ("per_1", "per_3"):
+        assert market.tap(person, f"SKIP_{lead}") == "skipped"
+        assert market.tap(person, f"SKIP_{lead}") == "skipped"
+    assert market.get(lead).ring == 1
+    market.tap("per_5", f"SKIP_{lead}")
+    assert market.get(lead).ring == 2
+    assert {draft.to for draft in market.outbox.said("offer")} == {
+        f"per_{number}" for number in range(1, 9)
+    }
+
+
+def test_who_skipped_may_still_be_first(market):
+    """Nobody else wanted it, and they changed their mind."""
+    lead = market.lead()
+    market.tap("per_1", f"SKIP_{lead}")
+    assert market.tap("per_1", f"CLAIM_{lead}") == "won"
+
+
+def test_a_test_lead_is_marked_and_never_counted(market):
+    """It says TEST, and the ledger hears nothing of it."""
+    lead = market.lead(test=True)
+    [offer] = market.outbox.said("offer", "per_1")
+    assert "TES" in market.words(offer).text
+    market.tap("per_1", f"CLAIM_{lead}")
+    assert market.facts("lead.handoff") == []
+    assert market.outbox.said("told_customer") == []
+
+
+def test_many_connections_give_one_winner(database):
+    """Every rep taps at once from a database of their own: one wins, all others are told."""
+    market = Market(database, reps_per_dealer=8)
+    market.town.add(a_dealer("SBY01"), *(a_rep(number, "SBY01") for number in range(8)))
+    leads = [market.lead(contact=f"cus_{number}") for number in range(12)]
+    decisions: list[tuple[str, str]] = []
+
+    def race(rival, people):
+        for lead, person in product(leads, people):
+            decisions.append((lead, rival.tap(f"per_{person}", f"CLAIM_{lead}")))
+
+    with rivals_of(market, 4) as rivals:
+        threads = [
+            threading.Thread(target=race, args=(rival, (2 * place, 2 * place + 1)))
+            for place, rival in enumerate(rivals)
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    for lead in leads:
+        outcomes = sorted(decision for of, decision in decisions if of == lead)
+        assert outcomes == ["too_slow"] * 7 + ["won"]
