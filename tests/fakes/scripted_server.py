@@ -1,4 +1,4 @@
-"""A real HTTP server on this machine that answers as it is told, and remembers what it was asked."""
+"""A real HTTP server on this machine that answers as it is told and remembers what was asked."""
 
 import json
 import threading
