@@ -8,6 +8,7 @@ from sqlalchemy.exc import DBAPIError
 
 from hub import app
 from hub.alerts import store as alerts
+from hub.contacts import store as contacts
 from hub.inbox import store as inbox
 from hub.leads import tables as leads
 from hub.outbox import store as outbox
@@ -25,7 +26,7 @@ def empty(tmp_path):
 
 def test_migrations_give_the_declared_schema(empty):
     """A table that is declared and not migrated would exist in tests alone."""
-    assert all((app, inbox, leads, outbox, alerts))
+    assert all((app, contacts, inbox, leads, outbox, alerts))
     assert migrate(empty)
 
     with empty.read() as connection:
