@@ -240,7 +240,7 @@ class Graph:
     def _take(self, number_id: str, body: dict[str, Any] | None) -> Answer:
         number = self._numbers.get(number_id)
         if number is None:
-            return _refuse(Refusal(100, f"Object with ID '{number_id}' does not exist"))
+            return _unknown(number_id)
         if body is None:
             return _refuse(Refusal(100, "The body is no JSON object"))
         if body.get("status") == "read":
@@ -319,7 +319,7 @@ class Graph:
         with self._lock:
             template = next((each for each in self.templates.all() if each.id == template_id), None)
             if template is None:
-                return _refuse(Refusal(100, f"Object with ID '{template_id}' does not exist"))
+                return _unknown(template_id)
             refusal = self.templates.edit(template, request.json() or {})
             return Answer(200, {"success": True}) if refusal is None else _refuse(refusal)
 
@@ -332,7 +332,7 @@ class Graph:
             return Answer(200, {"data": {"is_valid": True, "expires_at": 0, "type": "SYSTEM_USER"}})
         if subject == self.waba_id:
             return self._account(edge)
-        return _refuse(Refusal(100, f"Object with ID '{subject}' does not exist"))
+        return _unknown(subject)
 
     def _account(self, edge: str | None) -> Answer:
         match edge:
@@ -387,6 +387,10 @@ def _recipient(body: Mapping[str, Any]) -> tuple[str | None, str | None]:
             raise Unreadable(Refusal(131009, "recipient is a business-scoped user id"))
         return None, recipient
     raise Unreadable(Refusal(131008, "to or recipient is required"))
+
+
+def _unknown(object_id: str) -> Answer:
+    return _refuse(Refusal(100, f"Object with ID '{object_id}' does not exist", subcode=33))
 
 
 def _refuse(refusal: Refusal) -> Answer:

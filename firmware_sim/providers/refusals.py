@@ -58,6 +58,7 @@ class Refusal:
 
     code: int
     details: str = ""
+    subcode: int | None = None
 
     @property
     def status(self) -> int:
@@ -71,15 +72,16 @@ class Refusal:
 
     def answer(self) -> dict[str, object]:
         """As the body of an HTTP answer."""
-        return {
-            "error": {
-                "message": f"(#{self.code}) {self.title}",
-                "type": "OAuthException",
-                "code": self.code,
-                "error_data": {"messaging_product": "whatsapp", "details": self.details},
-                "fbtrace_id": "AsimulatedTraceId",
-            }
+        error: dict[str, object] = {
+            "message": f"(#{self.code}) {self.title}",
+            "type": "OAuthException",
+            "code": self.code,
+            "error_data": {"messaging_product": "whatsapp", "details": self.details},
+            "fbtrace_id": "AsimulatedTraceId",
         }
+        if self.subcode is not None:
+            error["error_subcode"] = self.subcode
+        return {"error": error}
 
     def in_status(self) -> dict[str, object]:
         """As an element of `errors` in a webhook."""
