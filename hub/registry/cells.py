@@ -23,6 +23,9 @@ _EMAIL = re.compile(r"[^@\s]{1,64}@[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63}){1,
 _NUMBER = re.compile(r"[+-]?\d{1,12}(?:[.,]\d{1,18})?", re.ASCII)
 _PHONE = re.compile(r"[+\d\s().\-/]{3,32}", re.ASCII)
 _SPREADSHEET_NUMBER = re.compile(r"\d+(?:[.,]\d+)?[eE]\+?\d+", re.ASCII)
+_MOBILE = frozenset(
+    {phonenumbers.PhoneNumberType.MOBILE, phonenumbers.PhoneNumberType.FIXED_LINE_OR_MOBILE}
+)
 _DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _MOMENT = re.compile(
     r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(?::\d\d(?:\.\d{1,3})?)?(?:Z|[+-]\d\d:\d\d)", re.ASCII
@@ -115,6 +118,17 @@ def phone(cell: str) -> str:
     if not phonenumbers.is_valid_number(parsed):
         raise CellRefused("malformed_phone", f"{_shown(cell)} is no number that can be called")
     return phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.E164)[1:]
+
+
+def mobile(cell: str) -> str:
+    """A phone number that can have WhatsApp, as E.164 without ``+``."""
+    value = phone(cell)
+    kind = phonenumbers.number_type(phonenumbers.parse(f"+{value}"))
+    if kind not in _MOBILE:
+        raise CellRefused(
+            "not_mobile", f"{_shown(cell)} is no mobile number; messages go to mobile phones only"
+        )
+    return value
 
 
 def email(cell: str) -> str:

@@ -1,4 +1,4 @@
-"""`kickstand-hub region|model|dealer import|list`."""
+"""`kickstand-hub region|model|dealer|person import|list`, `dealer close`, `person away`."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -7,8 +7,10 @@ from typing import Any, Final, Protocol, TypeAlias
 import click
 import orjson
 
+from hub.registry.cells import CellRefused, day
 from hub.registry.imports import ImportAnswer
-from hub.registry.service import Book, Registry
+from hub.registry.people.service import People
+from hub.registry.service import Book, CannotBe, Registry
 from hub.registry.sheets import MAX_FILE_BYTES
 
 MAX_REFUSALS_SHOWN: Final = 20
@@ -32,7 +34,7 @@ class Program(Protocol):
         ...
 
 
-AnyBook: TypeAlias = Book[Any]
+AnyBook: TypeAlias = Book[Any] | People
 
 
 def _group(noun: str, plural: str, summary: str) -> click.Group:
@@ -92,8 +94,80 @@ def _print_answer(answer: ImportAnswer, *, as_json: bool) -> None:
         click.echo("Nothing was imported; mend the rows above, or add --partial.", err=True)
 
 
+class Day(click.ParamType[str]):
+    """A day such as 2026-11-22."""
+
+    name = "day"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> str:
+        """The day as it is written; a usage error for what is none."""
+        try:
+            return day(str(value))
+        except CellRefused as refused:
+            self.fail(str(refused), param, ctx)
+
+
+def _say(values: dict[str, object], *, as_json: bool, text: str) -> None:
+    click.echo(orjson.dumps(values).decode() if as_json else text)
+
+
+@click.command(help="Close a dealer for good, from a day on.")
+@click.argument("code")
+@click.option("--on", type=Day(), required=True, help="The first day it is closed.")
+@click.option("--into", help="Its people belong to this dealer too, from now on.")
+@click.option("--json", "as_json", is_flag=True, help="Answer with one JSON object.")
+@click.pass_obj
+def close(program: Program, code: str, on: str, into: str | None, *, as_json: bool) -> None:
+    """Repeatable; a later import of a dealers file without that day opens it again."""
+    try:
+        people = program.hub.registry.close_dealer(code, on, into=into)
+    except CannotBe as error:
+        raise click.ClickException(str(error)) from error
+    _say(
+        {"dealer": code.upper(), "closed_on": on, "into": into and into.upper(), "people": people},
+        as_json=as_json,
+        text=f"{code.upper()} is closed from {on} on"
+        + (f"; {people} people belong to {into.upper()} too" if into else ""),
+    )
+
+
+@click.command(help="Say that a person is away, and who stands in for them.")
+@click.argument("person")
+@click.option("--from", "from_day", type=Day(), required=True, help="The first day.")
+@click.option("--until", "until_day", type=Day(), required=True, help="The last day.")
+@click.option("--deputy", help="Who stands in; else the deputy of the people's file.")
+@click.option("--json", "as_json", is_flag=True, help="Answer with one JSON object.")
+@click.pass_obj
+def away(
+    program: Program,
+    *,
+    person: str,
+    from_day: str,
+    until_day: str,
+    deputy: str | None,
+    as_json: bool,
+) -> None:
+    """In place of an absence that began on the same day."""
+    try:
+        program.hub.registry.away(person, from_day, until_day, deputy=deputy)
+    except CannotBe as error:
+        raise click.ClickException(str(error)) from error
+    _say(
+        {"person": person, "from": from_day, "until": until_day, "deputy": deputy},
+        as_json=as_json,
+        text=f"{person} is away from {from_day} until {until_day}",
+    )
+
+
+dealer_group: Final = _group("dealer", "dealers", "Authorised locations, one row each.")
+dealer_group.add_command(close)
+person_group: Final = _group("person", "people", "Who works where, and who stands in for them.")
+person_group.add_command(away)
 groups: Final[tuple[click.Group, ...]] = (
     _group("region", "regions", "Parts of the country, each with one manager."),
     _group("model", "models", "What can be sold."),
-    _group("dealer", "dealers", "Authorised locations, one row each."),
+    dealer_group,
+    person_group,
 )

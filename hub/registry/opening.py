@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from functools import lru_cache
-from typing import Final
+from typing import Final, Literal, TypeAlias
 from zoneinfo import ZoneInfo
 
 from hub.registry.hours import DAYS, Span, parse_hours
@@ -18,6 +18,8 @@ from hub.registry.rules import Dealer
 DAY_MS: Final = 24 * 60 * 60 * 1000
 LAST_MS: Final = 250_000_000_000_000
 """Some day in the year 9892: what is later never comes, and calendars end soon after."""
+
+WhyClosed: TypeAlias = Literal["not_opened_yet", "closed_down", "paused", "closed"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,14 +44,24 @@ def local_day(zone: str, ms: int) -> str:
     return _local_date(zone, ms).isoformat()
 
 
-def operating(dealer: Dealer, ms: int) -> bool:
-    """Is the dealer in business and not paused, whatever the hour? Then a rep may still sell."""
+def out_of_business(dealer: Dealer, ms: int) -> WhyClosed | None:
+    """Why nobody there may sell at this moment, whatever the hour; None: somebody may."""
     day = local_day(dealer.timezone, ms)
-    return (
-        (dealer.paused_until_ms is None or dealer.paused_until_ms <= ms)
-        and (dealer.opened_on is None or dealer.opened_on <= day)
-        and (dealer.closed_on is None or day < dealer.closed_on)
-    )
+    if dealer.opened_on is not None and day < dealer.opened_on:
+        return "not_opened_yet"
+    if dealer.closed_on is not None and dealer.closed_on <= day:
+        return "closed_down"
+    if dealer.paused_until_ms is not None and ms < dealer.paused_until_ms:
+        return "paused"
+    return None
+
+
+def why_closed(dealer: Dealer, ms: int, *, holidays: Collection[str] = ()) -> WhyClosed | None:
+    """Why the dealer is not open at this moment; None: it is."""
+    why = out_of_business(dealer, ms)
+    if why is None and not open_at(dealer, ms, holidays=holidays):
+        return "closed"
+    return why
 
 
 def open_at(dealer: Dealer, ms: int, *, holidays: Collection[str] = ()) -> bool:

@@ -134,13 +134,13 @@ DEALER_COLUMNS: Final = (
 
 def region_row(row: int, values: Mapping[str, str]) -> Region | Sequence[Refusal]:
     """A region, or every reason why this row is none."""
-    read = _read(row, values, REGION_COLUMNS)
+    read = read_row(row, values, REGION_COLUMNS)
     return Region(**read) if isinstance(read, dict) else read
 
 
 def model_row(row: int, values: Mapping[str, str]) -> Model | Sequence[Refusal]:
     """A model, or every reason why this row is none."""
-    read = _read(row, values, MODEL_COLUMNS)
+    read = read_row(row, values, MODEL_COLUMNS)
     return Model(**read) if isinstance(read, dict) else read
 
 
@@ -148,7 +148,7 @@ def dealer_row(
     row: int, values: Mapping[str, str], regions: Collection[str]
 ) -> Dealer | Sequence[Refusal]:
     """A dealer of one of `regions` (their codes), or every reason why this row is none."""
-    read = _read(row, values, DEALER_COLUMNS)
+    read = read_row(row, values, DEALER_COLUMNS)
     if not isinstance(read, dict):
         return read
     refusals = [
@@ -171,7 +171,7 @@ def dealer_row(
     return Dealer(**read, paused_until_ms=paused)
 
 
-def _read(
+def read_row(
     row: int, values: Mapping[str, str], columns: Sequence[Column]
 ) -> dict[str, Any] | list[Refusal]:
     """The typed values of a row by column, or one refusal for each bad cell."""

@@ -133,6 +133,12 @@ def page(connection: Connection, kind: type[R], *, after: str, limit: int) -> li
     return [_loaded(kind, row) for row in connection.execute(query)]
 
 
+def everything(connection: Connection, kind: type[R]) -> list[R]:
+    """Every row, in the order of the codes."""
+    table = _TABLES[kind]
+    return [_loaded(kind, row) for row in connection.execute(select(table).order_by(table.c.code))]
+
+
 def codes(connection: Connection, kind: type[R]) -> frozenset[str]:
     """Every code there is."""
     return frozenset(connection.scalars(select(_TABLES[kind].c.code)))

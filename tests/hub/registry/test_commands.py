@@ -82,3 +82,26 @@ def test_a_listing_is_json_with_items(run):
         ],
         "next": None,
     }
+
+
+PEOPLE = "id,name,role,dealers,phone\nper_a,Ani,rep,SBY01,081234567802\n"
+DEALERS = (
+    "code,name,region,lat,lon,timezone,hours,authorised\n"
+    "SBY01,Surabaya,JATIM,-7.2575,112.7521,WIB,Mon-Fri 09:00-17:00,yes\n"
+)
+
+
+def test_people_are_imported_sent_on_leave_and_their_dealer_is_closed(run):
+    """Each command answers with one JSON object and 0."""
+    run("region", "import", "FILE")
+    run("dealer", "import", "FILE", text=DEALERS)
+    imported = run("person", "import", "FILE", "--json", text=PEOPLE)
+    leave = ["--from", "2026-11-23", "--until", "2026-11-24", "--json"]
+    left = run("person", "away", "per_a", *leave)
+    closed = run("dealer", "close", "sby01", "--on", "2026-12-01", "--json")
+    assert json.loads(imported.stdout)["created"] == 1
+    assert json.loads(left.stdout)["until"] == "2026-11-24"
+    assert json.loads(closed.stdout)["closed_on"] == "2026-12-01"
+    assert run("person", "away", "per_b", *leave).exit_code == 1
+    assert run("dealer", "close", "X", "--on", "2026-12-01").exit_code == 1
+    assert run("dealer", "close", "SBY01", "--on", "soon").exit_code == 2

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hub.registry.hours import DAYS, parse_hours
-from hub.registry.opening import due_ms, next_open_ms, open_at, open_times, operating
+from hub.registry.opening import due_ms, next_open_ms, open_at, open_times, why_closed
 from hub.registry.rules import Dealer
 
 MINUTE_MS = 60_000
@@ -97,7 +97,8 @@ def test_a_pause_ends_when_it_says():
     """In the middle of a day."""
     paused = dealer(paused_until_ms=at("2026-11-23 13:00"))
     assert not open_at(paused, at("2026-11-23 12:59"))
-    assert not operating(paused, at("2026-11-23 12:59"))
+    assert why_closed(paused, at("2026-11-23 12:59")) == "paused"
+    assert why_closed(paused, at("2026-11-23 13:00")) is None
     assert next_open_ms(paused, at("2026-11-23 09:00")) == at("2026-11-23 13:00")
 
 
@@ -107,7 +108,9 @@ def test_a_dealer_opens_on_its_first_day_and_is_closed_from_its_last():
     assert next_open_ms(short, at("2026-11-01 00:00")) == at("2026-11-24 09:00")
     assert next_open_ms(short, at("2026-11-24 17:00")) is None
     assert due_ms(short, at("2026-11-01 00:00"), 9 * 60 * MINUTE_MS) is None
-    assert not operating(short, at("2026-11-25 00:00"))
+    assert why_closed(short, at("2026-11-23 12:00")) == "not_opened_yet"
+    assert why_closed(short, at("2026-11-24 08:00")) == "closed"
+    assert why_closed(short, at("2026-11-25 00:00")) == "closed_down"
 
 
 def test_midnight_belongs_to_the_hours_that_end_with_it():
