@@ -78,7 +78,7 @@ class TemplateShelf:
     ) -> None:
         """`lifetimes_s` by purpose, e.g. the claim time for ``offer``."""
         self._graph = graph
-        self._path = f"{waba_id}/message_templates"
+        self._path = f"{waba_id}/message_templates" if waba_id else None
         self._book = book
         self._lifetimes_s = lifetimes_s
 
@@ -140,6 +140,7 @@ class TemplateShelf:
             return Pushed(name=name, language=language, done="no_file")
         submission = file.submission(lifetime_s)
         if there is None:
+            assert self._path is not None
             done, reason = self._posted(self._path, submission, "created")
         elif _same(file, lifetime_s, there):
             done, reason = "unchanged", None
@@ -176,6 +177,8 @@ class TemplateShelf:
         raise ShelfUnreadable(f"more than {PAGES_MAX * PAGE_ROWS} templates")
 
     def _page(self, parameters: Mapping[str, str]) -> Object:
+        if self._path is None:
+            raise ShelfUnreadable("[whatsapp] waba_id is not set")
         try:
             answer = self._graph.get(self._path, parameters)
         except (Unreached, Misaddressed) as error:
