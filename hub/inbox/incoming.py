@@ -93,6 +93,8 @@ class Message:
 
     id: str
     """The wamid where the vendor tells it, else the vendor's own id: the same by any road."""
+    aliases: tuple[str, ...] = ()
+    """Its other ids: it has been seen when any of them was, and then all of them have been."""
     channel: Channel
     number: str
     """Name of our number (``[[numbers]] name``)."""

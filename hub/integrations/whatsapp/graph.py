@@ -1,33 +1,18 @@
 """Meta's Graph API over HTTPS: one exchange a call, nothing followed, nothing repeated."""
 
-import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-import orjson
 import requests
-from requests.exceptions import InvalidHeader, InvalidSchema, InvalidURL, MissingSchema
-from urllib3.exceptions import NewConnectionError
 
+from hub.integrations.calls import Caller, Misaddressed, Unreached
 from hub.integrations.whatsapp.reading import NAME_CHARS_MAX, Object, decode, mapping, text, whole
 
-ANSWER_BYTES_MAX: Final = 4 * 1024 * 1024
+__all__ = ["Answer", "Graph", "GraphSettings", "Misaddressed", "Refusal", "Unreached"]
+
 DETAIL_CHARS_MAX: Final = 300
 GONE_SUBCODE: Final = 33
-
-
-class Unreached(Exception):
-    """No answer came."""
-
-    def __init__(self, reason: str, *, sent: bool) -> None:
-        """`sent`: whether the request may have taken effect."""
-        super().__init__(reason)
-        self.sent = sent
-
-
-class Misaddressed(Exception):
-    """The settings name no address that can be asked."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,14 +74,17 @@ class _Bearer(requests.auth.AuthBase):
 
 
 class Graph:
-    """Asks the Graph API. For any thread: each keeps a connection of its own alive."""
+    """Asks the Graph API. For any thread."""
 
     def __init__(self, settings: GraphSettings) -> None:
         """Nothing is connected before the first call."""
         self._settings = settings
         self._base = f"{settings.api_url.rstrip('/')}/{settings.api_version}"
         self._auth = _Bearer(settings.access_token)
-        self._local = threading.local()
+        self._caller = Caller(
+            connect_timeout_ms=settings.connect_timeout_ms,
+            answer_timeout_ms=settings.answer_timeout_ms,
+        )
 
     def get(self, path: str, parameters: Mapping[str, str] | None = None) -> Answer:
         """Raises Unreached and Misaddressed."""
@@ -106,56 +94,17 @@ class Graph:
         """Raises Unreached and Misaddressed."""
         return self._call("POST", path, None, body)
 
-    def _session(self) -> requests.Session:
-        session: requests.Session | None = getattr(self._local, "session", None)
-        if session is None:
-            session = self._local.session = requests.Session()
-        return session
-
     def _call(
         self, method: str, path: str, parameters: Mapping[str, str] | None, body: Object | None
     ) -> Answer:
-        headers = {} if body is None else {"Content-Type": "application/json"}
-        times_s = (
-            self._settings.connect_timeout_ms / 1000,
-            self._settings.answer_timeout_ms / 1000,
-        )
         try:
-            with self._session().request(
+            reply = self._caller.call(
                 method,
                 f"{self._base}/{path}",
-                params=parameters,
-                data=None if body is None else orjson.dumps(body),
-                headers=headers,
+                parameters=parameters,
+                body=body,
                 auth=self._auth,
-                allow_redirects=False,
-                timeout=times_s,
-                stream=True,
-            ) as answer:
-                return Answer(answer.status_code, _document(answer))
-        except (InvalidURL, InvalidSchema, MissingSchema, InvalidHeader) as error:
-            raise Misaddressed(f"[whatsapp] api_url or token: {type(error).__name__}") from error
-        except requests.RequestException as error:
-            # Its words may hold the whole address: the kind of the error is enough.
-            raise Unreached(type(error).__name__, sent=_may_have_been_sent(error)) from error
-
-
-def _document(answer: requests.Response) -> Object:
-    """The object in the body; a body that is too long or none is an empty one."""
-    content = bytearray()
-    try:
-        for chunk in answer.iter_content(64 * 1024):
-            content += chunk
-            if len(content) > ANSWER_BYTES_MAX:
-                return {}
-    except requests.RequestException as error:
-        raise Unreached(type(error).__name__, sent=True) from error
-    return mapping(decode(bytes(content)))
-
-
-def _may_have_been_sent(error: requests.RequestException) -> bool:
-    """Only what failed before there was a connection certainly did nothing."""
-    if isinstance(error, requests.ConnectTimeout | requests.exceptions.SSLError):
-        return False
-    inner = error.args[0] if error.args else None
-    return not isinstance(getattr(inner, "reason", inner), NewConnectionError)
+            )
+        except Misaddressed as error:
+            raise Misaddressed(f"[whatsapp] api_url or token: {error}") from error
+        return Answer(reply.status, mapping(decode(reply.content)))

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 from hub.inbox.incoming import (
+    Channel,
     Item,
     Message,
     Parsed,
@@ -144,28 +145,38 @@ def _messages(value: Object, number: str) -> Iterator[Found]:
     messages = objects(value.get("messages"))
     ours = digits(mapping(value.get("metadata")), "display_phone_number")
     for place, message in messages:
-        sender = sender_of(message, contacts, alone=len(messages) == len(contacts) == 1)
-        message_id = identifier(message, "id")
-        if message_id is None:
-            yield Problem(f"message {place}: no id")
-        elif sender is None:
-            yield Problem(f"message {place}: nobody is named as its sender")
-        elif sender.phone is None or sender.phone != ours:  # an echo of our own is no message
-            content, problem = content_of(message)
-            if problem is not None:
-                yield Problem(f"message {place}: {problem}")
-            context = mapping(message.get("context"))
-            yield Message(
-                id=message_id,
-                channel="meta",
-                number=number,
-                sender=sender,
-                provider_ms=instant_ms(message, "timestamp"),
-                content=content,
-                context_id=identifier(context, "id"),
-                forwarded=True in (context.get("forwarded"), context.get("frequently_forwarded")),
-                referral=_referral(message.get("referral")),
-            )
+        alone = len(messages) == len(contacts) == 1
+        read, problem = message_in(message, contacts, alone=alone, channel="meta", number=number)
+        if problem is not None:
+            yield Problem(f"message {place}: {problem}")
+        if read is not None and (ours is None or read.sender.phone != ours):
+            yield read  # an echo of our own is no message
+
+
+def message_in(
+    message: Object, contacts: list[Object], *, alone: bool, channel: Channel, number: str
+) -> tuple[Message | None, str | None]:
+    """A message in Meta's words, by whichever vendor it came, and what of it was unreadable."""
+    sender = sender_of(message, contacts, alone=alone)
+    message_id = identifier(message, "id")
+    if message_id is None:
+        return None, "no id"
+    if sender is None:
+        return None, "nobody is named as its sender"
+    content, problem = content_of(message)
+    context = mapping(message.get("context"))
+    read = Message(
+        id=message_id,
+        channel=channel,
+        number=number,
+        sender=sender,
+        provider_ms=instant_ms(message, "timestamp"),
+        content=content,
+        context_id=identifier(context, "id"),
+        forwarded=True in (context.get("forwarded"), context.get("frequently_forwarded")),
+        referral=_referral(message.get("referral")),
+    )
+    return read, problem
 
 
 def _referral(value: object) -> Referral | None:
