@@ -49,7 +49,7 @@ class Refusals:
     def __init__(self) -> None:
         """None yet."""
         self._lock = threading.Lock()
-        self._counts = {"signature": 0, "too-large": 0, "challenge": 0}
+        self._counts = {"signature": 0, "too-large": 0, "challenge": 0, "secret": 0}
 
     def count(self, why: str) -> None:
         """One more."""
@@ -89,7 +89,7 @@ def webhooks(
     def refuse(status: int, why: str, detail: str) -> Response:
         refusals.count(why)
         log.warning("webhook_refused", source=source, why=why)
-        return _problem(status, why, detail)
+        return problem(status, why, detail)
 
     @blueprint.get("")
     def challenge() -> Response:
@@ -102,7 +102,7 @@ def webhooks(
     @blueprint.post("")
     def deliver() -> Response:
         """A delivery: durable before it is answered."""
-        body = _body()
+        body = body_within_limit()
         if body is None:
             return refuse(413, "too-large", f"at most {BODY_BYTES_MAX} bytes")
         if not is_signed(body, http.headers.get(SIGNATURE, ""), settings.app_secret):
@@ -112,14 +112,14 @@ def webhooks(
             inbox.keep(source, body, headers)
         except (SQLAlchemyError, HubError) as error:
             log.error("webhook_not_stored", source=source, error=type(error).__name__)  # noqa: TRY400 - a traceback would hold the body
-            return _problem(503, "not-stored", "come again")
+            return problem(503, "not-stored", "come again")
         return Response(status=200, mimetype="text/plain")
 
     return blueprint
 
 
-def _body() -> bytes | None:
-    """The raw bytes; None when there are too many."""
+def body_within_limit() -> bytes | None:
+    """The raw bytes of the request at hand; None when there are too many."""
     # The app's own limit is that of boxes, and smaller.
     http.max_content_length = BODY_BYTES_MAX
     try:
@@ -128,6 +128,7 @@ def _body() -> bytes | None:
         return None
 
 
-def _problem(status: int, code: str, detail: str) -> Response:
-    problem = Problem(status=status, code=code, detail=detail)
-    return Response(problem.encode(), status=status, content_type=CONTENT_TYPE)
+def problem(status: int, code: str, detail: str) -> Response:
+    """A refusal as RFC 9457 wants it."""
+    told = Problem(status=status, code=code, detail=detail)
+    return Response(told.encode(), status=status, content_type=CONTENT_TYPE)
