@@ -89,16 +89,6 @@ class Claims:
     def _hand_over(self, connection: Connection, lead: Lead, tap: Tapped) -> None:
         """The winner gets everything, the ledger the fact, the customer a name to wait for."""
         now_ms = self._desk.clock.wall_ms()
-        due_ms = self.contact_due_ms(connection, lead, tap.at_ms)
-        store.change(
-            connection,
-            lead.id,
-            next_step="contact",
-            next_step_ms=due_ms,
-            reminded=False,
-            contacted_ms=None,
-            confirmed_ms=None,
-        )
         self._desk.retract(connection, lead, winner=tap.person.id)
         store.note(
             connection,
@@ -111,28 +101,40 @@ class Claims:
             provider_ms=tap.provider_ms,
         )
         self.record_hand_off(connection, lead, now_ms)
-        round_key = f"{tap.person.id}/{lead.round}"
-        self._desk.say(
-            connection, lead, "card", tap.person.id, key=round_key, lasts_ms=CARD_LASTS_MS
+        self.welcome(connection, lead, key=f"{tap.person.id}/{lead.round}", at_ms=tap.at_ms)
+
+    def welcome(self, connection: Connection, lead: Lead, *, key: str, at_ms: int) -> None:
+        """Begin a new owner's time: the card for them, their name for the customer."""
+        if lead.rep is None:
+            raise AssertionError("nobody to welcome")
+        contact_s = self._desk.settings.contact_s
+        store.change(
+            connection,
+            lead.id,
+            next_step="contact",
+            next_step_ms=self.contact_due_ms(connection, lead, at_ms, contact_s * 500),
+            reminded=False,
+            contacted_ms=None,
+            confirmed_ms=None,
         )
-        self._desk.say(
-            connection, lead, "card_contact", tap.person.id, key=round_key, lasts_ms=CARD_LASTS_MS
-        )
-        owner = {"rep": tap.person.id}
+        for kind in ("card", "card_contact"):
+            self._desk.say(connection, lead, kind, lead.rep, key=key, lasts_ms=CARD_LASTS_MS)
+        owner = {"rep": lead.rep}
         for kind in ("told_customer", "told_place"):
-            self._desk.tell_customer(connection, lead, kind, key=round_key, data=owner)
+            self._desk.tell_customer(connection, lead, kind, key=key, data=owner)
         self._desk.tell_customer(
             connection,
             lead,
             "checkin",
-            key=round_key,
+            key=key,
             data=owner,
             wait_ms=self._desk.settings.confirm_contact_s * 1000,
         )
 
-    def contact_due_ms(self, connection: Connection, lead: Lead, start_ms: int) -> int:
-        """Until when the owner has to have spoken to the customer."""
-        open_ms = self._desk.settings.contact_s * 1000
+    def contact_due_ms(
+        self, connection: Connection, lead: Lead, start_ms: int, open_ms: int
+    ) -> int:
+        """When so much of the opening time of the owner's dealer has passed."""
         dealer = self._desk.directory.dealer(connection, lead.dealer or "")
         if dealer is None:
             return start_ms + open_ms

@@ -72,6 +72,25 @@ class Desk:
             ),
         )
 
+    def reply(
+        self, connection: Connection, person: str, text: str, *, key: str, **values: object
+    ) -> str:
+        """Answer words of a rep that concern no single lead."""
+        now = self.clock.wall_ms()
+        return self.outbox.enqueue(
+            connection,
+            Draft(
+                key=f"reply/{person}/{key}",
+                to=person,
+                role="reps",
+                kind="reply",
+                ref=person,
+                data={"text": text, **values},
+                not_before_ms=now,
+                not_after_ms=now + HOUR_MS,
+            ),
+        )
+
     def tell_customer(
         self,
         connection: Connection,

@@ -54,6 +54,14 @@ class Directory(Protocol):
         """Opted-in people of a dealer who may be offered a lead now."""
         ...
 
+    def ready(self, connection: Connection, rep: Rep, until_ms: int) -> None:
+        """This person is on duty until then, whatever the hours."""
+        ...
+
+    def off_today(self, connection: Connection, rep: Rep, now_ms: int) -> None:
+        """This person is offered nothing until their dealer's next day."""
+        ...
+
     def closed(self, connection: Connection, dealer: Dealer, now_ms: int) -> str | None:
         """Why a dealer is not open (``closed``, ``paused`` …); None while it is."""
         ...

@@ -71,6 +71,8 @@ class Lead:
     close_reason: str | None = None
     next_step: Step | None = None
     next_step_ms: int | None = None
+    asked_ms: int | None = None
+    """When its owner said that it is won and was asked for the serial."""
     reminded: bool = False
     told: bool = False
     """Whether the regional manager was told that nobody claims it."""

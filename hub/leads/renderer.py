@@ -34,6 +34,7 @@ class _Stage:
     customers: Customers
     questions: Questions
     claim_s: int
+    contact_s: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,6 +99,16 @@ def _time(scene: _Scene, at_ms: int | None, dealer: Dealer | None) -> str:
     return f"{day}{local:%H.%M} {ZONES.get(zone, zone)}"
 
 
+def _due_ms(scene: _Scene, dealer: Dealer | None) -> int | None:
+    """Until when the owner has to have called."""
+    claimed_ms = scene.lead.claimed_ms
+    if claimed_ms is None or dealer is None:
+        return claimed_ms
+    return scene.stage.directory.due_ms(
+        scene.connection, dealer, claimed_ms, scene.stage.contact_s * 1000
+    )
+
+
 # --- to reps ---
 
 
@@ -138,7 +149,7 @@ def _card(scene: _Scene) -> Rendered | Withhold:
         _wishes(scene)
         | who
         | {
-            "due": _time(scene, lead.next_step_ms, dealer),
+            "due": _time(scene, _due_ms(scene, dealer), dealer),
             "transcript": _transcript(scene),
         }
     )
@@ -191,7 +202,7 @@ def _reminder(scene: _Scene) -> Rendered | Withhold:
         return Withhold("contacted or no longer theirs")
     _, who = _who(scene)
     _, dealer = _owner(scene)
-    due = _time(scene, lead.next_step_ms, dealer)
+    due = _time(scene, _due_ms(scene, dealer), dealer)
     return Rendered(
         text=scene.say("reminder", **who, due=due),
         buttons=(Button(f"CONTACTED_{lead.id}", scene.say("contacted")),),
@@ -231,10 +242,18 @@ def _plain(scene: _Scene) -> Rendered | Withhold:
     return Rendered(text=scene.say(scene.row.kind, **values))
 
 
-def _reply(row: Outgoing, rep: Rep) -> Rendered:
+def _clock_time(at_ms: int, zone: str) -> str:
+    local = datetime.fromtimestamp(at_ms / 1000, UTC).astimezone(ZoneInfo(zone))
+    return f"{local:%H.%M} {ZONES.get(zone, zone)}"
+
+
+def _reply(row: Outgoing, rep: Rep, zone: str) -> Rendered:
     """An answer to words of a rep that concern no single lead."""
     values = dict(row.data)
     key = str(values.pop("text"))
+    until = values.pop("until_ms", None)
+    if isinstance(until, int):
+        values["until"] = _clock_time(until, zone)
     buttons = values.pop("buttons", ())
     rows = values.pop("rows", ())
     return Rendered(
@@ -380,10 +399,16 @@ class LeadRenderer:
     """Implements `hub.outbox.messages.Renderer` for everything that leads say."""
 
     def __init__(
-        self, directory: Directory, customers: Customers, questions: Questions, *, claim_s: int
+        self,
+        directory: Directory,
+        customers: Customers,
+        questions: Questions,
+        *,
+        claim_s: int,
+        contact_s: int,
     ) -> None:
         """`questions` words what a customer is asked; an offer lives `claim_s` at the vendor."""
-        self._stage = _Stage(directory, customers, questions, claim_s)
+        self._stage = _Stage(directory, customers, questions, claim_s, contact_s)
 
     def render(self, connection: Connection, row: Outgoing) -> Rendered | Withhold:
         """The words, or why it must not be said any more. No writes."""
@@ -393,7 +418,7 @@ class LeadRenderer:
             if rep is None:
                 return Withhold("there is no such person")
             if row.kind == "reply":
-                return _reply(row, rep)
+                return _reply(row, rep, self._zone(connection, rep))
         lead = store.get(connection, row.ref)
         if lead is None:
             return Withhold("there is no such lead")
@@ -403,3 +428,8 @@ class LeadRenderer:
         scene = _Scene(stage=self._stage, connection=connection, row=row, lead=lead, rep=rep)
         said = maker(scene)
         return _marked(said, scene) if lead.test and isinstance(said, Rendered) else said
+
+    def _zone(self, connection: Connection, rep: Rep) -> str:
+        """Whose clock a rep reads: their first dealer's."""
+        dealer = self._stage.directory.dealer(connection, rep.dealers[0]) if rep.dealers else None
+        return "Asia/Jakarta" if dealer is None else dealer.timezone

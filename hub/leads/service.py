@@ -2,19 +2,41 @@
 
 import re
 from dataclasses import dataclass, replace
-from typing import Final, Literal
+from functools import partial
+from typing import Final, Literal, cast
 
+import structlog
 from sqlalchemy import Connection
 
 from hub.inbox.incoming import Message, Tap
 from hub.leads import store
 from hub.leads.claims import Claims, Tapped
+from hub.leads.custody import Custody
+from hub.leads.deliveries import Deliveries
 from hub.leads.desk import Desk, detail
 from hub.leads.needs import Arrival, Rep
-from hub.leads.records import Decision, Lead
+from hub.leads.records import Decision, Lead, Offer
+from hub.leads.rep_words import RepWords
+from hub.leads.reports import Report, Reports
 from hub.leads.routing import Routing, Stop
 from hub.leads.states import Refusal
+from hub.leads.timers import Timers
+from hub.leads.winning import Units, Winning
+from hub.leads.words import TEXTS
+from hub.outbox.service import Change
+from hub.store import Database
 from shared.identifiers import new_id
+
+PUT_OFF_MS: Final = 60_000
+MEANT_MAX: Final = 10
+TITLE_MAX: Final = 24
+BY_TITLE: Final = {
+    TEXTS[language][title].casefold(): kind
+    for language in TEXTS
+    for title, kind in (("claim", "CLAIM"), ("skip", "SKIP"), ("siap", "READY"))
+}
+"""What a tap means where a channel gives only the button's title."""
+log = structlog.get_logger()
 
 _TAP: Final = re.compile(
     r"(CLAIM|SKIP|CONTACTED|DEMO|WON|LOST|CALLED_YES|CALLED_NO)_(led_[a-z2-7]{26})"
@@ -40,11 +62,18 @@ class Beginning:
 class Leads:
     """The life of every lead."""
 
-    def __init__(self, desk: Desk) -> None:
-        """Work with what `desk` holds."""
+    def __init__(self, database: Database, desk: Desk, units: Units) -> None:
+        """Work with what `desk` holds; `units` knows what has been sold."""
+        self._database = database
         self._desk = desk
         self.routing: Final = Routing(desk)
         self.claims: Final = Claims(desk, self.routing)
+        self.custody: Final = Custody(desk, self.routing, self.claims)
+        self.winning: Final = Winning(desk, self.custody, units)
+        self._reports = Reports(desk, self.custody)
+        self._rep_words = RepWords(desk, self.winning)
+        self._deliveries = Deliveries(desk, self.routing, self.claims)
+        self._timers = Timers(desk, self.routing, self.claims, self.custody)
 
     # --- beginning ---
 
@@ -77,20 +106,8 @@ class Leads:
         return replace(lead, events=1)
 
     def qualify(self, connection: Connection, lead: Lead, now_ms: int) -> None:
-        """Enough is known, or all that will be: put it on the market if it may be."""
-        moved = self._desk.move(
-            connection,
-            lead,
-            "qualify",
-            now_ms,
-            qualified_ms=now_ms,
-            next_step=None,
-            next_step_ms=None,
-        )
-        if isinstance(moved, Refusal):
-            return
-        store.note(connection, lead.id, "lead.qualified", now_ms)
-        self.routing.route(connection, moved, now_ms)
+        """Enough is known of a locked lead, or all that will be: to the market if it may be."""
+        self._timers.qualify(connection, lead, now_ms)
 
     # --- taps ---
 
@@ -104,18 +121,52 @@ class Leads:
         row: Arrival,
     ) -> Decision | None:
         """Decide a tap of `party` (per_…, cus_… or nobody we know); None: it is no tap of ours."""
-        found = _TAP.fullmatch(tap.id or "")
-        if found is None:
-            return None
-        kind, lead = found.groups()
         person = None
         if party is not None and party.startswith("per_"):
             person = self._desk.directory.rep(connection, party)
-        if kind not in {"CLAIM", "SKIP"}:
+        if tap.id is None:
+            tap = self._titled(connection, person, tap)
+        found = _TAP.fullmatch(tap.id or "")
+        if found is None:
+            if tap.id == "READY" and person is not None:
+                self._rep_words.ready(connection, person, key=message.id, now_ms=row.received_ms)
+            return None
+        kind, lead = found.groups()
+        if kind in {"CALLED_YES", "CALLED_NO"}:
+            yes = kind == "CALLED_YES"
+            self._reports.called(connection, lead, yes=yes, party=party, row=row)
             return None
         if person is None:
             return self._stranger(connection, lead, message, row)
-        return self._compete(connection, kind, self._tapped(lead, person, message, row))
+        if kind in {"CLAIM", "SKIP"}:
+            return self._compete(connection, kind, self._tapped(lead, person, message, row))
+        self._reports.owner(connection, cast("Report", kind), lead, person=person, row=row)
+        return None
+
+    def _titled(self, connection: Connection, rep: Rep | None, tap: Tap) -> Tap:
+        """A tap of which a channel gives the title alone: by the one offer it can mean.
+
+        With several the rep is asked: it is never guessed.
+        """
+        kind = BY_TITLE.get(tap.title.strip().casefold())
+        if kind is None or rep is None:
+            return tap
+        if kind == "READY":
+            return Tap(kind, tap.title)
+        held = store.live_offers(connection, rep.id, MEANT_MAX)
+        if len(held) > 1:
+            rows = [(f"{kind}_{offer.lead}", self._shown(connection, offer)) for offer in held]
+            newest = held[0].offered_ms
+            self._desk.reply(connection, rep.id, "which_lead", key=f"which/{newest}", rows=rows)
+            return tap
+        offer = held[0] if held else store.last_offer(connection, rep.id)
+        return tap if offer is None else Tap(f"{kind}_{offer.lead}", tap.title)
+
+    @staticmethod
+    def _shown(connection: Connection, offer: Offer) -> str:
+        lead = store.get(connection, offer.lead)
+        area = (lead.area if lead else None) or offer.dealer
+        return f"{lead.model if lead and lead.model else '-'} {area}"[:TITLE_MAX]
 
     @staticmethod
     def _tapped(lead: str, person: Rep, message: Message, row: Arrival) -> Tapped:
@@ -144,6 +195,87 @@ class Leads:
                 provider_ms=message.provider_ms,
             )
         return "unknown_sender"
+
+    def rep_message(
+        self, connection: Connection, person: str, message: Message, row: Arrival
+    ) -> None:
+        """Words of a rep: SIAP, LEAD, MENANG <serial>, LIBUR; others get the list of them."""
+        rep = self._desk.directory.rep(connection, person)
+        if rep is not None:
+            self._rep_words.hear(connection, rep, message, row)
+
+    # --- what becomes of messages ---
+
+    def offer_status(self, connection: Connection, change: Change) -> None:
+        """An offer went out, arrived, was read or could not be delivered: then another's turn."""
+        if change.kind == "offer":
+            self._deliveries.offer(connection, change)
+        elif change.ref.startswith("led_"):
+            self._deliveries.notice(connection, change)
+
+    # --- time ---
+
+    def step(self, now_ms: int, limit: int = 50) -> int:
+        """Do what has fallen due, each lead in a transaction of its own; how many there were.
+
+        A lead that cannot be moved is put off and logged; it keeps no other waiting.
+        """
+        with self._database.read() as connection:
+            due = store.due(connection, now_ms, limit)
+        for lead in due:
+            try:
+                self._database.write(partial(self._timers.step, lead_id=lead, now_ms=now_ms))
+            except Exception:
+                log.exception("lead_step_failed", lead=lead)
+                self._database.write(
+                    partial(store.change, lead=lead, next_step_ms=now_ms + PUT_OFF_MS)
+                )
+        return len(due)
+
+    def idle(self, now_ms: int) -> bool:
+        """Whether nothing is due."""
+        with self._database.read() as connection:
+            return not store.due(connection, now_ms, 1)
+
+    # --- a manager's word ---
+
+    def release(self, connection: Connection, lead_id: str, *, by: str, now_ms: int) -> bool:
+        """Take a lead from its owner and put it back on the market; False: it has none."""
+        del by  # who did it stands in the portal's log
+        lead = store.lock(connection, lead_id)
+        if lead is None or lead.rep is None:
+            return False
+        return self.custody.put_back(connection, lead, "release", reason="released", now_ms=now_ms)
+
+    def transfer(
+        self, connection: Connection, lead_id: str, person: str, *, by: str, now_ms: int
+    ) -> bool:
+        """Give a lead to a rep; False: not to them, or not in this state."""
+        lead = store.lock(connection, lead_id)
+        rep = self._desk.directory.rep(connection, person)
+        if lead is None or rep is None or not rep.dealers:
+            return False
+        dealer = lead.dealer if lead.dealer in rep.dealers else rep.dealers[0]
+        return self.custody.hand_to(connection, lead, rep, dealer, by=by, now_ms=now_ms)
+
+    def close(self, connection: Connection, lead_id: str, *, reason: str, now_ms: int) -> bool:
+        """Close a lead without a sale; False: it is closed."""
+        lead = store.lock(connection, lead_id)
+        if lead is None:
+            return False
+        moved = self.custody.end(connection, lead, "lose", reason=reason, now_ms=now_ms)
+        if isinstance(moved, Refusal):
+            return False
+        if lead.rep is not None:
+            self._desk.say(
+                connection,
+                lead,
+                "taken_back",
+                lead.rep,
+                key=f"closed/{lead.rep}",
+                data={"reason": "closed"},
+            )
+        return True
 
     # --- explaining ---
 

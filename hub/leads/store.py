@@ -8,7 +8,7 @@ from sqlalchemy import Connection, func, insert, select, update
 
 from hub.leads.records import Happened, Lead, Offer
 from hub.leads.states import CLOSED, OWNED, State
-from hub.leads.tables import LEAD, LEAD_ANSWER, LEAD_CURSOR, LEAD_OFFER
+from hub.leads.tables import LEAD, LEAD_ANSWER, LEAD_CURSOR, LEAD_EVENT, LEAD_OFFER
 from hub.store import Statement, Values
 
 _TRUTHS: Final = frozenset({"human", "test", "reminded", "told", "live"})
@@ -167,6 +167,7 @@ _OFFER: Final = Statement(
     f"SELECT {_OFFER_LIST} FROM lead_offer WHERE lead = :lead AND person = :person"  # noqa: S608 - our own names
     " ORDER BY round DESC LIMIT 1"
 )
+_ONE_OFFER: Final = Statement(f"SELECT {_OFFER_LIST} FROM lead_offer WHERE id = :id")  # noqa: S608 - our own names
 _OFFERS: Final = Statement(
     f"SELECT {_OFFER_LIST} FROM lead_offer WHERE lead = :lead"  # noqa: S608 - our own names
     " ORDER BY round, ring, distance_m, person"
@@ -185,6 +186,34 @@ def offer_of(connection: Connection, lead: str, person: str) -> Offer | None:
     """The newest offer of this lead to this person."""
     found = _OFFER.rows(connection, lead=lead, person=person)
     return _as_offer(found[0]) if found else None
+
+
+def offer(connection: Connection, offer_id: str) -> Offer | None:
+    """One offer."""
+    found = _ONE_OFFER.rows(connection, id=offer_id)
+    return _as_offer(found[0]) if found else None
+
+
+def live_offers(connection: Connection, person: str, limit: int) -> list[Offer]:
+    """The open offers that a person holds, the newest first."""
+    rows = connection.execute(
+        select(*(LEAD_OFFER.c[name] for name in _OFFER_COLUMNS))
+        .where(LEAD_OFFER.c.person == person, LEAD_OFFER.c.live == 1)
+        .order_by(LEAD_OFFER.c.offered_ms.desc(), LEAD_OFFER.c.id)
+        .limit(limit)
+    )
+    return [_as_offer(row) for row in rows]
+
+
+def last_offer(connection: Connection, person: str) -> Offer | None:
+    """The newest offer a person was made, over or not."""
+    row = connection.execute(
+        select(*(LEAD_OFFER.c[name] for name in _OFFER_COLUMNS))
+        .where(LEAD_OFFER.c.person == person)
+        .order_by(LEAD_OFFER.c.offered_ms.desc(), LEAD_OFFER.c.id)
+        .limit(1)
+    ).first()
+    return None if row is None else _as_offer(row)
 
 
 def offers_of(connection: Connection, lead: str) -> list[Offer]:
@@ -237,11 +266,8 @@ _EVENTS: Final = Statement(
 _TAPS: Final = Statement(
     "SELECT count(*) FROM lead_event WHERE lead = :lead AND kind = 'tap.received'"
 )
-_PLACED: Final = Statement(
-    "UPDATE lead_event SET ledger_index = :index WHERE lead = :lead AND seq = (SELECT min(e.seq)"
-    " FROM lead_event e WHERE e.lead = :lead AND e.kind = :kind AND e.ledger_index IS NULL"
-    " AND e.at_ms = :at_ms)"
-)
+_HAND_OFFS: Final = ("lead.handoff",)
+_CLOSINGS: Final = ("lead.won", "lead.lost", "lead.expired")
 
 
 def note(
@@ -291,9 +317,22 @@ def taps(connection: Connection, lead: str) -> int:
     return int(_TAPS.rows(connection, lead=lead)[0][0])
 
 
-def placed(connection: Connection, lead: str, kind: str, *, at_ms: int, index: int) -> None:
-    """Note where an entry of the timeline stands on the ledger."""
-    _PLACED.run(connection, [{"lead": lead, "kind": kind, "at_ms": at_ms, "index": index}])
+def placed(connection: Connection, fact: str, lead: str, *, at_ms: int, index: int) -> None:
+    """Note on the timeline where a fact about a lead stands on the ledger."""
+    kinds = _HAND_OFFS if fact == "lead.handoff" else _CLOSINGS
+    seq = connection.execute(
+        select(func.min(LEAD_EVENT.c.seq)).where(
+            LEAD_EVENT.c.lead == lead,
+            LEAD_EVENT.c.kind.in_(kinds),
+            LEAD_EVENT.c.at_ms == at_ms,
+            LEAD_EVENT.c.ledger_index.is_(None),
+        )
+    ).scalar()
+    connection.execute(
+        update(LEAD_EVENT)
+        .where(LEAD_EVENT.c.lead == lead, LEAD_EVENT.c.seq == seq)
+        .values(ledger_index=index)
+    )
 
 
 # --- following the ledger, answering the intake ---
@@ -352,6 +391,14 @@ def open_with_serial(connection: Connection, serial: str, limit: int) -> list[st
             .limit(limit)
         )
     )
+
+
+def won_with_sale(connection: Connection, index: int, serial: str) -> bool:
+    """Whether a lead has won with this unit of this sale."""
+    found = connection.execute(
+        select(LEAD.c.id).where(LEAD.c.sale_index == index, LEAD.c.serial == serial).limit(1)
+    )
+    return found.first() is not None
 
 
 def won_by_sale(connection: Connection, index: int) -> list[str]:

@@ -47,6 +47,7 @@ LEAD: Final = Table(
     Column("close_reason", TEXT),
     Column("next_step", TEXT),
     Column("next_step_ms", INT64),
+    Column("asked_ms", INT64),
     Column("reminded", INT64, nullable=False),
     Column("told", INT64, nullable=False),
     Column("serial", TEXT),

@@ -6,12 +6,13 @@ import orjson
 from sqlalchemy import select
 
 from hub.config import LeadsConfig
-from hub.inbox.incoming import Message, Sender, Tap
+from hub.inbox.incoming import Message, Sender, Tap, Text
 from hub.leads import store
 from hub.leads.desk import Desk
 from hub.leads.needs import Customer, Rep
 from hub.leads.renderer import LeadRenderer
 from hub.leads.service import Beginning, Leads
+from hub.leads.winning import Sold
 from hub.ledger.service import Ledger
 from hub.ledger.tables import PENDING
 from hub.outbox.messages import Draft, Outgoing, Rendered, Withhold
@@ -107,6 +108,14 @@ class Town:
             if dealer.code in rep.dealers and rep.id not in self.off
         ]
 
+    def ready(self, _connection, rep, _until_ms):
+        self.off.discard(rep.id)
+        for code in rep.dealers:
+            self.shut.pop(code, None)
+
+    def off_today(self, _connection, rep, _now_ms):
+        self.off.add(rep.id)
+
     def closed(self, _connection, dealer, _now_ms):
         return "closed" if dealer.code in self.shut else None
 
@@ -190,6 +199,16 @@ class Unasked:
         return Rendered(text=str(row.data["question"]))
 
 
+class Units:
+    """What the ledger says of units; the test fills it in."""
+
+    def __init__(self):
+        self.known: dict[str, Sold] = {}
+
+    def unit(self, _connection, serial):
+        return self.known.get(serial)
+
+
 class Market:
     """The leads of one database with their surroundings."""
 
@@ -210,9 +229,23 @@ class Market:
             settings=self.settings,
             clock=self.clock,
         )
-        self.leads = Leads(self.desk)
-        self.renderer = LeadRenderer(self.town, self.book, Unasked(), claim_s=300)
+        self.leads = Leads(database, self.desk, Units())
+        self.renderer = LeadRenderer(
+            self.town, self.book, Unasked(), claim_s=300, contact_s=self.settings.contact_s
+        )
         self.messages = 0
+
+    def pass_time(self, ms):
+        """So much time passes, and what falls due in it is done, each at its moment."""
+        end = self.clock.wall_ms() + ms
+        while True:
+            with self.database.read() as connection:
+                due_ms = store.next_due_ms(connection)
+            if due_ms is None or due_ms > end:
+                break
+            self.clock.set_wall(max(due_ms, self.clock.wall_ms()))
+            self.leads.step(self.clock.wall_ms(), 100)
+        self.clock.set_wall(end)
 
     def do(self, work):
         """Run `work` in a write transaction."""
@@ -256,6 +289,20 @@ class Market:
         return self.do(
             lambda connection: self.leads.tap(connection, party, pressed, message=message, row=row)
         )
+
+    def say(self, person, text):
+        """A rep writes to us."""
+        self.messages += 1
+        message = Message(
+            id=f"wamid.{self.messages}",
+            channel="meta",
+            number="brand",
+            sender=Sender(phone="62811"),
+            provider_ms=None,
+            content=Text(text),
+        )
+        row = Arrived(self.clock.wall_ms())
+        self.do(lambda connection: self.leads.rep_message(connection, person, message, row))
 
     def get(self, lead):
         """The lead as stored."""

@@ -51,7 +51,7 @@ def _lead() -> None:
         *_number("qualified_ms", "offered_ms", "claimed_ms", "response_ms"),
         *_number("contacted_ms", "confirmed_ms", "closed_ms"),
         *_text("close_reason", "next_step"),
-        *_number("next_step_ms"),
+        *_number("next_step_ms", "asked_ms"),
         *_number("reminded", "told", nullable=False),
         *_text("serial"),
         *_number("sale_index"),

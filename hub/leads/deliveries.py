@@ -1,0 +1,90 @@
+"""What became of messages, as far as it changes a lead: who was reached is who was asked."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from sqlalchemy import Connection
+
+from hub.leads import rules, store
+from hub.leads.claims import Claims
+from hub.leads.desk import Desk, detail
+from hub.leads.records import Offer, OfferState
+from hub.leads.routing import Routing
+from hub.outbox.service import Change
+
+_FORWARD: Final[Mapping[OfferState, int]] = {"queued": 0, "sent": 1, "delivered": 2, "read": 3}
+_BECAME: Final[Mapping[str, OfferState]] = {
+    "accepted": "sent",
+    "delivered": "delivered",
+    "read": "read",
+    "failed": "failed",
+    "withheld": "failed",
+}
+
+
+class Deliveries:
+    """Follows the outbox, in the transactions in which its rows change."""
+
+    def __init__(self, desk: Desk, routing: Routing, claims: Claims) -> None:
+        """`routing` finds others for those who could not be reached."""
+        self._desk = desk
+        self._routing = routing
+        self._claims = claims
+
+    def offer(self, connection: Connection, change: Change) -> None:
+        """An offer's message moved on. Statuses may come late: an offer only moves forward."""
+        became = _BECAME.get(change.state)
+        lead = store.lock(connection, change.ref)
+        offer = store.offer(connection, str(change.data.get("offer")))
+        if became is None or lead is None or offer is None:
+            return
+        if became == "failed":
+            self._failed(connection, offer, change)
+            return
+        if _FORWARD.get(offer.state, 9) >= _FORWARD[became]:
+            return
+        store.change_offer(connection, offer.id, state=became)
+        self._note(connection, offer, f"offer.{became}", change)
+
+    def _failed(self, connection: Connection, offer: Offer, change: Change) -> None:
+        """Not reached. Nobody of the dealer reached: the next dealer has its place at once."""
+        if not offer.live or offer.state == "failed":
+            return  # withheld because somebody has it, or known already
+        store.change_offer(connection, offer.id, state="failed")
+        self._note(connection, offer, "offer.failed", change)
+        lead = store.lock(connection, offer.lead)
+        if lead is None or lead.state != "UNCLAIMED" or lead.round != offer.round:
+            return
+        offers = store.offers_of(connection, lead.id)
+        now_ms = self._desk.clock.wall_ms()
+        if offer.dealer in rules.unreached_dealers(offers, offer.ring, offer.round):
+            if offer.ring == lead.ring and self._routing.route(connection, lead, now_ms, want=1):
+                return
+            again = store.lock(connection, lead.id)
+            if again is not None:
+                self._claims.go_on(connection, again, now_ms)
+
+    def notice(self, connection: Connection, change: Change) -> None:
+        """Something else was said about a lead: its timeline shows that it went out."""
+        if change.state != "accepted" or store.lock(connection, change.ref) is None:
+            return
+        store.note(
+            connection,
+            change.ref,
+            "question.asked" if change.kind == "question" else "notice.sent",
+            change.at_ms,
+            person=change.to if change.to.startswith("per_") else None,
+            detail=detail(what=change.kind, out=change.id),
+        )
+
+    @staticmethod
+    def _note(connection: Connection, offer: Offer, kind: str, change: Change) -> None:
+        store.note(
+            connection,
+            offer.lead,
+            kind,
+            change.at_ms,
+            person=offer.person,
+            dealer=offer.dealer,
+            detail=detail(out=change.id, code=change.code, reason=change.reason),
+        )

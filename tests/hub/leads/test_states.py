@@ -1,0 +1,109 @@
+"""Every state meets every event, in the table and in a market that anything may happen to."""
+
+import random
+from itertools import product
+
+import pytest
+
+from hub.leads.states import BEFORE_CLAIM, CLOSED, EVENTS, OPEN, OWNED, STATES, Refusal, after
+from hub.leads.states import sale_status as status_of
+from hub.store import METADATA, Database
+from tests.fakes.lead_market import Market, a_dealer, a_rep
+
+SALE_STATUSES = {"Pending_Contact", "Demo_Scheduled", "Closed_Won", "Lost_Unresponsive"}
+
+
+@pytest.mark.parametrize(("state", "event"), list(product(STATES, EVENTS)))
+def test_every_state_answers_every_event(state, event):
+    """A state or a refusal; out of a closed state only by a sale, its undoing or a hand."""
+    found = after(state, event, back="CONTACTED")
+    if isinstance(found, Refusal):
+        assert (found.state, found.event) == (state, event)
+        return
+    assert found in STATES
+    if state in CLOSED:
+        assert event in {"sale", "void", "transfer"}
+    if found == "CLAIMED":
+        assert event in {"claim", "transfer"}
+    if state in BEFORE_CLAIM and found in OWNED:
+        assert event in {"claim", "transfer"}
+
+
+@pytest.mark.parametrize("state", sorted(OPEN))
+def test_every_open_lead_can_be_sold_lost_and_left_alone(state):
+    """Nobody is trapped in a state."""
+    assert after(state, "sale") == "CLOSED_WON"
+    assert after(state, "lose") == "LOST_UNRESPONSIVE"
+    assert after(state, "opt_out") == "OPTED_OUT"
+
+
+def test_every_state_has_one_of_the_four_words():
+    """The retail ledger knows four; a duplicate has that of its original."""
+    assert {status_of(state) for state in STATES} == SALE_STATUSES
+    assert status_of("DUPLICATE", "CLOSED_WON") == "Closed_Won"
+    assert status_of("CONTACTED") == "Pending_Contact"
+
+
+def everything_that_may_happen(market, dice, leads):
+    """One step of anything, by anybody, to any lead."""
+    lead = dice.choice(leads)
+    person = f"per_{dice.randrange(9)}"
+    now = market.clock.wall_ms()
+    match dice.randrange(9):
+        case 0 | 1 | 2:
+            button = dice.choice(["CLAIM", "CLAIM", "SKIP", "CONTACTED", "DEMO", "LOST", "WON"])
+            market.tap(person, f"{button}_{lead}")
+        case 3:
+            market.tap("cus_a", f"CALLED_{dice.choice(['YES', 'NO'])}_{lead}")
+        case 4:
+            market.say(person, dice.choice(["SIAP", "lead", "Libur", "hm", f"MENANG {SERIAL}"]))
+        case 5:
+            market.do(lambda c: market.leads.release(c, lead, by="x", now_ms=now))
+        case 6:
+            market.do(lambda c: market.leads.transfer(c, lead, person, by="x", now_ms=now))
+        case 7:
+            market.town.shut = dict.fromkeys(
+                dice.sample(sorted(market.town.stores), 2), now + dice.randrange(9_000_000)
+            )
+        case 8:
+            market.pass_time(dice.choice([1000, 300_000, 2_000_000]))
+
+
+SERIAL = "MH1KS1110RK000001"
+
+
+def what_must_hold(market, lead):
+    """Whatever happened."""
+    now = market.get(lead)
+    offers = market.offers(lead)
+    assert (now.rep is not None) or now.state not in OWNED
+    assert now.state not in {"QUALIFIED", "UNCLAIMED", "EXPIRED"} or now.rep is None
+    assert not any(offer.live for offer in offers) or now.state == "UNCLAIMED"
+    assert now.state != "UNCLAIMED" or now.next_step_ms is not None
+    assert now.next_step is None or now.state in OPEN
+    wins = [event for event in market.events(lead) if event.decision == "won"]
+    assert len({(event.at_ms, event.person) for event in wins}) == len(wins)
+    handed = [fact for fact in market.facts("lead.handoff") if fact["lead"] == lead]
+    assert len(handed) == len(wins)
+    for _, draft in market.outbox.drafts.values():
+        market.words(draft)
+        if draft.kind == "card" and draft.ref == lead and draft.to != now.rep:
+            assert "Budi" not in str(market.words(draft))
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_whatever_happens_nothing_breaks(tmp_path, seed):
+    """Taps, words, time and managers in any order: one owner or none, and an end in sight."""
+    database = Database(f"sqlite:///{tmp_path / 'hub.db'}")
+    database.write(METADATA.create_all)
+    dice = random.Random(seed)
+    market = Market(database, dealers_per_ring=2, reps_per_dealer=2)
+    for place in range(4):
+        reps = [a_rep(2 * place + 1, f"SBY0{place}"), a_rep(2 * place + 2, f"SBY0{place}")]
+        market.town.add(a_dealer(f"SBY0{place}", place, capacity=2), *reps)
+    leads = [market.lead(contact=f"cus_{letter}") for letter in "ab"]
+    for _ in range(40):
+        everything_that_may_happen(market, dice, leads)
+        for lead in leads:
+            what_must_hold(market, lead)
+    database.close()
