@@ -60,6 +60,12 @@ seed_option = click.option("--seed", default=1, show_default=True, help="What ha
     default=None,
     help="Let hub and power fail, too. Default: in a run of a minute or more.",
 )
+@click.option(
+    "--leads/--no-leads",
+    default=False,
+    show_default=True,
+    help="Customers write on WhatsApp, and reps race for them.",
+)
 @click.option("--keep", is_flag=True, help="Leave the folder with logs and databases.")
 def demo(
     *,
@@ -67,13 +73,16 @@ def demo(
     seed: int,
     broker: BrokerKind | None,
     outages: bool | None,
+    leads: bool,
     keep: bool,
 ) -> None:
     """Two stores against a hub: every step of a sale, live, and at the end the account.
 
     The last line is a JSON object; the exit code is 1 when anything was lost or doubled.
     """
-    _finish(DemoPlan(seconds=seconds, seed=seed, broker=broker, outages=outages, keep=keep))
+    _finish(
+        DemoPlan(seconds=seconds, seed=seed, broker=broker, outages=outages, leads=leads, keep=keep)
+    )
 
 
 @main.command()

@@ -23,7 +23,9 @@ from firmware_sim.errors import SimulationError
 from firmware_sim.ground_truth import Comparison, compare
 from firmware_sim.hub_pages import HubPages
 from firmware_sim.hub_program import HubProgram, Opening
-from firmware_sim.places import places
+from firmware_sim.people.contest import Contest
+from firmware_sim.people.market import Market, MarketPlan
+from firmware_sim.places import Place, places
 from firmware_sim.scenario import Step, endless, one_round
 from firmware_sim.store import Store, StorePlan
 from firmware_sim.story import Story
@@ -33,6 +35,10 @@ ADMIN, WATCHER = "admin@demo.example", "watcher@demo.example"
 DRAIN_MS = 60_000
 DRAIN_STEP_MS = 200
 SHOWN_CASES = 10
+CONFIRM_S = 5
+"""A demo has no half hour before the customer is asked whether somebody has called."""
+LEAD_COLUMNS = 12
+"""Enough of a lead's id to tell it from another."""
 
 Tell = Callable[[str], None]
 
@@ -51,6 +57,8 @@ class DemoPlan:
     """Whether hub and power fail; None: only in a run of a minute or more."""
     broker: BrokerKind | None = None
     """None takes the best that this machine has."""
+    leads: bool = False
+    """Customers write and reps race for them."""
     keep: bool = False
     """Leave the folder for a look at its logs."""
 
@@ -66,6 +74,7 @@ class Demo:
         self._playing, self._stop = threading.Event(), threading.Event()
         self._stores: list[Store] = []
         self._hub: HubProgram | None = None
+        self._market: Market | None = None
 
     def run(self) -> tuple[dict[str, object], bool]:
         """Play it all; returns the closing summary and whether nothing was lost or doubled."""
@@ -85,9 +94,17 @@ class Demo:
         hub, opening = self._open_hub(folder)
         pages = HubPages(hub.url, opening.login_urls[1])
         started_ms = self._open_stores(hub, opening.codes)
+        if self._market is not None:
+            self._market.open(hub.url)
         self._tell(f"ready in {(started_ms - begun_ms) / 1000:.1f} s; Ctrl-C ends it")
         self._tell("")
-        director = Director(stores=self._stores, hub=hub, clock=self._clock, story=self._story)
+        director = Director(
+            stores=self._stores,
+            hub=hub,
+            clock=self._clock,
+            story=self._story,
+            market=self._market,
+        )
         seconds, seed = self._plan.seconds, self._plan.seed
         length_ms = None if seconds is None else seconds * 1000
         self._playing.set()
@@ -109,9 +126,12 @@ class Demo:
 
     def _open_hub(self, folder: Path) -> tuple[HubProgram, Opening]:
         """A hub that begins to serve, and the stores' brokers."""
-        self._hub = hub = HubProgram(folder)
         network = places(self._plan.stores)
-        opening = hub.open(admins=(ADMIN, WATCHER), network=network)
+        market = self._open_market(folder, network)
+        self._hub = hub = HubProgram(folder, settings=market.settings() if market else "")
+        opening = hub.open(
+            admins=(ADMIN, WATCHER), network=network, imports=market.commands() if market else ()
+        )
         self._stores = [
             Store(
                 plan=StorePlan(
@@ -135,6 +155,23 @@ class Demo:
         self._tell(f"sign in  {opening.login_urls[0]}")
         self._tell(f"stores   {', '.join(place.code for place in network)}, broker {kinds}")
         return hub, opening
+
+    def _open_market(self, folder: Path, network: Sequence[Place]) -> Market | None:
+        """The vendors, which the hub may ask as soon as it runs."""
+        if not self._plan.leads:
+            return None
+        plan = MarketPlan(
+            network=network,
+            seed=self._plan.seed,
+            customers_by="meta",
+            confirm_contact_s=CONFIRM_S,
+        )
+        self._market = Market(plan, folder=folder, clock=self._clock, tell=self._lead_line)
+        self._market.start()
+        return self._market
+
+    def _lead_line(self, store: str, lead: str, step: str, detail: str) -> None:
+        self._story.line(store, lead[:LEAD_COLUMNS], step, detail)
 
     def _open_stores(self, hub: HubProgram, codes: Mapping[str, str]) -> int:
         """Enrol and start every store; returns when the first one ran."""
@@ -165,6 +202,7 @@ class Demo:
             rows = pages.ledger()
             found = compare(truths, rows)
             done = not found.lost and all(store.quiet() for store in self._stores)
+            done = done and (self._market is None or self._market.quiet())
             if done or self._clock.mono_ms() >= until_ms:
                 break
             pause.wait(DRAIN_STEP_MS / 1000)
@@ -172,8 +210,21 @@ class Demo:
         self._tell_agents()
         self._tell_cases("lost", found.lost)
         self._tell_cases("doubled", found.doubled)
-        times_ms = self._story.sale_to_ledger_ms()
-        return _summary(found, len(rows), times_ms), not (found.lost or found.doubled)
+        summary = _summary(found, len(rows), self._story.sale_to_ledger_ms())
+        whole = not (found.lost or found.doubled)
+        if self._market is not None:
+            summary |= leads_summary(self._market.contest)
+            whole = whole and self._leads_are_whole(self._market.contest)
+        return summary, whole
+
+    def _leads_are_whole(self, contest: Contest) -> bool:
+        """Every lead has one winner, every tapper was told."""
+        self._tell_cases("won twice", contest.double_winners())
+        self._tell_cases("never answered", contest.untold())
+        if contest.claimed() < contest.leads():
+            self._tell(f"unclaimed: {contest.leads() - contest.claimed()} leads")
+            return False
+        return not (contest.double_winners() or contest.untold())
 
     def _tell_agents(self) -> None:
         for store in self._stores:
@@ -195,6 +246,8 @@ class Demo:
             store.close()
         if self._hub is not None:
             self._hub.stop()
+        if self._market is not None:
+            self._market.close()
         processes.stop_all()
 
 
@@ -211,6 +264,17 @@ def _summary(found: Comparison, ledger_size: int, times_ms: Sequence[int]) -> di
             "p50": percentile(times_ms, 50),
             "p99": percentile(times_ms, 99),
         },
+    }
+
+
+def leads_summary(contest: Contest) -> dict[str, object]:
+    """What the last line says of leads."""
+    times_ms = contest.tap_to_decision_ms()
+    return {
+        "leads": contest.leads(),
+        "claimed": contest.claimed(),
+        "double_winners": len(contest.double_winners()),
+        "tap_to_decision_ms": {"p50": percentile(times_ms, 50), "p99": percentile(times_ms, 99)},
     }
 
 

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from firmware_sim.faults import LineFault
 from firmware_sim.hub_program import HubProgram
+from firmware_sim.people.market import Market
 from firmware_sim.scenario import Act, Step
 from firmware_sim.store import Store
 from firmware_sim.story import Story
@@ -18,9 +19,16 @@ class Director:
     """Runs steps at their time. Lives on the main thread, which alone may start programs."""
 
     def __init__(
-        self, *, stores: Sequence[Store], hub: HubProgram | None, clock: Clock, story: Story
+        self,
+        *,
+        stores: Sequence[Store],
+        hub: HubProgram | None,
+        clock: Clock,
+        story: Story,
+        market: Market | None = None,
     ) -> None:
-        """Without a hub of our own, its outages are skipped."""
+        """Without a hub of our own its outages are skipped, without a market the leads."""
+        self._market = market
         self._stores, self._hub, self._is_hub_down = stores, hub, False
         self._clock, self._story = clock, story
         self._acts: dict[Act, Callable[[Store], None]] = {
@@ -39,6 +47,7 @@ class Director:
             Act.POWER_CUT: self._cut_power,
             Act.HUB_DOWN: self._hub_down,
             Act.HUB_UP: self._hub_up,
+            Act.LEAD: self._lead,
         }
 
     def play(
@@ -120,6 +129,11 @@ class Director:
     def _cut_power(self, store: Store) -> None:
         self._story.note(store.plan.dealer, "power cut: the box dies and starts again")
         store.cut_power()
+
+    def _lead(self, store: Store) -> None:
+        if self._market is not None:
+            self._story.note(store.plan.dealer, "a customer near by writes on WhatsApp")
+            self._market.lead(near=store.plan.dealer)
 
     def _hub_down(self, _store: Store) -> None:
         if self._hub is not None:

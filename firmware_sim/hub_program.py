@@ -28,8 +28,8 @@ class Opening:
 class HubProgram:
     """Settings, commands and the serving process of one hub."""
 
-    def __init__(self, folder: Path) -> None:
-        """Write hub.toml below `folder`, which must exist."""
+    def __init__(self, folder: Path, *, settings: str = "") -> None:
+        """Write hub.toml below `folder`, which must exist; `settings` are further tables of it."""
         self._folder = folder
         self._config = folder / "hub.toml"
         # The address is part of every signature, so the port is fixed before the keys are made.
@@ -47,16 +47,24 @@ listen = "{LOOPBACK}:{self._port}"
 public_url = "{self.url}"
 keys_dir = "{folder / "keys"}"
 database = "sqlite:///{folder / "hub.db"}"
-""",
+
+{settings}""",
             encoding="utf-8",
         )
 
-    def open(self, *, admins: Sequence[str], network: Sequence[Place]) -> Opening:
+    def open(
+        self,
+        *,
+        admins: Sequence[str],
+        network: Sequence[Place],
+        imports: Sequence[Sequence[str]] = (),
+    ) -> Opening:
         """Keys, database, admins, regions and dealers from files, an invitation a dealer; serve.
 
-        One process does it all, since starting Python for each command would take seconds. It
-        serves soon after this returns; `wait_until_ready` tells when. Call from the main thread.
-        Raises NotReady with the last words of the command that failed.
+        `imports` are run when the dealers are there. One process does it all, since starting
+        Python for each command would take seconds. It serves soon after this returns;
+        `wait_until_ready` tells when. Call from the main thread. Raises NotReady with the last
+        words of the command that failed.
         """
         regions, dealers = self._folder / "regions.csv", self._folder / "dealers.csv"
         write_regions(regions, network)
@@ -65,6 +73,7 @@ database = "sqlite:///{folder / "hub.db"}"
             *(["init", "--admin", admin, "--json"] for admin in admins),
             ["region", "import", str(regions)],
             ["dealer", "import", str(dealers)],
+            *imports,
             *(["device", "invite", "--dealer", place.code, "--json"] for place in network),
             ["serve"],
         ]

@@ -75,7 +75,7 @@ def write_dealers(path: Path, network: Sequence[Place]) -> None:
             f"{place.lat}",
             f"{place.lon}",
             place.timezone,
-            "Mon-Sun 09:00-21:00",
+            "Mon-Sun 00:00-24:00",  # a demo at night has leads, too
             "yes",
         )
         for place in network

@@ -22,6 +22,7 @@ class Act(Enum):
     REPLUG = auto()
     BROKER_RESTART = auto()
     POWER_CUT = auto()
+    LEAD = auto()
     HUB_DOWN = auto()
     HUB_UP = auto()
 
@@ -38,22 +39,28 @@ class Step:
 # Hundredths of the run, store, act. Everything a store can meet once, the worst not first.
 PROGRAMME: tuple[tuple[int, int, Act], ...] = (
     (0, 0, Act.SALE),
+    (1, 0, Act.LEAD),
     (3, 1, Act.SALE),
+    (8, 1, Act.LEAD),
     (10, 0, Act.DISCOUNT),
     (16, 1, Act.SEVERAL_UNITS),
+    (20, 0, Act.LEAD),
     (21, 0, Act.INSTALMENTS),
     (25, 1, Act.COPY),
     (30, 0, Act.NOISE),
     (31, 0, Act.SALE),
     (35, 1, Act.NOISE),
+    (37, 1, Act.LEAD),
     (38, 1, Act.WITHOUT_SERIAL),
     (42, 0, Act.VOID),
     (45, 1, Act.FAULT),
+    (49, 0, Act.LEAD),
     (50, 0, Act.BROKER_RESTART),
     (52, 0, Act.SALE),
     (56, 0, Act.REPLUG),
     (61, 0, Act.HUB_DOWN),
     (62, 0, Act.SALE),
+    (63, 1, Act.LEAD),
     (64, 1, Act.SALE),
     (66, 0, Act.HUB_UP),
     (76, 0, Act.POWER_CUT),
