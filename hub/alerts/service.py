@@ -1,6 +1,6 @@
 """Raising, closing and listing alerts."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Literal, TypeAlias
 
 from sqlalchemy import Connection
@@ -71,10 +71,17 @@ class Alerts:
         """Say that the trouble of `key` is over; whether an alert was open."""
         return store.close(connection, key, reason, self._clock.wall_ms())
 
-    def page(self, after: str | None, limit: int, *, only_open: bool = False) -> dict[str, object]:
-        """Alerts behind `after`, oldest first, in the contract's words."""
+    def page(
+        self,
+        after: str | None,
+        limit: int,
+        *,
+        only_open: bool = False,
+        dealers: Collection[str] | None = None,
+    ) -> dict[str, object]:
+        """Alerts behind `after`, oldest first, in the contract's words; of `dealers` alone."""
         with self._database.read() as connection:
-            rows = store.page(connection, after, limit + 1, only_open=only_open)
+            rows = store.page(connection, after, limit + 1, only_open=only_open, dealers=dealers)
             items = [_object(connection, row) for row in rows[:limit]]
         return {"items": items, "next": items[-1]["id"] if len(rows) > limit else None}
 

@@ -1,6 +1,6 @@
 """The table of alerts and the SQL over it."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from sqlalchemy import CheckConstraint, Column, Connection, Index, Table, select, update
@@ -76,15 +76,22 @@ def close(connection: Connection, key: str, reason: str, now_ms: int) -> bool:
 
 
 def page(
-    connection: Connection, after: str | None, limit: int, *, only_open: bool
+    connection: Connection,
+    after: str | None,
+    limit: int,
+    *,
+    only_open: bool,
+    dealers: Collection[str] | None = None,
 ) -> list[Mapping[str, Any]]:
-    """Alerts behind `after`, oldest first."""
+    """Alerts behind `after`, oldest first; of some dealers alone when they are named."""
     behind = select(ALERT.c.seq).where(ALERT.c.id == (after or "")).scalar_subquery()
     which = select(ALERT).order_by(ALERT.c.seq).limit(limit)
     if after is not None:
         which = which.where(ALERT.c.seq > behind)
     if only_open:
         which = which.where(ALERT.c.open_key.is_not(None))
+    if dealers is not None:
+        which = which.where(ALERT.c.dealer.in_(sorted(dealers)))
     return [row._asdict() for row in connection.execute(which)]
 
 

@@ -7,6 +7,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from hub import app
+from hub.accounts import token_store as tokens
 from hub.alerts import store as alerts
 from hub.contacts import store as contacts
 from hub.inbox import store as inbox
@@ -26,7 +27,7 @@ def empty(tmp_path):
 
 def test_migrations_give_the_declared_schema(empty):
     """A table that is declared and not migrated would exist in tests alone."""
-    assert all((app, contacts, inbox, leads, outbox, alerts))
+    assert all((app, contacts, inbox, leads, outbox, alerts, tokens))
     assert migrate(empty)
 
     with empty.read() as connection:

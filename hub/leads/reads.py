@@ -1,0 +1,180 @@
+"""Leads as they are looked at: SQL that reads and decides nothing.
+
+Promises: lists go by (received, id) with a cursor, counts stop at `COUNT_MAX`, and whoever may
+see only some dealers' leads is never shown another one's, whatever else is asked.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any, Final, Literal
+
+from sqlalchemy import ColumnElement, Connection, and_, func, or_, select, tuple_
+
+from hub.leads.records import Lead
+from hub.leads.states import STATES, State
+from hub.leads.store import as_lead
+from hub.leads.tables import LEAD, LEAD_OFFER
+
+COUNT_MAX: Final = 10_000
+_COLUMNS: Final = tuple(LEAD.c[field.name] for field in fields(Lead))
+Order = Literal["newest", "oldest"]
+Special = Literal["late", "human", "test"]
+SPECIALS: Final[tuple[Special, ...]] = ("late", "human", "test")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Viewer:
+    """Who looks, and what they may see. No dealers and no regions named: nothing at all."""
+
+    id: str
+    """Stands in the log of readings: per_…, acc_… or tok_…"""
+    everything: bool = False
+    dealers: frozenset[str] = frozenset()
+    regions: frozenset[str] = frozenset()
+    reveals: bool = False
+    """Whether they may be shown who a customer is at all."""
+
+    def owns(self, lead: Lead) -> bool:
+        """Is it theirs: claimed by one of their dealers, of their region, or everything is?"""
+        return self.everything or lead.dealer in self.dealers or lead.region in self.regions
+
+    def may_know(self, lead: Lead) -> bool:
+        """May they be shown who the customer is?"""
+        return self.reveals and self.owns(lead)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chosen:
+    """Which leads. Empty means all that the viewer may see, those of tests apart."""
+
+    states: tuple[State, ...] = ()
+    special: Special | None = None
+    """late: nobody claimed it or called in time; human: a person has to look after it."""
+    tests: bool = False
+    """Whether test leads are among the others."""
+    source: str | None = None
+    dealer: str | None = None
+    rep: str | None = None
+    lead: str | None = None
+    """The beginning of an id."""
+    since_ms: int | None = None
+    until_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """Where a page of the list begins: behind this lead, or up to before that one."""
+
+    after: str | None = None
+    before: str | None = None
+    limit: int = 50
+    order: Order = "newest"
+
+
+def _seen_by(viewer: Viewer) -> ColumnElement[bool] | None:
+    if viewer.everything:
+        return None
+    dealers = sorted(viewer.dealers)
+    offered = (
+        select(LEAD_OFFER.c.lead)
+        .where(LEAD_OFFER.c.lead == LEAD.c.id, LEAD_OFFER.c.dealer.in_(dealers))
+        .exists()
+    )
+    return or_(LEAD.c.dealer.in_(dealers), offered, LEAD.c.region.in_(sorted(viewer.regions)))
+
+
+def _late(now_ms: int) -> ColumnElement[bool]:
+    return and_(
+        LEAD.c.state.in_(["UNCLAIMED", "CLAIMED"]),
+        or_(LEAD.c.told == 1, LEAD.c.reminded == 1, LEAD.c.next_step_ms <= now_ms),
+    )
+
+
+def _wanted(viewer: Viewer, chosen: Chosen, now_ms: int) -> list[ColumnElement[bool]]:
+    special = {
+        "late": _late(now_ms),
+        "human": LEAD.c.human == 1,
+        "test": LEAD.c.test == 1,
+    }
+    wanted = [special[chosen.special]] if chosen.special is not None else []
+    if chosen.special != "test" and not chosen.tests:
+        wanted.append(LEAD.c.test == 0)
+    if chosen.states:
+        wanted.append(LEAD.c.state.in_(chosen.states))
+    seen = _seen_by(viewer)
+    return wanted + _named(chosen) + ([] if seen is None else [seen])
+
+
+def _named(chosen: Chosen) -> list[ColumnElement[bool]]:
+    wanted = [
+        LEAD.c[column] == value
+        for column in ("source", "dealer", "rep")
+        if (value := getattr(chosen, column)) is not None
+    ]
+    if chosen.lead is not None:
+        # A range of the index: ids are of [a-z0-9_] only.
+        wanted += [LEAD.c.id >= chosen.lead, LEAD.c.id < chosen.lead + "~"]
+    if chosen.since_ms is not None:
+        wanted.append(LEAD.c.received_ms >= chosen.since_ms)
+    if chosen.until_ms is not None:
+        wanted.append(LEAD.c.received_ms < chosen.until_ms)
+    return wanted
+
+
+def page(
+    connection: Connection, viewer: Viewer, chosen: Chosen, part: Part, *, now_ms: int
+) -> list[Lead]:
+    """A page of leads in the order asked for; behind an unknown lead there is nothing."""
+    place = tuple_(LEAD.c.received_ms, LEAD.c.id)
+    wanted = _wanted(viewer, chosen, now_ms)
+    cursor = part.after if part.before is None else part.before
+    downwards = (part.order == "newest") == (part.before is None)
+    if cursor is not None:
+        at_ms = connection.execute(select(LEAD.c.received_ms).where(LEAD.c.id == cursor)).scalar()
+        if at_ms is None:
+            return []
+        wanted.append(place < (at_ms, cursor) if downwards else place > (at_ms, cursor))
+    order = [LEAD.c.received_ms, LEAD.c.id]
+    query = select(*_COLUMNS).where(*wanted).limit(part.limit)
+    query = query.order_by(*(column.desc() if downwards else column for column in order))
+    rows = [as_lead(row) for row in connection.execute(query)]
+    return rows if part.before is None else rows[::-1]
+
+
+def one(connection: Connection, viewer: Viewer, lead: str) -> Lead | None:
+    """One lead; None when there is none or it is not for this viewer's eyes."""
+    seen = _seen_by(viewer)
+    query = select(*_COLUMNS).where(LEAD.c.id == lead)
+    row = connection.execute(query if seen is None else query.where(seen)).first()
+    return None if row is None else as_lead(row)
+
+
+def counts(connection: Connection, viewer: Viewer, chosen: Chosen, now_ms: int) -> dict[str, int]:
+    """How many there are of every state, of each special kind, and in ``all``.
+
+    Each as if nothing else of its kind were chosen, and never more than `COUNT_MAX` + 1.
+    """
+    base = replace(chosen, states=(), special=None)
+    kinds: dict[str, Chosen] = {"all": base}
+    kinds |= {state: replace(base, states=(state,)) for state in STATES}
+    kinds |= {special: replace(base, special=special) for special in SPECIALS}
+    return {name: _count(connection, _wanted(viewer, kind, now_ms)) for name, kind in kinds.items()}
+
+
+def _count(connection: Connection, wanted: Sequence[ColumnElement[bool]]) -> int:
+    some = select(LEAD.c.id).where(*wanted).limit(COUNT_MAX + 1).subquery()
+    return int(connection.execute(select(func.count()).select_from(some)).scalar_one())
+
+
+def open_count(connection: Connection, viewer: Viewer, states: Sequence[str]) -> int:
+    """How many are in one of these states, for the navigation."""
+    chosen = Chosen(states=tuple(state for state in STATES if state in states))
+    return _count(connection, _wanted(viewer, chosen, 0))
+
+
+def states_of(connection: Connection, leads: Sequence[str]) -> dict[str, State]:
+    """The states of some leads: what became of the originals of duplicates."""
+    rows: Sequence[Any] = connection.execute(
+        select(LEAD.c.id, LEAD.c.state).where(LEAD.c.id.in_(leads))
+    ).all()
+    return {row.id: row.state for row in rows}
