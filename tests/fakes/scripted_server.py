@@ -23,6 +23,8 @@ class Asked:
     path: str
     headers: dict[str, str]
     body: Any
+    connection: object
+    """The same for requests over one connection."""
 
 
 @dataclass
@@ -49,7 +51,9 @@ def scripted_server() -> Iterator[ScriptedServer]:
         def _any(self) -> None:
             raw = self.rfile.read(int(self.headers.get("Content-Length") or 0))
             body = json.loads(raw) if raw else None
-            script.asked.append(Asked(self.command, self.path, dict(self.headers), body))
+            script.asked.append(
+                Asked(self.command, self.path, dict(self.headers), body, self.client_address)
+            )
             answer = script.next_answer()
             if answer == SILENCE:
                 script.stopped.wait()

@@ -35,7 +35,7 @@ from hub.integrations.whatsapp.reading import (
     objects,
     text,
 )
-from hub.integrations.whatsapp.senders import bsuid_of, phone_of
+from hub.integrations.whatsapp.senders import Contacts, bsuid_of, phone_of
 
 CUSTOMER: Final = "customer"
 OURS: Final = frozenset({"agent", "bot"})
@@ -166,7 +166,9 @@ def _message(message: Object, room: Object, number: str) -> Iterator[Found]:
     raw, contacts = _raw(message.get("raw_message"))
     read, problem = None, None
     if raw:
-        read, problem = message_in(raw, contacts, alone=True, channel="qontak", number=number)
+        read, problem = message_in(
+            raw, Contacts(contacts), alone=True, channel="qontak", number=number
+        )
     if read is None:
         plain = _plain(message, room, number, external_id or own_id)
         if isinstance(plain, Problem):

@@ -29,7 +29,7 @@ from hub.integrations.whatsapp.reading import (
     text,
     whole,
 )
-from hub.integrations.whatsapp.senders import bsuid_of, digits, phone_of, sender_of
+from hub.integrations.whatsapp.senders import Contacts, bsuid_of, digits, phone_of
 
 PROBLEMS_MAX: Final = 50
 """So many are told; the body itself is kept."""
@@ -141,11 +141,11 @@ def _messages_field(value: Object, numbers: Mapping[str, str]) -> Iterator[Found
 
 
 def _messages(value: Object, number: str) -> Iterator[Found]:
-    contacts = [contact for _, contact in objects(value.get("contacts"))]
+    contacts = Contacts([contact for _, contact in objects(value.get("contacts"))])
     messages = objects(value.get("messages"))
     ours = digits(mapping(value.get("metadata")), "display_phone_number")
     for place, message in messages:
-        alone = len(messages) == len(contacts) == 1
+        alone = len(messages) == 1
         read, problem = message_in(message, contacts, alone=alone, channel="meta", number=number)
         if problem is not None:
             yield Problem(f"message {place}: {problem}")
@@ -154,10 +154,10 @@ def _messages(value: Object, number: str) -> Iterator[Found]:
 
 
 def message_in(
-    message: Object, contacts: list[Object], *, alone: bool, channel: Channel, number: str
+    message: Object, contacts: Contacts, *, alone: bool, channel: Channel, number: str
 ) -> tuple[Message | None, str | None]:
     """A message in Meta's words, by whichever vendor it came, and what of it was unreadable."""
-    sender = sender_of(message, contacts, alone=alone)
+    sender = contacts.sender_of(message, alone=alone)
     message_id = identifier(message, "id")
     if message_id is None:
         return None, "no id"

@@ -1,6 +1,8 @@
 """Who wrote: by phone, by business-scoped user id, or by both; either may be missing."""
 
 import re
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from hub.inbox.incoming import Sender
@@ -8,6 +10,15 @@ from hub.integrations.whatsapp.reading import NAME_CHARS_MAX, Object, identifier
 
 PHONE: Final = re.compile(r"\+?(\d{5,20})", re.ASCII)
 BSUID: Final = re.compile(r"[A-Z]{2}\.[A-Za-z0-9.]{1,136}", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contact:
+    """One element of a change's `contacts`."""
+
+    phone: str | None
+    bsuid: str | None
+    name: str | None
 
 
 def phone_of(values: Object, name: str) -> str | None:
@@ -28,28 +39,40 @@ def digits(values: Object, name: str) -> str | None:
     return "".join(letter for letter in written if letter in "0123456789") if written else None
 
 
-def sender_of(message: Object, contacts: list[Object], *, alone: bool) -> Sender | None:
-    """Who sent the message, with what the body's contacts add; None when nobody is named.
+class Contacts:
+    """The contacts of one change, found by key: a body may hold thousands of them."""
 
-    A contact adds to a message when they share a key. A single contact beside a single message
-    (`alone`) may also supply what the message lacks, never what it contradicts.
-    """
-    phone, bsuid = phone_of(message, "from"), bsuid_of(message, "from_user_id")
-    for contact in contacts:
-        their_phone, their_bsuid = phone_of(contact, "wa_id"), bsuid_of(contact, "user_id")
-        shared = _same(phone, their_phone) or _same(bsuid, their_bsuid)
-        contradicts = _differ(phone, their_phone) or _differ(bsuid, their_bsuid)
-        if contradicts or not (shared or alone):
-            continue
-        phone, bsuid = phone or their_phone, bsuid or their_bsuid
-        if phone is not None or bsuid is not None:
-            name = text(mapping(contact.get("profile")), "name", NAME_CHARS_MAX)
-            return Sender(phone=phone, bsuid=bsuid, name=name)
-    return None if phone is None and bsuid is None else Sender(phone=phone, bsuid=bsuid)
+    def __init__(self, contacts: Sequence[Object]) -> None:
+        """Of two contacts with one key the first counts."""
+        self._by_key: dict[str, Contact] = {}
+        self._all = [
+            Contact(
+                phone=phone_of(contact, "wa_id"),
+                bsuid=bsuid_of(contact, "user_id"),
+                name=text(mapping(contact.get("profile")), "name", NAME_CHARS_MAX),
+            )
+            for contact in contacts
+        ]
+        for contact in self._all:
+            for key in (contact.phone, contact.bsuid):
+                if key is not None:
+                    self._by_key.setdefault(key, contact)
 
+    def sender_of(self, message: Object, *, alone: bool) -> Sender | None:
+        """Who sent the message, with what the contacts add; None when nobody is named.
 
-def _same(mine: str | None, theirs: str | None) -> bool:
-    return mine is not None and mine == theirs
+        A contact adds to a message when they share a key. A single contact beside a single
+        message (`alone`) may also supply what the message lacks, never what it contradicts.
+        """
+        phone, bsuid = phone_of(message, "from"), bsuid_of(message, "from_user_id")
+        shared = [self._by_key[key] for key in (phone, bsuid) if key in self._by_key]
+        sole = self._all if alone and len(self._all) == 1 else []
+        for contact in (*shared, *sole):
+            if not (_differ(phone, contact.phone) or _differ(bsuid, contact.bsuid)):
+                phone, bsuid, name = phone or contact.phone, bsuid or contact.bsuid, contact.name
+                if phone is not None or bsuid is not None:
+                    return Sender(phone=phone, bsuid=bsuid, name=name)
+        return None if phone is None and bsuid is None else Sender(phone=phone, bsuid=bsuid)
 
 
 def _differ(mine: str | None, theirs: str | None) -> bool:

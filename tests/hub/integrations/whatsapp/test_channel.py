@@ -61,6 +61,16 @@ def test_what_is_posted(channel, meta):
     } == asked.body
 
 
+def test_a_connection_is_used_again(channel, meta):
+    """Whatever the answer, the next message pays for no new connection: a tap is told at once."""
+    meta.answers = [OK, refusal(131026), OK]
+
+    for _ in range(3):
+        send(channel)
+
+    assert 1 == len({asked.connection for asked in meta.asked})
+
+
 def test_people_without_a_phone_number(channel, meta):
     """They are reached by BSUID; without either key nothing is sent."""
     send(channel, address=Address(phone=None, bsuid="ID.1349"))

@@ -223,7 +223,7 @@ def test_people_without_a_phone_number():
 
 
 def test_a_sender_is_never_guessed():
-    """Nobody named, or two contacts who might be: the message is a problem, not somebody's."""
+    """Nobody named, or two who might be: the message is a problem, not somebody's."""
     sent = message("text", {"body": "Halo"})
     del sent["from"]
     contacts = [{"wa_id": "6281"}, {"wa_id": "6282"}]
@@ -231,6 +231,17 @@ def test_a_sender_is_never_guessed():
     for parsed in (read(sent, contacts=[]), read(sent, contacts=contacts)):
         assert () == parsed.items
         assert 1 == len(parsed.problems)
+
+
+def test_one_contact_is_not_two_people_s():
+    """A batch with a single contact may hold the messages of two: it lends itself to neither."""
+    sent = message("text", {"body": "Halo"})
+    del sent["from"]
+
+    parsed = read(sent, sent | {"id": "wamid.B"}, contacts=[{"user_id": BSUID}])
+
+    assert () == parsed.items
+    assert 2 == len(parsed.problems)
 
 
 def test_a_contact_that_contradicts_adds_nothing():
