@@ -1,6 +1,7 @@
 """Templates: files in both languages, pushed to Meta, and used as long as Meta lets us."""
 
 import re
+from pathlib import Path
 
 import pytest
 
@@ -51,6 +52,21 @@ def test_every_file_is_found_by_its_name():
     """Each of the eight templates has both languages."""
     assert 8 == len(NAMES)
     assert {(name, language) for name in NAMES for language in LANGUAGES} == set(template_files())
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_page_says_what_the_file_says(name):
+    """docs/whatsapp.md has each template in the row of its purpose, parameters and taps."""
+    file = template_files()[name, "id"]
+    page = Path(__file__).parents[4] / "docs" / "whatsapp.md"
+    (row,) = [
+        line for line in page.read_text().splitlines() if line.startswith("|") and name in line
+    ]
+    cells = [cell.strip() for cell in row.strip("|").split("|")]
+
+    assert f"`{file.purpose}`" == cells[0]
+    assert ", ".join(file.parameters) == cells[2]
+    assert ", ".join(f"`{tap}`" for tap in file.taps) == cells[3]
 
 
 def test_every_file_passes_meta_s_rules(meta_account):
