@@ -25,19 +25,41 @@ EMAIL_CHARS_MAX = 254
 
 Role = Literal["admin", "executive", "regional_manager", "auditor"]
 ROLES: Final[tuple[Role, ...]] = ("admin", "executive", "regional_manager", "auditor")
+"""Of an account that is nobody of the people's file; they read every dealer's pages."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Account:
-    """A person who may sign in. `language` is None until they chose one."""
+    """Who has signed in. `language` is None until they chose one.
+
+    `person` is who it is in the people's file (None: an account of the hub alone); then role,
+    dealers and regions are those of the file at this moment.
+    """
 
     id: int
-    email: str
+    email: str | None
     role: str
     language: str | None
     has_password: bool
     has_totp: bool
     disabled: bool
+    person: str | None = None
+    dealers: tuple[str, ...] = ()
+    regions: tuple[str, ...] = ()
+
+    @property
+    def head_office(self) -> bool:
+        """May this account read every dealer's pages?"""
+        return self.role in ROLES
+
+    @property
+    def label(self) -> str:
+        """What an authenticator app shows beside the code."""
+        return self.email or self.person or str(self.id)
+
+    def may_see_dealer(self, code: str) -> bool:
+        """Head office sees every dealer, everybody else those they work at."""
+        return self.head_office or code in self.dealers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,13 +86,13 @@ def normal_email(text: str) -> str | None:
 PasswordFault = Literal["too_short", "too_long", "too_plain", "is_the_email"]
 
 
-def password_fault(password: str, email: str) -> PasswordFault | None:
+def password_fault(password: str, email: str | None) -> PasswordFault | None:
     """Why this password is refused. Length decides; no rules about kinds of characters."""
     if len(password) < PASSWORD_CHARS_MIN:
         return "too_short"
     if len(password) > PASSWORD_CHARS_MAX:
         return "too_long"
-    if password.strip().lower() in {email, email.partition("@")[0]}:
+    if email and password.strip().lower() in {email, email.partition("@")[0]}:
         return "is_the_email"
     if len(set(password.lower())) < 5 or _is_a_run(password.lower()):
         return "too_plain"

@@ -11,6 +11,9 @@ from sqlalchemy import Connection, Row
 from hub.accounts import rules, store
 from hub.accounts.passwords import hash_password, needs_new_hash, verify_password
 from hub.accounts.rules import Account, SessionTimes
+from hub.registry.people import store as people_store
+from hub.registry.people.rules import Person
+from hub.registry.people.service import works_today
 from hub.store import Database
 
 TOKEN_BYTES = 32
@@ -30,16 +33,34 @@ class SignedIn:
 Refusal = Literal["wrong", "too_many", "totp_needed", "link_unknown"]
 
 
-def _account(row: Row[Any]) -> Account:
+class NotOurs(Exception):
+    """Nobody of that id works for the network today, so there is nothing to sign in to."""
+
+
+def _account(connection: Connection, row: Row[Any], now_ms: int) -> Account | None:
+    """The account as it is now; None for one that is disabled, or of who has left."""
+    if row.disabled_ms is not None:
+        return None
+    person = None if row.person is None else _at_work(connection, row.person, now_ms)
+    if row.person is not None and person is None:
+        return None
     return Account(
         id=int(row.id),
         email=row.email,
-        role=row.role,
-        language=row.language,
+        role=row.role if person is None else person.role,
+        language=row.language or (None if person is None else person.language),
         has_password=row.password_hash is not None,
         has_totp=row.totp_secret is not None,
-        disabled=row.disabled_ms is not None,
+        disabled=False,
+        person=row.person,
+        dealers=() if person is None else person.dealers,
+        regions=() if person is None else person.regions,
     )
+
+
+def _at_work(connection: Connection, person_id: str, now_ms: int) -> Person | None:
+    person = people_store.by_id(connection, person_id)
+    return person if person is not None and works_today(connection, person, now_ms) else None
 
 
 def _hashed(text: str) -> bytes:
@@ -69,6 +90,10 @@ def create_admin(connection: Connection, email: str, now_ms: int) -> str:
     if normal is None:
         raise ValueError(f"not an e-mail address: {email!r}")
     row = store.account_by_email(connection, normal)
+    if row is not None and row.person is not None:
+        # Somebody of the people's file signs in with it: their role is not the hub's to give.
+        store.change_account(connection, int(row.id), email=None)
+        row = None
     account_id = (
         int(row.id)
         if row is not None
@@ -109,20 +134,49 @@ class Accounts:
             )
         )
 
+    def person_link(self, person_id: str, *, now_ms: int, forget_totp: bool = False) -> str:
+        """A link that signs somebody of the people's file in once, within ten minutes; its path.
+
+        `forget_totp` is for who has lost their authenticator: it ends their sessions as well.
+        Raises NotOurs.
+        """
+
+        def work(connection: Connection) -> str:
+            person = _at_work(connection, person_id, now_ms)
+            if person is None:
+                raise NotOurs(f"nobody called {person_id} works here today; see `person list`")
+            account_id = _account_of(connection, person, now_ms)
+            if forget_totp:
+                store.change_account(connection, account_id, totp_last_step=None, totp_secret=None)
+                store.end_sessions(connection, account_id, keep=None)
+            return new_link(connection, account_id, now_ms=now_ms, life_ms=rules.LINK_LIFE_MS)
+
+        return self._database.write(work)
+
     def link_is_open(self, token: str, *, now_ms: int) -> bool:
         """Could this link be used now? Changes nothing: a chat's preview may ask too."""
         with self._database.read() as connection:
-            return store.link_is_open(connection, _hashed(token), now_ms=now_ms)
+            return store.link_account(connection, _hashed(token), now_ms=now_ms) is not None
 
-    def sign_in_by_link(self, token: str, *, now_ms: int) -> SignedIn | Refusal:
-        """Use a link up and open a session."""
+    def sign_in_by_link(self, token: str, totp: str = "", *, now_ms: int) -> SignedIn | Refusal:
+        """Use a link up and open a session.
+
+        Of a person who has set TOTP it asks for a code, and stays until that is right: chats keep
+        links for longer than phones are in one hand. Whoever can run `init` owns the hub anyway,
+        so a link of the hub's own accounts is also the way back in without a code.
+        """
 
         def work(connection: Connection) -> SignedIn | Refusal:
-            account_id = store.take_link(connection, _hashed(token), now_ms=now_ms)
+            account_id = store.link_account(connection, _hashed(token), now_ms=now_ms)
             row = None if account_id is None else store.account_by_id(connection, account_id)
-            if row is None or row.disabled_ms is not None:
+            if row is None or _account(connection, row, now_ms) is None:
                 return "link_unknown"
-            return self._open(connection, row, now_ms)
+            refused = _check_link_totp(connection, row, totp, now_ms)
+            if refused is not None:
+                return refused
+            if store.take_link(connection, _hashed(token), now_ms=now_ms) is None:
+                return "link_unknown"
+            return self._open(connection, row, now_ms) or "link_unknown"
 
         return self._database.write(work)
 
@@ -142,7 +196,7 @@ class Accounts:
             row = store.account_by_email(connection, normal)
         # Outside any transaction: a hash takes tens of milliseconds.
         fits = verify_password(None if row is None else row.password_hash, password)
-        if row is None or not fits or row.disabled_ms is not None:
+        if row is None or not fits:
             return "wrong"
         fresh = hash_password(password) if needs_new_hash(row.password_hash) else None
 
@@ -153,11 +207,14 @@ class Accounts:
             if fresh is not None:
                 store.change_account(connection, int(row.id), password_hash=fresh)
             store.forget_guesses(connection, subjects[0])
-            return self._open(connection, row, now_ms)
+            return self._open(connection, row, now_ms) or "wrong"
 
         return self._database.write(work)
 
-    def _open(self, connection: Connection, row: Row[Any], now_ms: int) -> SignedIn:
+    def _open(self, connection: Connection, row: Row[Any], now_ms: int) -> SignedIn | None:
+        account = _account(connection, row, now_ms)
+        if account is None:
+            return None
         token = secrets.token_urlsafe(TOKEN_BYTES)
         store.create_session(
             connection, token_hash=_hashed(token), account_id=int(row.id), now_ms=now_ms
@@ -168,7 +225,7 @@ class Accounts:
             links_before_ms=now_ms,
             seen_before_ms=now_ms - rules.SESSION_IDLE_MS,
         )
-        return SignedIn(token, _account(row))
+        return SignedIn(token, account)
 
     def session(self, token: str, *, now_ms: int, used: bool = True) -> Account | None:
         """Whose live session this is; remembers its use at most once a minute.
@@ -178,14 +235,15 @@ class Accounts:
         token_hash = _hashed(token)
         with self._database.read() as connection:
             row = store.session_with_account(connection, token_hash)
-        if row is None or row.disabled_ms is not None:
+            account = None if row is None else _account(connection, row, now_ms)
+        if row is None or account is None:
             return None
         times = SessionTimes(created_ms=row.began_ms, seen_ms=row.seen_ms)
         if not rules.session_is_live(times, now_ms=now_ms):
             return None
         if used and now_ms - row.seen_ms >= rules.SESSION_TOUCH_MS:
             self._database.write(lambda c: store.touch_session(c, token_hash, now_ms=now_ms))
-        return _account(row)
+        return account
 
     def sign_out(self, token: str) -> None:
         """End this session."""
@@ -243,11 +301,40 @@ class Accounts:
         )
 
 
+def _account_of(connection: Connection, person: Person, now_ms: int) -> int:
+    """A person's account, made at the first link; their address opens it unless it is taken."""
+    row = store.account_by_person(connection, person.id)
+    account_id = (
+        int(row.id)
+        if row is not None
+        else store.create_account(connection, person=person.id, now_ms=now_ms)
+    )
+    email = rules.normal_email(person.email or "")
+    holder = None if email is None else store.account_by_email(connection, email)
+    free = holder is None or int(holder.id) == account_id
+    store.change_account(connection, account_id, email=email if free else None)
+    return account_id
+
+
+def _check_link_totp(
+    connection: Connection, row: Row[Any], code: str, now_ms: int
+) -> Refusal | None:
+    if row.person is None or row.totp_secret is None:
+        return None
+    subject = _hashed(f"link of {row.id}")
+    if code.strip() and not _count_try(connection, [subject], now_ms):
+        return "too_many"
+    refused = _check_totp(connection, row, code, now_ms)
+    if refused is None:
+        store.forget_guesses(connection, subject)
+    return refused
+
+
 def _count_try(connection: Connection, subjects: list[bytes], now_ms: int) -> bool:
     """Count a try; False when the account or the address has had too many."""
     since_ms = now_ms - rules.GUESS_WINDOW_MS
     limits = (rules.GUESSES_AN_ACCOUNT, rules.GUESSES_AN_ADDRESS)
-    for subject, limit in zip(subjects, limits, strict=True):
+    for subject, limit in zip(subjects, limits, strict=False):
         if store.count_guesses(connection, subject, since_ms=since_ms) >= limit:
             return False
     store.add_guesses(connection, subjects, now_ms=now_ms)
@@ -283,6 +370,6 @@ def new_totp_secret() -> str:
     return pyotp.random_base32()
 
 
-def totp_uri(secret: str, email: str) -> str:
+def totp_uri(secret: str, label: str) -> str:
     """What the QR code says to an authenticator app."""
-    return pyotp.TOTP(secret).provisioning_uri(name=email, issuer_name=ISSUER)
+    return pyotp.TOTP(secret).provisioning_uri(name=label, issuer_name=ISSUER)

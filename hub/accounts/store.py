@@ -25,8 +25,9 @@ account = Table(
     "account",
     METADATA,
     Column("id", INT64, primary_key=True, autoincrement=True),
-    Column("email", TEXT, nullable=False, unique=True),
-    Column("role", TEXT, nullable=False),
+    Column("email", TEXT, unique=True),
+    Column("role", TEXT),
+    Column("person", TEXT, ForeignKey("person.id"), unique=True),
     Column("language", TEXT),
     Column("password_hash", TEXT),
     Column("totp_secret", TEXT),
@@ -34,6 +35,11 @@ account = Table(
     Column("created_ms", INT64, nullable=False),
     Column("disabled_ms", INT64),
     CheckConstraint(f"role IN ({ROLE_LIST})", name="account_role"),
+    # A person's role stands in the people's file, and has an address only if they gave one.
+    CheckConstraint(
+        "(person IS NULL) = (role IS NOT NULL) AND (person IS NOT NULL OR email IS NOT NULL)",
+        name="account_whose",
+    ),
     CheckConstraint("totp_last_step IS NULL OR totp_secret IS NOT NULL", name="account_totp"),
     sqlite_strict=True,
 )
@@ -82,11 +88,22 @@ def account_by_id(connection: Connection, account_id: int) -> Row[Any] | None:
     return connection.execute(select(account).where(account.c.id == account_id)).one_or_none()
 
 
-def create_account(connection: Connection, *, email: str, role: str, now_ms: int) -> int:
-    """Add an account without any credential; its id."""
-    row = connection.execute(
-        insert(account).values(email=email, role=role, created_ms=now_ms).returning(account.c.id)
-    ).one()
+def account_by_person(connection: Connection, person_id: str) -> Row[Any] | None:
+    """The account of somebody of the people's file."""
+    return connection.execute(select(account).where(account.c.person == person_id)).one_or_none()
+
+
+def create_account(
+    connection: Connection,
+    *,
+    now_ms: int,
+    email: str | None = None,
+    role: str | None = None,
+    person: str | None = None,
+) -> int:
+    """Add an account without any credential, with a role or of a person; its id."""
+    values = {"email": email, "role": role, "person": person, "created_ms": now_ms}
+    row = connection.execute(insert(account).values(values).returning(account.c.id)).one()
     return int(row.id)
 
 
@@ -165,12 +182,12 @@ def create_link(
     )
 
 
-def link_is_open(connection: Connection, token_hash: bytes, *, now_ms: int) -> bool:
-    """Could this link be used now?"""
+def link_account(connection: Connection, token_hash: bytes, *, now_ms: int) -> int | None:
+    """The account that this link could sign in now."""
     query = select(login_link.c.account_id).where(
         login_link.c.token_hash == token_hash, login_link.c.expires_ms > now_ms
     )
-    return connection.execute(query).one_or_none() is not None
+    return connection.execute(query).scalar_one_or_none()
 
 
 def take_link(connection: Connection, token_hash: bytes, *, now_ms: int) -> int | None:

@@ -19,7 +19,7 @@ from flask_wtf import CSRFProtect
 from flask_wtf.csrf import CSRFError
 
 from hub.accounts.passwords import TooBusy
-from hub.accounts.rules import PASSWORD_CHARS_MIN, SESSION_LIFE_MS
+from hub.accounts.rules import PASSWORD_CHARS_MIN, SESSION_LIFE_MS, Account
 from hub.accounts.service import SignedIn, new_totp_secret, totp_uri
 from hub.portals.answers import fault_page, is_machine_path, problem, wants_data
 from hub.portals.languages import LANGUAGE_COOKIE, LANGUAGES, later, say
@@ -30,8 +30,11 @@ gate = Blueprint("gate", __name__, template_folder="templates")
 own = Blueprint("own", __name__, template_folder="templates")
 SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 OPEN_BLUEPRINTS: Final = frozenset({"gate", "portal_assets"})
+DEALER_BLUEPRINTS: Final = OPEN_BLUEPRINTS | {"own"}
+"""What is open to people of dealers: pages that show each of them no dealer but theirs."""
 YEAR_S = 365 * 24 * 3600
 HOME = "/ledger"
+DEALER_HOME = "/account"
 BUSY: Final = later("Too many people are signing in right now. Try again in a few seconds.")
 REFUSALS: Final = {
     "wrong": later("E-mail, password or code do not fit."),
@@ -69,15 +72,32 @@ def meet() -> Response | None:
             csrf.protect()
     if g.account is None and request.endpoint and request.blueprint not in OPEN_BLUEPRINTS:
         return _ask_to_sign_in()
+    if g.account is not None and not _in_reach(g.account):
+        return _keep_out()
     return None
 
 
+def _in_reach(account: Account) -> bool:
+    """Head office may go everywhere, everybody else where it is said that they may."""
+    known = request.endpoint is not None
+    return account.head_office or not known or request.blueprint in DEALER_BLUEPRINTS
+
+
+def _keep_out() -> Response:
+    if wants_data():
+        return problem(403, "head-office-only", "this shows every dealer; your account does not")
+    if request.path == "/":
+        return make_response(redirect(DEALER_HOME, 303))
+    return fault_page(403, text=say("This page shows every dealer; your account shows yours."))
+
+
 def signed_in() -> bool:
-    """Has whoever asks a live session? For doors of machines that people may also open."""
+    """Is it a live session of head office? For doors of machines that people may also open."""
     services = portal()
     token = request.cookies.get(session_cookie(), "")
     now_ms = services.clock.wall_ms()
-    return bool(token) and services.accounts.session(token, now_ms=now_ms) is not None
+    account = services.accounts.session(token, now_ms=now_ms) if token else None
+    return account is not None and account.head_office
 
 
 def _refuse_other_sites() -> None:
@@ -107,12 +127,17 @@ def local_path(text: str | None) -> str:
     return text if not parts.netloc and not parts.scheme else HOME
 
 
+def _landing(account: Account, target: str) -> str:
+    """Where they were going, unless that was only the start page of somebody else."""
+    return DEALER_HOME if target == HOME and not account.head_office else target
+
+
 def _welcome(signed_in: SignedIn, target: str) -> Response:
     if g.token:
         # A session never survives a sign-in: whoever planted its token gains nothing.
         portal().accounts.sign_out(g.token)
     session.clear()
-    answer = make_response(redirect(target, 303))
+    answer = make_response(redirect(_landing(signed_in.account, target), 303))
     answer.set_cookie(
         session_cookie(),
         signed_in.token,
@@ -143,7 +168,8 @@ def _login_page(status: int = 200, refusal: str | None = None, email: str = "") 
 def login() -> Response:
     """The form; somebody who is signed in is sent on."""
     if g.account is not None:
-        return make_response(redirect(local_path(request.args.get("next")), 303))
+        target = _landing(g.account, local_path(request.args.get("next")))
+        return make_response(redirect(target, 303))
     return _login_page()
 
 
@@ -172,17 +198,29 @@ def sign_in() -> Response:
 def link(token: str) -> Response:
     """The page of a login link. It changes nothing: a chat's preview opens links too."""
     live = portal().accounts.link_is_open(token, now_ms=g.now_ms)
-    html = render_template("portals/link.html", live=live, action=request.path)
-    return make_response(html, 200 if live else 410)
+    return _link_page(200 if live else 410)
+
+
+def _link_page(status: int, refusal: str | None = None) -> Response:
+    html = render_template(
+        "portals/link.html",
+        live=status != 410,
+        action=request.path,
+        ask_code=refusal is not None,
+        refusal=say(REFUSALS[refusal]) if refusal else None,
+    )
+    return make_response(html, status)
 
 
 @gate.post("/login/<token>")
 def use_link(token: str) -> Response:
     """The button of that page: uses the link up and opens a session."""
-    outcome = portal().accounts.sign_in_by_link(token, now_ms=g.now_ms)
+    code = request.form.get("totp", "")
+    outcome = portal().accounts.sign_in_by_link(token, code, now_ms=g.now_ms)
+    if outcome == "link_unknown":
+        return _link_page(410)
     if not isinstance(outcome, SignedIn):
-        html = render_template("portals/link.html", live=False, action=request.path)
-        return make_response(html, 410)
+        return _link_page(429 if outcome == "too_many" else 422, outcome)
     return _welcome(outcome, HOME if outcome.account.has_password else "/account")
 
 
@@ -220,7 +258,7 @@ def _account_page(status: int = 200, **notes: str | None) -> Response:
     secret = session.get("totp_secret")
     qr = None
     if secret and not g.account.has_totp:
-        qr = segno.make(totp_uri(secret, g.account.email), error="m").svg_data_uri(scale=4)
+        qr = segno.make(totp_uri(secret, g.account.label), error="m").svg_data_uri(scale=4)
     html = render_template(
         "portals/account.html",
         qr=qr,

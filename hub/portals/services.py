@@ -112,7 +112,10 @@ class SideCounts:
 
 
 def navigation() -> list[Item]:
-    """The navigation of this request."""
+    """The navigation of this request; its counts are of all dealers, so head office's alone."""
+    account = g.get("account")
+    if account is not None and not account.head_office:
+        return []
     return portal().side_counts.items(g.now_ms)
 
 

@@ -10,7 +10,6 @@ from hub.registry import opening, rules, store
 from hub.registry.cells import Column
 from hub.registry.imports import ImportAnswer, Plan, parse_file, plan
 from hub.registry.opening import WhyClosed, local_day
-from hub.registry.people import rules as people_rules
 from hub.registry.people import service as people
 from hub.registry.people import store as people_store
 from hub.registry.people.rules import Person
@@ -148,10 +147,9 @@ class Registry:
 
     @staticmethod
     def _today(connection: Connection, person: Person | None, now_ms: int | None) -> Person | None:
-        if person is None or now_ms is None:
+        if person is None or now_ms is None or people.works_today(connection, person, now_ms):
             return person
-        day = local_day(people.zone_of(connection, person), now_ms)
-        return person if people_rules.active_on(person, day) else None
+        return None
 
     def learn_bsuid(self, connection: Connection, person_id: str, bsuid: str) -> bool:
         """A message of this person's phone came with this WhatsApp id; False: it was another's.

@@ -1,7 +1,9 @@
 """The schema's numbered steps give exactly the schema that the code declares."""
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
@@ -14,7 +16,7 @@ from hub.inbox import store as inbox
 from hub.leads import tables as leads
 from hub.outbox import store as outbox
 from hub.store import METADATA, Database
-from hub.store.migrate import migrate
+from hub.store.migrate import SCRIPTS, migrate
 
 
 @pytest.fixture
@@ -55,3 +57,32 @@ def test_what_was_sequenced_cannot_be_changed(empty, table, change):
 
     with pytest.raises(DBAPIError, match="append-only"):
         empty.write(lambda connection: connection.execute(text(change.format(table))))
+
+
+def test_accounts_outlive_the_step_that_lets_people_sign_in(database_url):
+    """Whoever had signed in still is, on either engine, and the tables are as declared."""
+    database = Database(database_url)
+    config = Config()
+    config.set_main_option("script_location", str(SCRIPTS))
+
+    def before(connection):
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0011")
+        for statement in (
+            "INSERT INTO account (email, role, created_ms) VALUES ('a@b.example', 'admin', 1)",
+            "INSERT INTO account_session SELECT '\\x01', id, 1, 1 FROM account"
+            if connection.dialect.name == "postgresql"
+            else "INSERT INTO account_session SELECT x'01', id, 1, 1 FROM account",
+        ):
+            connection.execute(text(statement))
+
+    database.write(before)
+    migrate(database)
+
+    with database.read() as connection:
+        kept = text(
+            "SELECT email, role, person FROM account JOIN account_session ON account_id = id"
+        )
+        assert connection.execute(kept).all() == [("a@b.example", "admin", None)]
+        assert [] == compare_metadata(MigrationContext.configure(connection), METADATA)
+    database.close()

@@ -171,3 +171,8 @@ def zone_of(connection: Connection, person: Person) -> str:
         if region is not None:
             return region.timezone
     return HEAD_OFFICE_ZONE
+
+
+def works_today(connection: Connection, person: Person, now_ms: int) -> bool:
+    """Does the person work for the network on the day it is where they work?"""
+    return rules.active_on(person, local_day(zone_of(connection, person), now_ms))
