@@ -6,6 +6,7 @@ from typing import Any, Literal, TypeAlias
 from sqlalchemy import Connection
 
 from hub.alerts import store
+from hub.outbox.messages import Failed
 from hub.outbox.service import Outbox, delivery
 from hub.store import Database
 from shared.clock import Clock
@@ -70,6 +71,23 @@ class Alerts:
     def close(self, connection: Connection, key: str, reason: str) -> bool:
         """Say that the trouble of `key` is over; whether an alert was open."""
         return store.close(connection, key, reason, self._clock.wall_ms())
+
+    def number_stopped(self, connection: Connection, number: str, failed: Failed) -> None:
+        """The vendor lets nothing through one of our numbers: the sender's `on_stopped`."""
+        self.raise_(
+            connection,
+            "P0",
+            "number_stopped",
+            f"number_stopped/{number}",
+            what=f"WhatsApp refuses everything from number {number}: {failed.reason}"
+            + ("" if failed.code is None else f" ({failed.code})"),
+            consequence="Customers and reps get no messages; offers go stale unseen.",
+            action="Open WhatsApp Manager: payment, account quality, token and number.",
+        )
+
+    def number_resumed(self, connection: Connection, number: str) -> None:
+        """The vendor takes its messages again: the sender's `on_resumed`."""
+        self.close(connection, f"number_stopped/{number}", "messages are taken again")
 
     def page(
         self,

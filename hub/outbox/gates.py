@@ -23,6 +23,7 @@ class Gate:
         self._filled_ms = clock.mono_ms()
         self._shut_until_ms = 0
         self._slowed = 0
+        self._stopped = False
 
     def open(self) -> bool:
         """Whether anything may go."""
@@ -40,10 +41,12 @@ class Gate:
             self._tokens -= 1
             return True
 
-    def accepted(self) -> None:
-        """The vendor takes messages again."""
+    def accepted(self) -> bool:
+        """The vendor has taken a message; whether it had stopped the number before."""
         with self._lock:
+            stopped, self._stopped = self._stopped, False
             self._slowed = 0
+        return stopped
 
     def failed(self, action: Action) -> None:
         """What the vendor said concerns the whole number, or it does not."""
@@ -53,6 +56,7 @@ class Gate:
                 self._slowed += 1
             elif action == "stop":
                 wait_ms = STOP_MS
+                self._stopped = True
             else:
                 return
             self._shut_until_ms = max(self._shut_until_ms, self._clock.mono_ms() + wait_ms)

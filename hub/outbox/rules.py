@@ -12,6 +12,10 @@ WINDOW_MARGIN_MS = 60_000
 WINDOW_CLOSED_CODES = frozenset({131047})
 """With these a message fails, at once or after it was accepted, when only a template may be sent.
 They are WhatsApp's own, whoever carries the message."""
+TOO_FAST_FOR_ONE = frozenset({131056})
+PASSING_CODES = frozenset({1, 2, 4, 80007, 130429, 131000, 131016, 131057})
+"""Told after it was accepted, these mean that the message did not go and may go in a moment."""
+PASSING_MAX = 5
 DOUBT_WAIT_MS = 5_000
 """A message that may have been sent is sent again so much later: a status often ends the doubt."""
 DOUBTS_MAX = 1

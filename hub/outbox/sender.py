@@ -94,6 +94,8 @@ class Sender:
         self._first_contacts: dict[str, str] = {}
         self.on_stopped: list[Callable[[Connection, str, Failed], object]] = []
         """Told, in a transaction, that the vendor lets nothing through a number."""
+        self.on_resumed: list[Callable[[Connection, str], object]] = []
+        """Told that it does again."""
         outbox.on_enqueue.append(self._wake.set)
 
     # --- one round --------------------------------------------------------------------------
@@ -157,16 +159,16 @@ class Sender:
         """Send one message and write down how that ended."""
         outcome, window_open = self._send(taken)
         gate = self._gates[taken.number]
+        resumed = isinstance(outcome, Accepted) and gate.accepted()
         if isinstance(outcome, Failed):
             gate.failed(outcome.action)
-        elif isinstance(outcome, Accepted):
-            gate.accepted()
 
         def settle(connection: Connection) -> None:
             self._outbox.settle(connection, taken.row.id, outcome, window_open=window_open)
             if isinstance(outcome, Failed) and outcome.action == "stop":
-                for listener in self.on_stopped:
-                    listener(connection, taken.number, outcome)
+                self._tell_stopped(connection, taken.number, outcome)
+            elif resumed:
+                self._tell_resumed(connection, taken.number)
 
         while not self._settled(settle, taken):
             # The vendor has it: what became of it must not be forgotten while we live.
@@ -174,6 +176,14 @@ class Sender:
                 break
         with self._lock:
             self._first_contacts.pop(taken.row.id, None)
+
+    def _tell_stopped(self, connection: Connection, number: str, failed: Failed) -> None:
+        for listener in self.on_stopped:
+            listener(connection, number, failed)
+
+    def _tell_resumed(self, connection: Connection, number: str) -> None:
+        for listener in self.on_resumed:
+            listener(connection, number)
 
     def _settled(self, settle: Callable[[Connection], None], taken: _Taken) -> bool:
         try:

@@ -95,8 +95,18 @@ class Outbox:
         if code in rules.WINDOW_CLOSED_CODES and not row.as_template:
             said = {"code": code, "reason": reason, "former_id": status.message_id}
             return self._again_as_template(connection, row, said)
-        values = {"provider_id": status.message_id, "code": code, "reason": reason or "failed"}
-        return self._move(connection, row, "failed", values)
+        tries = row.attempts + 1
+        wait_ms = None
+        if code in rules.TOO_FAST_FOR_ONE:
+            wait_ms = rules.pair_retry_wait_ms(tries)
+        elif code in rules.PASSING_CODES:
+            wait_ms = rules.retry_wait_ms(tries)
+        said = {"code": code, "reason": reason or "failed"}
+        if wait_ms is None or tries > rules.PASSING_MAX:
+            return self._move(connection, row, "failed", {**said, "provider_id": status.message_id})
+        again = {"provider_id": None, "former_id": status.message_id, "attempts": tries}
+        due_ms = self.clock.wall_ms() + wait_ms
+        return self._move(connection, row, "again", {**said, **again, "due_ms": due_ms})
 
     def _again_as_template(
         self, connection: Connection, row: OutboxRow, said: Mapping[str, object]

@@ -24,6 +24,7 @@ class Desk:
         self.outbox = Outbox(database, self.clock)
         self.changes: list[Change] = []
         self.stopped: list[tuple[str, Failed]] = []
+        self.resumed: list[str] = []
         self.outbox.on_change.append(lambda _connection, change: self.changes.append(change))
         self.number = "brand"
         self.limits = limits or Limits()
@@ -40,6 +41,7 @@ class Desk:
             limits={"brand": self.limits},
         )
         sender.on_stopped.append(lambda _c, number, failed: self.stopped.append((number, failed)))
+        sender.on_resumed.append(lambda _c, number: self.resumed.append(number))
         return sender
 
     def say(self, *drafts):
@@ -204,9 +206,11 @@ def test_a_full_number_and_a_blocked_one_wait_as_a_whole(desk):
     desk.clock.advance(299_000)
     desk.run()
     assert calls == len(desk.channel.calls)
+    assert [] == desk.resumed
     desk.clock.advance(1_000)
     desk.run()
     assert {"accepted"} == {state for state, _ in desk.states()}
+    assert ["brand"] == desk.resumed
 
 
 def test_a_closed_window_means_a_template_from_the_start(desk):
@@ -247,6 +251,27 @@ def test_131047_is_answered_with_a_template_once(desk, later):
     desk.say(draft("next", kind="next"))
     desk.run()
     assert not desk.channel.calls[-1].window_open
+
+
+@pytest.mark.parametrize(("code", "wait_ms"), [(131056, 6_000), (131000, 1_000)])
+def test_a_passing_failure_that_is_told_later_is_retried(desk, code, wait_ms):
+    """Accepted and then refused in passing: again after a while, five times at most."""
+    [out_id] = desk.say(draft("k"))
+    desk.run()
+    desk.status("failed", out_id, "wamid.0", code=code)
+    desk.clock.advance(wait_ms - 1)
+    desk.run()
+    assert 1 == len(desk.channel.calls)
+    desk.clock.advance(1)
+    desk.run()
+    assert [("accepted", None)] == desk.states()
+
+    for number in range(1, 6):
+        desk.status("failed", out_id, f"wamid.{number}", code=code)
+        desk.clock.advance(HOUR_MS)
+        desk.run()
+    assert 6 == len(desk.channel.calls)
+    assert [("failed", "failed")] == desk.states()
 
 
 def test_a_closed_window_without_a_template_reaches_nobody(desk):
