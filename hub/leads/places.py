@@ -28,6 +28,7 @@ NEAR_KM: Final = 40.0
 _WORDS_MAX: Final = 40
 _NAME_WORDS_MAX: Final = 5
 _TYPO_CHARS_MIN: Final = 5
+_TYPO_CHARS_OFF: Final = 2
 _TYPO_LIKENESS: Final = 0.84
 _RANK: Final[Mapping[Kind, int]] = {"city": 0, "district": 1, "province": 2}
 # Words that say that a place is meant, or nothing at all.
@@ -65,6 +66,11 @@ class Place:
     """Full name of its kabupaten or kota; empty for a province."""
     province: str
 
+    @property
+    def id(self) -> str:
+        """Tells it from every other place of the list."""
+        return f"{_key(self.name)}/{_key(self.city)}/{_key(self.province)}"
+
 
 class Places:
     """The shipped list with aliases."""
@@ -81,6 +87,7 @@ class Places:
             best = min((_RANK[place.kind] for place in meant), default=0)
             if meant and (key := _key(written)):
                 self._index[key] = [place for place in meant if _RANK[place.kind] == best]
+        self._by_id = {place.id: place for place in reversed(self._places)}
         self._city_keys = sorted(
             key
             for key, found in self._index.items()
@@ -121,6 +128,22 @@ class Places:
         place = min(local, key=lambda place: distance_km(lat, lon, place.lat, place.lon))
         return place if distance_km(lat, lon, place.lat, place.lon) <= NEAR_KM else None
 
+    def place(self, identity: str) -> Place | None:
+        """The place with this id."""
+        return self._by_id.get(identity)
+
+    def cities_of(self, province: str) -> list[Place]:
+        """Its kabupaten and kota, the kota first."""
+        found = [
+            place for place in self._places if place.kind == "city" and place.province == province
+        ]
+        return sorted(found, key=lambda place: (place.name.startswith("Kabupaten "), place.name))
+
+    def named(self, names: Sequence[str]) -> list[Place]:
+        """Cities by their full names, in that order."""
+        cities = {place.name: place for place in self._places if place.kind == "city"}
+        return [cities[name] for name in names if name in cities]
+
     def _spans(self, words: Sequence[str]) -> tuple[list[list[Place]], list[str]]:
         """The places of each run of words that is a name, longest first, and what is left over."""
         spans: list[list[Place]] = []
@@ -145,7 +168,12 @@ class Places:
         key = "".join(meant)
         if not meant or len(meant) > 3 or len(key) < _TYPO_CHARS_MIN:
             return []
-        like = difflib.get_close_matches(key, self._city_keys, n=1, cutoff=_TYPO_LIKENESS)
+        near_keys = [
+            known
+            for known in self._city_keys
+            if known[0] == key[0] and abs(len(known) - len(key)) <= _TYPO_CHARS_OFF
+        ]
+        like = difflib.get_close_matches(key, near_keys, n=1, cutoff=_TYPO_LIKENESS)
         cities = [place for near in like for place in self._index[near] if place.kind == "city"]
         return _distinct(cities)
 

@@ -1,0 +1,77 @@
+"""A question is worded when it goes out: in today's language, and only while it is open."""
+
+import pytest
+from sqlalchemy import create_engine
+
+from hub.inbox.incoming import Text
+from hub.leads.questions import _TEXTS, ScreeningWords
+from hub.leads.records import Lead
+from hub.leads.screening import answer, begin, dump
+from hub.outbox.messages import Outgoing, Rendered, Withhold
+
+MODELS = (("E8", "E8"), ("G5", "G5 with a name longer than a row can show"))
+
+
+def said(data, *sent, language="id", state="SCREENING"):
+    """What goes out for a row, after the customer has sent these words."""
+    screening = begin(has_phone=True)
+    for words in sent:
+        screening = answer(screening, Text(words), models=MODELS).state
+    lead = Lead(
+        id="led_a",
+        contact="cus_a",
+        state=state,
+        language=language,
+        screening=dump(screening),
+        received_ms=1,
+    )
+    row = Outgoing(
+        id="out_a",
+        to="cus_a",
+        role="customers",
+        kind="question",
+        ref="led_a",
+        data=data,
+        created_ms=1,
+    )
+    with create_engine("sqlite://").connect() as connection:
+        return ScreeningWords().render(connection, lead, row)
+
+
+def test_both_languages_have_the_same_words():
+    """No text exists in one language only."""
+    assert _TEXTS["id"].keys() == _TEXTS["en"].keys()
+
+
+def test_the_first_question_asks_for_a_location_and_says_why():
+    """A location request with the greeting, what happens with the data, and the ways out."""
+    first = said({"question": "location", "first": True}, "Halo")
+    assert isinstance(first, Rendered)
+    assert "location" == first.asks
+    assert all(word in first.text for word in ("BERHENTI", "HAPUS DATA SAYA", "ENGLISH"))
+
+
+def test_a_question_that_was_answered_meanwhile_is_withheld():
+    """Two messages in a row: the answer to the second makes the first question untrue."""
+    assert isinstance(said({"question": "location"}, "Halo", "Surabaya"), Withhold)
+    assert isinstance(said({"question": "location"}, "Halo"), Rendered)
+    assert isinstance(said({"question": "location"}, "Halo", "orang"), Withhold)
+
+
+def test_a_nudge_asks_the_open_question_again():
+    """With its rows, in their language; when nothing is open it is withheld."""
+    nudge = said({"question": "nudge"}, "Halo", "Surabaya", language="en")
+    assert isinstance(nudge, Rendered)
+    assert nudge.text.startswith("Still interested?")
+    assert ["MODEL_E8", "MODEL_G5", "MODEL_any"] == [row.id for row in nudge.rows]
+    assert all(0 < len(row.title) <= 24 for row in nudge.rows)
+    done = ("Halo", "Surabaya", "E8", "cash", "nanti")
+    assert isinstance(said({"question": "nudge"}, *done), Withhold)
+    assert isinstance(said({"question": "nudge"}, "Halo", state="CLAIMED"), Withhold)
+
+
+@pytest.mark.parametrize("question", ["", "nothing"])
+def test_words_that_nobody_knows_are_withheld(question):
+    """A row of another release is not sent as nonsense."""
+    found = said({"question": question}, "Halo")
+    assert isinstance(found, Withhold)
