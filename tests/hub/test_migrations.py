@@ -13,6 +13,7 @@ from hub.accounts import token_store as tokens
 from hub.alerts import store as alerts
 from hub.contacts import store as contacts
 from hub.inbox import store as inbox
+from hub.integrations.qontak import store as qontak
 from hub.leads import tables as leads
 from hub.outbox import store as outbox
 from hub.store import METADATA, Database
@@ -29,7 +30,7 @@ def empty(tmp_path):
 
 def test_migrations_give_the_declared_schema(empty):
     """A table that is declared and not migrated would exist in tests alone."""
-    assert all((app, contacts, inbox, leads, outbox, alerts, tokens))
+    assert all((app, contacts, inbox, leads, outbox, alerts, tokens, qontak))
     assert migrate(empty)
 
     with empty.read() as connection:

@@ -322,15 +322,19 @@ def _room(room: Object, numbers: Mapping[str, str], at_ms: int | None) -> Iterat
     room_id, phone = identifier(room, "id"), _phone_of(room)
     if number is None or room_id is None or phone is None:
         return
-    settled = text(room, "status", NAME_CHARS_MAX) in SETTLED
-    closed = text(room, "session", NAME_CHARS_MAX) in {"closed", "expired"}
     yield RoomNews(
         number=number,
         phone=phone,
         room=room_id,
-        open=not (settled or closed),
+        open=is_open(room),
         at_ms=at_ms,
     )
+
+
+def is_open(room: Object) -> bool:
+    """Whether something can be said in this room."""
+    settled = text(room, "status", NAME_CHARS_MAX) in SETTLED
+    return not settled and text(room, "session", NAME_CHARS_MAX) not in {"closed", "expired"}
 
 
 def instant_ms(values: Object, name: str) -> int | None:
