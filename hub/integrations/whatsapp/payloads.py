@@ -28,7 +28,11 @@ class Unsendable(ValueError):
 
 
 def cut(text: str, chars_max: int) -> str:
-    """The text, or as much of it as fits with an ellipsis. Counted as UTF-16, the strictest way."""
+    """The text, or as much of it as fits with an ellipsis. Counted as UTF-16, the strictest way.
+
+    Half an emoji, which no JSON can carry, becomes a question mark.
+    """
+    text = text.encode("utf-8", "replace").decode()
     if _length(text) <= chars_max:
         return text
     kept = text[: chars_max - 1]
@@ -38,7 +42,7 @@ def cut(text: str, chars_max: int) -> str:
 
 
 def _length(text: str) -> int:
-    return len(text.encode("utf-16-le", "surrogatepass")) // 2
+    return len(text.encode("utf-16-le")) // 2
 
 
 def addressed(address: Address, message: Object, out_id: str) -> Object:

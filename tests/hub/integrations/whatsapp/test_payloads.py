@@ -143,6 +143,11 @@ def test_cutting(text, chars_max):
     assert result == text if units(text) <= chars_max else result.endswith("…")
 
 
+def test_half_an_emoji():
+    """A name that was cut by somebody else is sent all the same."""
+    assert "Budi ?" == cut("Budi \ud83d", 20)
+
+
 @given(st.lists(st.text(st.characters(exclude_categories=["Cs"])), max_size=12))
 def test_parameters_that_a_template_takes(values):
     """No line breaks, tabs or runs of spaces, none empty, together below the text's limit."""

@@ -4,6 +4,7 @@ import pytest
 from flask import Flask
 from sqlalchemy.exc import OperationalError
 
+from hub.inbox.service import Inbox, Outcome
 from hub.integrations.whatsapp.routes import (
     BODY_BYTES_MAX,
     Refusals,
@@ -11,6 +12,8 @@ from hub.integrations.whatsapp.routes import (
     is_signed,
     webhooks,
 )
+from hub.store import METADATA, Database
+from tests.fakes.manual_clock import ManualClock
 from tests.fakes.whatsapp_bodies import VECTOR_BODY, VECTOR_SECRET, VECTOR_SIGNATURE, signed
 
 DOOR = "/webhooks/whatsapp"
@@ -151,6 +154,24 @@ def test_what_cannot_be_stored_is_not_answered_200(client, inbox):
     assert 503 == refused.status_code
     assert 200 == post(client).status_code
     assert 1 == len(inbox.rows)
+
+
+def test_the_real_inbox_stands_behind_the_door(sqlite_url, refusals):
+    """A delivery is a row that can be read again, as it came, once the door has answered."""
+    database = Database(sqlite_url)
+    database.write(METADATA.create_all)
+    inbox = Inbox(database, ManualClock())
+    read = []
+
+    def handle(_connection, row):
+        read.append((row.source, row.body))
+        return Outcome("done")
+
+    assert 200 == post(door(inbox, refusals)).status_code
+    inbox.step(handle)
+    database.close()
+
+    assert [("whatsapp", VECTOR_BODY)] == read
 
 
 def ask(client, **change):
