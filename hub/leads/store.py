@@ -9,6 +9,8 @@ from sqlalchemy import Connection, func, insert, select, update
 from hub.leads.records import Happened, Lead, Offer
 from hub.leads.states import CLOSED, OWNED, State
 from hub.leads.tables import LEAD, LEAD_ANSWER, LEAD_CURSOR, LEAD_EVENT, LEAD_OFFER
+from hub.ledger.tables import ENTRY
+from hub.sales.tables import SALE
 from hub.store import Statement, Values
 
 _TRUTHS: Final = frozenset({"human", "test", "reminded", "told", "live"})
@@ -358,6 +360,27 @@ def advance(connection: Connection, name: str, start: int, end: int) -> bool:
         .values(next_index=end)
     )
     return bool(changed.rowcount)
+
+
+def entries(
+    connection: Connection, types: Sequence[str], *, start: int, end: int, limit: int
+) -> list[tuple[int, str | None]]:
+    """Place and dealer of the entries of these types in ``[start, end)``, in order."""
+    rows = connection.execute(
+        select(ENTRY.c.index, ENTRY.c.dealer)
+        .where(ENTRY.c.type.in_(types), ENTRY.c.index >= start, ENTRY.c.index < end)
+        .order_by(ENTRY.c.index)
+        .limit(limit)
+    )
+    return [(row[0], row[1]) for row in rows]
+
+
+def undone_by(connection: Connection, index: int) -> int | None:
+    """Place of the sale that the void or return at `index` undid."""
+    found = connection.execute(
+        select(SALE.c.refers_to).where(SALE.c.index == index, SALE.c.state == "applied")
+    ).first()
+    return None if found is None else found[0]
 
 
 def answered(connection: Connection, key: str) -> tuple[str, str, str] | None:

@@ -1,0 +1,219 @@
+"""Leads that come as rows and requests: told from those we have, stored, and routed."""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import orjson
+from sqlalchemy import Connection
+
+from hub.contacts.service import Contacts
+from hub.errors import Refused
+from hub.leads import store
+from hub.leads.desk import DAY_MS, Desk, detail
+from hub.leads.lead_rows import LeadRow
+from hub.leads.records import Lead
+from hub.leads.service import Beginning, Leads
+from hub.leads.states import OPEN, Refusal
+
+Locate = Callable[[str], tuple[float, float, str] | None]
+"""Latitude, longitude and area of a typed place, if it can be only one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IntakeAnswer:
+    """What whoever sent it is told."""
+
+    status: int
+    lead: str
+    state: str
+    duplicate_of: str | None
+
+    @property
+    def body(self) -> dict[str, object]:
+        """The answer in the contract's words."""
+        return {"lead_id": self.lead, "state": self.state, "duplicate_of": self.duplicate_of}
+
+
+class Intake:
+    """Takes leads in; constant work for each, however many there are."""
+
+    def __init__(self, desk: Desk, leads: Leads, contacts: Contacts, *, locate: Locate) -> None:
+        """Everything happens on the callers' connections."""
+        self._desk = desk
+        self._leads = leads
+        self._contacts = contacts
+        self._locate = locate
+
+    def take(
+        self,
+        connection: Connection,
+        row: LeadRow,
+        *,
+        raw: bytes,
+        key: str | None,
+        now_ms: int,
+    ) -> IntakeAnswer:
+        """Store a lead, once for each idempotency `key` (with its sender's name in it).
+
+        `raw` are the bytes that stand for the request: with the same key and other bytes it is
+        Refused (409), with the same bytes the first answer is repeated with 200.
+        """
+        digest = hashlib.sha256(raw).hexdigest()
+        if key is not None and (given := store.answered(connection, key)) is not None:
+            return _again(given, digest)
+        answer = self._take(connection, row, now_ms)
+        if key is not None:
+            store.keep_answer(
+                connection,
+                key,
+                body_sha256=digest,
+                lead=answer.lead,
+                answer=orjson.dumps(answer.body).decode(),
+                at_ms=now_ms,
+            )
+        return answer
+
+    def _take(self, connection: Connection, row: LeadRow, now_ms: int) -> IntakeAnswer:
+        contact = self._contacts.meet(
+            connection, phone=row.phone, email=row.email, name=row.name, now_ms=now_ms
+        )
+        if row.consent_version is not None:
+            self._contacts.consent(
+                connection,
+                contact,
+                version=row.consent_version,
+                at_ms=row.consent_ms or now_ms,
+                channel=row.source,
+            )
+        newest = store.newest_of(connection, contact)
+        current = None if newest is None else store.lock(connection, newest.id)
+        lead = self._new(connection, row, contact, current=current, now_ms=now_ms)
+        if current is not None and self._is_same(current, now_ms):
+            return self._duplicate(connection, row, lead, current, now_ms=now_ms)
+        state = self._begin(connection, lead, now_ms)
+        return IntakeAnswer(status=201, lead=lead.id, state=state, duplicate_of=None)
+
+    def _is_same(self, current: Lead, now_ms: int) -> bool:
+        """The same person's lead, still open and young enough."""
+        days = self._desk.settings.same_person_days
+        return current.state in OPEN and now_ms - current.received_ms <= days * DAY_MS
+
+    def _new(
+        self,
+        connection: Connection,
+        row: LeadRow,
+        contact: str,
+        *,
+        current: Lead | None,
+        now_ms: int,
+    ) -> Lead:
+        touch = {"source": row.source, "campaign": row.campaign, "at_ms": now_ms}
+        lead = self._leads.begin(
+            connection,
+            Beginning(
+                contact=contact,
+                source=row.source,
+                campaign=row.campaign,
+                touch=detail(**touch, external_id=row.external_id),
+                consent_version=row.consent_version,
+                consent_ms=row.consent_ms or (now_ms if row.consent_version else None),
+                previous=None if current is None else current.id,
+            ),
+            now_ms,
+        )
+        store.change(connection, lead.id, **self._known(connection, row))
+        return store.lock(connection, lead.id) or lead
+
+    def _known(self, connection: Connection, row: LeadRow) -> dict[str, object]:
+        """What a row tells about wishes and place, as columns."""
+        known: dict[str, object] = {"place": row.place}
+        found = None if row.place is None else self._locate(row.place)
+        if row.at is not None:
+            known |= {"lat_udeg": round(row.at[0] * 1e6), "lon_udeg": round(row.at[1] * 1e6)}
+            known["area"] = row.place if found is None else found[2]
+        elif found is not None:
+            known |= {"lat_udeg": round(found[0] * 1e6), "lon_udeg": round(found[1] * 1e6)}
+            known["area"] = found[2]
+        if row.model is not None:
+            model = self._desk.directory.model(connection, row.model.upper())
+            known["model"] = model.code if model else row.model[:40]
+        if row.payment != "unknown":
+            known["payment"] = row.payment
+        if row.buy_when != "unknown":
+            known["buy_when"] = row.buy_when
+        return {name: value for name, value in known.items() if value is not None}
+
+    def _begin(self, connection: Connection, lead: Lead, now_ms: int) -> str:
+        """Routable from now on; the offers go out with the next step, not before the answer."""
+        moved = self._desk.move(connection, lead, "qualify", now_ms, qualified_ms=now_ms)
+        if isinstance(moved, Refusal):
+            return lead.state
+        store.note(connection, lead.id, "lead.qualified", now_ms)
+        if moved.consent_version is None:
+            return moved.state  # stored and shown, never messaged
+        if moved.located:
+            store.change(connection, lead.id, next_step="route", next_step_ms=now_ms)
+        else:
+            self._leads.custody.needs_human(connection, moved, "no place is known", now_ms)
+        return moved.state
+
+    def _duplicate(
+        self, connection: Connection, row: LeadRow, lead: Lead, current: Lead, *, now_ms: int
+    ) -> IntakeAnswer:
+        """The person has an open lead: it learns what is new, and its owner hears of it."""
+        self._desk.move(
+            connection, lead, "duplicate", now_ms, duplicate_of=current.id, previous=None
+        )
+        fresh = {
+            name: value
+            for name, value in self._known(connection, row).items()
+            if getattr(current, name) in {None, "unknown"}
+        }
+        if row.consent_version is not None and current.consent_version is None:
+            fresh |= {
+                "consent_version": row.consent_version,
+                "consent_ms": row.consent_ms or now_ms,
+            }
+        touch = detail(source=row.source, campaign=row.campaign, at_ms=now_ms)
+        store.change(connection, current.id, last_touch=touch, **fresh)
+        store.note(
+            connection,
+            current.id,
+            "lead.received",
+            now_ms,
+            detail=detail(source=row.source, duplicate=lead.id),
+        )
+        self._wake(connection, current, now_ms)
+        return IntakeAnswer(status=200, lead=lead.id, state="DUPLICATE", duplicate_of=current.id)
+
+    def _wake(self, connection: Connection, current: Lead, now_ms: int) -> None:
+        """Who asks again is to be called: by the owner, or by somebody who calls."""
+        if current.rep is None:
+            if current.state == "QUALIFIED" and current.next_step is None:
+                store.change(connection, current.id, next_step="route", next_step_ms=now_ms)
+        elif current.state == "CLAIMED" and current.reminded:
+            self._leads.custody.put_back(
+                connection, current, "take_back", reason="contact", now_ms=now_ms
+            )
+        else:
+            self._desk.say(
+                connection,
+                current,
+                "again",
+                current.rep,
+                key=f"{current.rep}/{now_ms // DAY_MS}",
+                lasts_ms=DAY_MS,
+            )
+
+
+def _again(given: tuple[str, str, str], digest: str) -> IntakeAnswer:
+    known_digest, lead, answer = given
+    if known_digest != digest:
+        raise Refused(
+            409, "idempotency-key-reused", "this Idempotency-Key was used for another body"
+        )
+    values = orjson.loads(answer)
+    return IntakeAnswer(
+        status=200, lead=lead, state=values["state"], duplicate_of=values["duplicate_of"]
+    )

@@ -1,0 +1,138 @@
+"""Leads beside the real ledger, sales, vault, contacts and registry."""
+
+import orjson
+import pytest
+
+from hub.contacts.service import Contacts
+from hub.leads.neighbours import ContactBook, RegistryDirectory, SalesFollowing, SalesUnits
+from hub.leads.service import Leads
+from hub.vault.store import keep
+from shared.crypto.commitment import commit_buyer
+from shared.crypto.encryption import BUYER_INFO, encrypt
+from tests.fakes.hub_boxes import Box, deliver, running
+from tests.fakes.lead_market import START_MS, Market, a_dealer, a_rep
+
+SERIAL = "MH1KS1110RK000001"
+PHONE = "6281234567890"
+UNIT = {
+    "serial": SERIAL,
+    "serial_raw": SERIAL,
+    "model": "E8",
+    "list_idr": 2,
+    "discount_idr": 1,
+    "net_idr": 1,
+}
+REGIONS = b"code,name,timezone\nJATIM,Jawa Timur,WIB\n"
+DEALERS = (
+    b"code;name;region;lat;lon;timezone;hours;authorised\n"
+    b"SBY01;Dealer SBY01;JATIM;-7,2575;112,7521;WIB;Mon-Sun 00:00-24:00;yes\n"
+    b"SBY02;Dealer SBY02;JATIM;-7,2575;112,7621;WIB;Mon-Sun 00:00-24:00;no\n"
+)
+
+
+@pytest.fixture
+def hub(tmp_path, database_url):
+    """A hub, once on each engine."""
+    with running(tmp_path, database_url) as opened:
+        yield opened
+
+
+@pytest.fixture
+def market(hub):
+    """The market of one dealer on the hub's database, its leads asking the real sales."""
+    market = Market(hub.database)
+    market.town.add(a_dealer("SBY01", 1.0), a_rep(1, "SBY01"))
+    market.leads = Leads(hub.database, market.desk, SalesUnits())
+    return market
+
+
+@pytest.fixture
+def following(hub, market):
+    """What the hub's worker runs."""
+    return SalesFollowing(
+        hub.database,
+        hub.vault,
+        market.leads.winning,
+        position=hub.ledger.followers.position,
+    )
+
+
+def caught_up(hub, following):
+    """Every pending fact has its place and everything was looked at."""
+    while hub.ledger.sequencer.sequence_facts():
+        pass
+    hub.ledger.followers.catch_up()
+    while following.step(START_MS):
+        pass
+
+
+def sale_at(hub, box, *, buyer=False):
+    """The till of a box sells the unit, perhaps to a buyer it knows."""
+    data: dict[str, object] = {"till": "T1", "receipt": "r1", "units": [UNIT], "payment": "cash"}
+    sealed: tuple[bytes, ...] = ()
+    if buyer:
+        salt = b"\x05" * 16
+        inside = {"name": "Siti", "phone": PHONE, "salt": salt.hex()}
+        sealed = (encrypt(orjson.dumps(inside), hub.keys.keyset.encryption, info=BUYER_INFO),)
+        data["buyer"] = {"commitment": commit_buyer(name="Siti", phone=PHONE, salt=salt)}
+    event = box.event(data, lane="sale", type="pos.sale", attachments=sealed)
+    hub.database.write(lambda c: keep(c, sealed, device=box.device, received_ms=START_MS))
+    deliver(hub, box.batch([event], lane="sale", attachments=sealed))
+
+
+def test_from_the_tap_to_the_sale_and_its_void(hub, market, following):
+    """The hand-off and the closing find their places; a void opens the lead again."""
+    box = Box(1).enrolled(hub, "SBY01")
+    lead = market.lead()
+    market.tap("per_1", f"CLAIM_{lead}")
+    market.say("per_1", f"MENANG {SERIAL}")
+    caught_up(hub, following)
+    assert market.get(lead).state == "WON_REPORTED"
+    sale_at(hub, box)
+    caught_up(hub, following)
+    assert market.get(lead).state == "CLOSED_WON"
+    caught_up(hub, following)
+    placed = {e.kind: e.ledger_index for e in market.events(lead) if e.ledger_index is not None}
+    assert set(placed) == {"lead.handoff", "lead.won"}
+    void = {"till": "T1", "receipt": "r1", "serials": None}
+    event = box.event(void, lane="sale", type="pos.void")
+    deliver(hub, box.batch([event], lane="sale"))
+    caught_up(hub, following)
+    assert market.get(lead).state == "CLAIMED"
+
+
+def test_the_buyers_phone_is_matched_in_the_vault(hub, market, following):
+    """A sale nobody reported closes the buyer's open lead."""
+    box = Box(1).enrolled(hub, "SBY01")
+    contact = market.do(
+        lambda c: Contacts(bytes(32)).meet(c, phone=PHONE, name="Siti", now_ms=START_MS)
+    )
+    lead = market.lead(contact=contact)
+    sale_at(hub, box, buyer=True)
+    caught_up(hub, following)
+    assert (market.get(lead).state, market.get(lead).serial) == ("CLOSED_WON", SERIAL)
+    book = ContactBook(Contacts(bytes(32)))
+    with hub.database.read() as connection:
+        who = book.customer(connection, contact)
+    assert who is not None
+    assert (who.name, who.phone) == ("Siti", PHONE)
+
+
+def test_the_directory_is_the_registry(hub):
+    """Who is near and why not the others, from imported files."""
+    hub.registry.regions.import_file(REGIONS)
+    assert hub.registry.dealers.import_file(DEALERS).created == 2
+    market = Market(hub.database)
+    directory = RegistryDirectory(hub.registry)
+    with hub.database.read() as connection:
+        first, second = directory.dealers(connection)
+        assert (first.code, second.authorised) == ("SBY01", False)
+        assert directory.closed(connection, first, START_MS) is None
+        assert directory.next_open_ms(connection, first, START_MS) == START_MS
+        assert directory.due_ms(connection, first, START_MS, 300_000) == START_MS + 300_000
+        region = directory.region(connection, "JATIM")
+        assert region is not None
+        assert region.name == "Jawa Timur"
+        assert directory.on_duty(connection, first, START_MS) == []
+        assert directory.rep(connection, "per_x") is None
+    assert market.settings.claim_s == 300
