@@ -8,6 +8,7 @@ from prometheus_client import CollectorRegistry, Gauge, generate_latest
 from hub.accounts.service import Accounts
 from hub.devices.routes import MAX_REQUEST_BYTES, Door, DoorKeys
 from hub.devices.routes import blueprint as devices_blueprint
+from hub.integrations.whatsapp.routes import webhooks
 from hub.ledger.checker import read_check
 from hub.ledger.routes import blueprint as ledger_blueprint
 from hub.ledger.tree import newest_checkpoint
@@ -27,6 +28,8 @@ def create_app(hub: Hub) -> Flask:
     app.config["MAX_CONTENT_LENGTH"] = MAX_REQUEST_BYTES
     app.register_blueprint(devices_blueprint(door_of(hub)))
     app.register_blueprint(ledger_blueprint(hub.database, hub.ledger, signed_in))
+    leads = hub.leads
+    app.register_blueprint(webhooks(leads.inbox, leads.webhook, leads.refusals))
     for path, handle in (
         ("/healthz", lambda: Response("ok\n", mimetype="text/plain")),
         ("/readyz", _readiness(hub)),

@@ -105,6 +105,21 @@ def _worker(hub: Hub, *, sequences: bool) -> Worker:
     return Worker(hub.database, hub.ledger, sequences=sequences, timers=timers)
 
 
+def _until_idle(hub: Hub, *, sequences: bool) -> bool:
+    """Everything a lasting worker does, in this thread, until nothing is left."""
+    leads = hub.leads
+    worker = Worker(
+        hub.database,
+        hub.ledger,
+        sequences=sequences,
+        timers=(hub.devices.keys.retire_due, leads.step, leads.sender.step),
+        idle=leads.idle,
+    )
+    idle = worker.until_idle()
+    leads.sender.close()
+    return idle
+
+
 @click.command(help="Do the background work: order facts, follow the ledger.")
 @click.option("--until-idle", is_flag=True, help="Return when nothing is left to do.")
 @click.pass_obj
@@ -117,7 +132,7 @@ def work(program: Program, *, until_idle: bool) -> None:
             sequences = True
         except AnotherSequencer:
             lock, sequences = None, False
-        idle = _worker(hub, sequences=sequences).until_idle()
+        idle = _until_idle(hub, sequences=sequences)
         hub.close()
         if lock is not None:
             lock.close()

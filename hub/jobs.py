@@ -31,10 +31,12 @@ class Worker:
         sequences: bool,
         follows: bool = True,
         timers: Sequence[Callable[[], int]] = (),
+        idle: Callable[[], bool] = lambda: True,
     ) -> None:
         """`sequences`: this process may order the ledger (on SQLite: it holds the lock).
 
-        `timers`: what time alone makes due; each says how much it did.
+        `timers`: what time alone makes due; each says how much it did. `idle` says whether that
+        which they do, here or in another process, has come to an end.
 
         `follows`: it keeps the projections; without both it only asks the database how it is.
         """
@@ -43,6 +45,7 @@ class Worker:
         self._sequences = sequences
         self._follows = follows
         self._timers = tuple(timers)
+        self._idle = idle
         self._wake = threading.Event()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="worker", daemon=True)
@@ -113,9 +116,47 @@ class Worker:
             if self.step():
                 waited = 0.0
                 continue
-            if self._ledger.idle():
+            if self._ledger.idle() and self._idle():
                 return True
             if waited >= patience_s:
                 return False
             self._stop.wait(IDLE_WAIT_S)
             waited += IDLE_WAIT_S
+
+
+class Loop:
+    """A thread of its own around one step: for what must not wait behind the ledger's chunks."""
+
+    def __init__(self, name: str, step: Callable[[], int], *, idle_wait_s: float) -> None:
+        """After a step without work the next one waits `idle_wait_s`, or for `wake`."""
+        self._step = step
+        self._idle_wait_s = idle_wait_s
+        self._wake = threading.Event()
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+
+    def wake(self) -> None:
+        """There may be something to do."""
+        self._wake.set()
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            self._wake.clear()
+            try:
+                done = self._step()
+            except (DBAPIError, StoreUnavailable) as error:
+                log.warning("loop_failed", loop=self._thread.name, error=type(error).__name__)
+                self._stop.wait(RETRY_WAIT_S)
+                continue
+            if not done:
+                self._wake.wait(self._idle_wait_s)
+
+    def start(self) -> None:
+        """Run until `stop`."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Finish the step and return."""
+        self._stop.set()
+        self._wake.set()
+        self._thread.join()

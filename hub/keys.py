@@ -1,5 +1,7 @@
-"""The hub's four keys: made once by `init`, read by everything else."""
+"""The hub's keys: made once by `init`, read by everything else."""
 
+import os
+import secrets
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +12,7 @@ from shared.crypto.encryption import DecryptionKey
 from shared.crypto.keys import BadKey, KeySet, SigningKey, root_fingerprint
 
 KEYSET_VERSION = 1
+CONTACTS = "contacts.key"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,6 +23,8 @@ class HubKeys:
     http: SigningKey
     ledger: SigningKey
     encryption: DecryptionKey
+    contacts: bytes
+    """32 secret bytes: whoever is erased stays opted out by a hash that only this key gives."""
     signer: NoteSigner
     keyset: KeySet
 
@@ -41,7 +46,19 @@ def create_keys(folder: Path) -> bool:
     if not (folder / "encryption.pem").exists():
         DecryptionKey.generate().save(folder / "encryption.pem")
         made = True
+    if not (folder / CONTACTS).exists():
+        _save_secret(folder / CONTACTS, secrets.token_hex(32))
+        made = True
     return made
+
+
+def _save_secret(path: Path, text: str) -> None:
+    """Write a new file only we may read; all of it is on disk on return."""
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(handle, "w", encoding="ascii") as file:
+        file.write(text + "\n")
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def load_keys(server: ServerConfig) -> HubKeys:
@@ -52,9 +69,10 @@ def load_keys(server: ServerConfig) -> HubKeys:
         http = SigningKey.load(folder / "http.pem")
         ledger = SigningKey.load(folder / "ledger.pem")
         encryption = DecryptionKey.load(folder / "encryption.pem")
+        contacts = bytes.fromhex((folder / CONTACTS).read_text(encoding="ascii"))
     except FileNotFoundError as error:
-        raise ConfigError(f"no keys in {folder}: run `kickstand-hub init` first") from error
-    except (BadKey, OSError) as error:
+        raise ConfigError(f"{error.filename} is missing: run `kickstand-hub init` first") from error
+    except (BadKey, OSError, ValueError) as error:
         raise ConfigError(f"keys in {folder}: {error}") from error
     signer = NoteSigner(server.origin, ledger)
     keyset = KeySet.sign(
@@ -66,5 +84,11 @@ def load_keys(server: ServerConfig) -> HubKeys:
         encryption=encryption.public,
     )
     return HubKeys(
-        root=root, http=http, ledger=ledger, encryption=encryption, signer=signer, keyset=keyset
+        root=root,
+        http=http,
+        ledger=ledger,
+        encryption=encryption,
+        contacts=contacts,
+        signer=signer,
+        keyset=keyset,
     )

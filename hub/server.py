@@ -9,7 +9,7 @@ from types import FrameType
 from flask import Flask
 from waitress.server import create_server
 
-from hub.jobs import Worker
+from hub.jobs import Loop, Worker
 from hub.wiring import Hub
 from shared.systemd_notify import Notifier
 
@@ -17,6 +17,8 @@ CHANNEL_TIMEOUT_S = 30
 REQUEST_BYTES_MAX = 8 * 1024 * 1024
 """Above it the server itself refuses; below, the app can still sign its refusal."""
 BACKLOG = 1024
+INBOX_WAIT_S = 0.05
+"""How often deliveries that another process has stored, and due leads, are looked for."""
 
 
 def listen(address: str) -> socket.socket:
@@ -33,6 +35,23 @@ def listen(address: str) -> socket.socket:
 
 def _stop(_signal: int, _frame: FrameType | None) -> None:
     raise SystemExit(0)
+
+
+class Errands:
+    """The threads that act on what came in and send what goes out."""
+
+    def __init__(self, hub: Hub) -> None:
+        """They run from now on."""
+        self._sender = hub.leads.sender
+        self._inbox = Loop("inbox", hub.leads.step, idle_wait_s=INBOX_WAIT_S)
+        hub.leads.inbox.listeners.append(self._inbox.wake)
+        self._inbox.start()
+        self._sender.start()
+
+    def stop(self) -> None:
+        """Finish what is in hand."""
+        self._inbox.stop()
+        self._sender.stop()
 
 
 def serve(app: Flask, hub: Hub, worker: Worker | None) -> None:
@@ -64,6 +83,7 @@ def serve(app: Flask, hub: Hub, worker: Worker | None) -> None:
     )
     pulse.on_progress = notifier.watchdog
     pulse.start()
+    errands = None if worker is None else Errands(hub)
     sys.stdout.write(f"listening on http://{host}:{port}\n")
     sys.stdout.flush()
     notifier.ready()
@@ -72,6 +92,8 @@ def serve(app: Flask, hub: Hub, worker: Worker | None) -> None:
     finally:
         notifier.stopping()
         server.close()
+        if errands is not None:
+            errands.stop()
         pulse.stop()
         hub.close()
 
@@ -83,10 +105,12 @@ def run_worker(hub: Hub, worker: Worker) -> None:
     notifier = Notifier.from_environment()
     worker.on_progress = notifier.watchdog
     worker.start()
+    errands = Errands(hub)
     notifier.ready()
     try:
         signal.pause()
     finally:
         notifier.stopping()
+        errands.stop()
         worker.stop()
         hub.close()

@@ -23,6 +23,7 @@ from hub.registry.service import Registry
 from hub.sales.follower import SalesFollower
 from hub.store import Database
 from hub.store.database import ConnectionFactory, connect_sqlite
+from hub.switchboard import Switchboard, open_switchboard
 from hub.vault.service import Vault
 from shared.clock import Clock, SystemClock
 
@@ -39,6 +40,7 @@ class Hub:
     devices: Devices
     registry: Registry
     vault: Vault
+    leads: Switchboard
 
     def close(self) -> None:
         """Finish queued writes and let go of the database."""
@@ -83,6 +85,7 @@ def open_hub(
         overlap_s=config.ingest.key_overlap_s,
     )
     ledger.sequencer.unfit_keys = devices.keys.unfit
+    registry = Registry(database)
     return Hub(
         config=config,
         keys=keys,
@@ -90,8 +93,9 @@ def open_hub(
         database=database,
         ledger=ledger,
         devices=devices,
-        registry=Registry(database),
+        registry=registry,
         vault=Vault(database, keys.encryption),
+        leads=open_switchboard(config, keys, database, clock=clock, registry=registry),
     )
 
 

@@ -1,0 +1,187 @@
+"""From a stored delivery to what it changes: read, told apart by who speaks, acted on once.
+
+Everything a delivery changes is written in the one transaction that closes its row, so a crash
+repeats it wholly or not at all.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import TypeAlias
+
+from sqlalchemy import Connection
+
+from hub.contacts.service import Contacts
+from hub.inbox.incoming import (
+    ContactCard,
+    Media,
+    Message,
+    NumberChanged,
+    Parsed,
+    Pin,
+    Preference,
+    Sender,
+    Status,
+    Tap,
+    TemplateNews,
+    Text,
+)
+from hub.inbox.service import InboxRow, Outcome, first_time
+from hub.leads.conversation import Conversation
+from hub.leads.service import Leads
+from hub.outbox.service import Outbox
+from hub.registry.people.rules import Person
+from hub.registry.service import Registry
+
+Parse: TypeAlias = Callable[[bytes], Parsed]
+REASON_CHARS = 400
+
+
+class Gateway:
+    """Acts on what the inbox holds."""
+
+    def __init__(
+        self,
+        *,
+        parsers: Mapping[str, Parse],
+        registry: Registry,
+        contacts: Contacts,
+        outbox: Outbox,
+        leads: Leads,
+        conversation: Conversation,
+        on_template: Callable[[TemplateNews], object],
+    ) -> None:
+        """`parsers` by the inbox's source."""
+        self._parsers = parsers
+        self._registry = registry
+        self._contacts = contacts
+        self._outbox = outbox
+        self._leads = leads
+        self._conversation = conversation
+        self._on_template = on_template
+
+    def handle(self, connection: Connection, row: InboxRow) -> Outcome:
+        """Act on one delivery in the caller's transaction (hub.inbox.service.Handle)."""
+        parse = self._parsers.get(row.source)
+        if parse is None:
+            return Outcome("kept", f"nothing here reads {row.source}")
+        parsed = parse(row.body)
+        subjects = [
+            subject
+            for item in parsed.items
+            if (subject := self._act(connection, item, row)) is not None
+        ]
+        reason = "; ".join(parsed.problems)[:REASON_CHARS] or None
+        return Outcome("kept" if reason else "done", reason, tuple(dict.fromkeys(subjects)))
+
+    def _act(self, connection: Connection, item: object, row: InboxRow) -> str | None:
+        """Act on one item; whose it is."""
+        if isinstance(item, Message):
+            return self._message(connection, item, row)
+        if isinstance(item, Status):
+            key = f"status/{item.message_id}/{item.status}"
+            if first_time(connection, key, now_ms=row.received_ms):
+                self._outbox.on_status(connection, item)
+        elif isinstance(item, TemplateNews):
+            self._on_template(item)
+        elif isinstance(item, Preference):
+            return self._preference(connection, item, row)
+        return None
+
+    def _message(self, connection: Connection, message: Message, row: InboxRow) -> str | None:
+        if not first_time(connection, f"message/{message.id}", now_ms=row.received_ms):
+            return None
+        at_ms = min(row.received_ms, message.provider_ms or row.received_ms)
+        person = self._person(connection, message.sender, row)
+        if person is not None:
+            self._outbox.opened(connection, message.number, person.id, at_ms)
+            self._from_person(connection, person, message, row)
+            return person.id
+        if isinstance(message.content, Tap) and self._stranger_taps(connection, message, row):
+            return None
+        contact = self._contacts.meet(
+            connection,
+            phone=message.sender.phone,
+            bsuid=message.sender.bsuid,
+            name=message.sender.name,
+            now_ms=row.received_ms,
+        )
+        self._outbox.opened(connection, message.number, contact, at_ms)
+        if isinstance(message.content, NumberChanged):
+            return contact
+        lead = self._conversation.hear(connection, contact, message, row)
+        self._contacts.keep(
+            connection,
+            contact=contact,
+            lead=lead,
+            direction="in",
+            at_ms=row.received_ms,
+            kind=_kind(message),
+            text=_words(message),
+            number=message.number,
+            message_id=message.id,
+            inbox=row.id,
+        )
+        return contact
+
+    def _person(self, connection: Connection, sender: Sender, row: InboxRow) -> Person | None:
+        """Somebody of the network, by phone or by a WhatsApp id that came with it before."""
+        found = None
+        if sender.phone is not None:
+            found = self._registry.person_by_phone(connection, sender.phone, now_ms=row.received_ms)
+            if found is not None and sender.bsuid is not None:
+                self._registry.learn_bsuid(connection, found.id, sender.bsuid)
+        elif sender.bsuid is not None:
+            found = self._registry.person_by_bsuid(connection, sender.bsuid, now_ms=row.received_ms)
+        return found
+
+    def _from_person(
+        self, connection: Connection, person: Person, message: Message, row: InboxRow
+    ) -> None:
+        content = message.content
+        if isinstance(content, Tap):
+            decided = self._leads.tap(connection, person.id, content, message=message, row=row)
+            if decided is not None:
+                return
+        self._leads.rep_message(connection, person.id, message, row)
+
+    def _stranger_taps(self, connection: Connection, message: Message, row: InboxRow) -> bool:
+        """Whether it is a tap on a lead: by a customer we know, or forwarded to somebody else."""
+        assert isinstance(message.content, Tap)
+        contact = self._contacts.find(
+            connection, phone=message.sender.phone, bsuid=message.sender.bsuid
+        )
+        if contact is not None:
+            self._outbox.opened(connection, message.number, contact, row.received_ms)
+        decided = self._leads.tap(connection, contact, message.content, message=message, row=row)
+        return decided is not None
+
+    def _preference(
+        self, connection: Connection, preference: Preference, row: InboxRow
+    ) -> str | None:
+        sender = preference.sender
+        contact = self._contacts.find(connection, phone=sender.phone, bsuid=sender.bsuid)
+        if contact is None:
+            return None
+        change = self._contacts.opt_in if preference.wanted else self._contacts.opt_out
+        change(connection, contact, channel=preference.number, now_ms=row.received_ms)
+        return contact
+
+
+def _kind(message: Message) -> str:
+    content = message.content
+    if isinstance(content, Media):
+        return content.kind
+    return type(content).__name__.lower()
+
+
+def _words(message: Message) -> str | None:
+    """What stands in the transcript."""
+    content = message.content
+    if isinstance(content, Text):
+        return content.body
+    if isinstance(content, Tap):
+        return content.title
+    if isinstance(content, Pin):
+        return content.name or content.address or f"{content.lat:.5f}, {content.lon:.5f}"
+    if isinstance(content, ContactCard):
+        return ", ".join(content.phones)
+    return content.caption if isinstance(content, Media) else None

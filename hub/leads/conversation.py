@@ -1,0 +1,278 @@
+"""A customer's messages: what they know becomes a lead, what they forbid ends one.
+
+The words and the order of the questions are `screening`'s; here they meet the tables.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Final, Literal, Protocol
+
+import orjson
+from sqlalchemy import Connection
+
+from hub.inbox.incoming import Message, Pin, Tap, Text
+from hub.leads import screening, store
+from hub.leads.answers import Command, command
+from hub.leads.desk import DAY_MS, Desk, detail
+from hub.leads.needs import Arrival
+from hub.leads.questions import CONSENT_VERSION
+from hub.leads.records import Lead
+from hub.leads.screening import Answered, Say, Screening
+from hub.leads.service import Beginning, Leads
+from hub.leads.states import CLOSED, OWNED
+from hub.registry.rules import Model
+
+STEPS: Final = 1_000_000
+
+
+class People(Protocol):
+    """The contacts, as far as a conversation changes them."""
+
+    def meet(
+        self,
+        connection: Connection,
+        *,
+        phone: str | None = None,
+        bsuid: str | None = None,
+        now_ms: int,
+    ) -> str:
+        """The contact with these keys; new ones are learned."""
+        ...
+
+    def consent(
+        self, connection: Connection, contact: str, *, version: str, at_ms: int, channel: str
+    ) -> None:
+        """They agreed to this text."""
+        ...
+
+    def opt_out(self, connection: Connection, contact: str, *, channel: str, now_ms: int) -> bool:
+        """No more messages."""
+        ...
+
+    def opt_in(self, connection: Connection, contact: str, *, channel: str, now_ms: int) -> bool:
+        """Messages are welcome again."""
+        ...
+
+    def ask_erasure(self, connection: Connection, contact: str, now_ms: int) -> None:
+        """They want their data gone."""
+        ...
+
+    def speaks(self, connection: Connection, contact: str, language: Literal["id", "en"]) -> None:
+        """The language to write in from now on."""
+        ...
+
+
+class Stock(Protocol):
+    """What is sold."""
+
+    def models(self, connection: Connection) -> Sequence[Model]:
+        """Every model, by code."""
+        ...
+
+
+class Conversation:
+    """Hears customers. Everything happens on the caller's connection, once for each message."""
+
+    def __init__(self, desk: Desk, leads: Leads, people: People, stock: Stock) -> None:
+        """Nothing is read yet."""
+        self._desk = desk
+        self._leads = leads
+        self._people = people
+        self._stock = stock
+
+    def hear(
+        self, connection: Connection, contact: str, message: Message, row: Arrival
+    ) -> str | None:
+        """Act on what a customer sent; the lead it belongs to, None when there is none."""
+        newest = store.newest_of(connection, contact)
+        lead = None if newest is None else store.lock(connection, newest.id)
+        open_lead = lead if lead is not None and lead.state not in CLOSED else None
+        order = _order(message)
+        if order in {"stop", "erase"}:
+            if open_lead is not None:
+                # Who works on it is told, and nothing more is said in its name.
+                self._leads.custody.opt_out(connection, open_lead, row.received_ms)
+            self._leave(connection, contact, lead, message=message, row=row, erase=order == "erase")
+            return lead.id if lead else None
+        if order == "start":
+            self._people.opt_in(
+                connection, contact, channel=message.channel, now_ms=row.received_ms
+            )
+        customer = self._desk.customers.customer(connection, contact)
+        if customer is None or customer.opted_out:
+            # They asked for silence and are left in peace until they say START.
+            return lead.id if lead else None
+        if open_lead is None:
+            open_lead = self._begin(connection, contact, newest, message=message, row=row)
+        return self._answer(connection, open_lead, message, row, has_phone=bool(customer.phone))
+
+    # --- beginning and end ---
+
+    def _begin(
+        self,
+        connection: Connection,
+        contact: str,
+        former: Lead | None,
+        *,
+        message: Message,
+        row: Arrival,
+    ) -> Lead:
+        """Who writes to us first wants to be answered: that, and the text we show, is consent."""
+        now_ms = row.received_ms
+        self._people.consent(
+            connection, contact, version=CONSENT_VERSION, at_ms=now_ms, channel=message.channel
+        )
+        referral = message.referral
+        touch = {"source": "whatsapp", "at_ms": now_ms}
+        if referral is not None:
+            touch = {
+                "source": "whatsapp_ad",
+                "campaign": referral.source_id,
+                "click_id": referral.click_id,
+                "at_ms": now_ms,
+            }
+        return self._leads.begin(
+            connection,
+            Beginning(
+                contact=contact,
+                source="whatsapp_ad" if referral is not None else "whatsapp",
+                campaign=referral.source_id if referral is not None else None,
+                touch=orjson.dumps(touch).decode(),
+                language=former.language if former is not None else "id",
+                consent_version=CONSENT_VERSION,
+                consent_ms=now_ms,
+                previous=former.id if former is not None else None,
+            ),
+            now_ms,
+        )
+
+    def _leave(
+        self,
+        connection: Connection,
+        contact: str,
+        lead: Lead | None,
+        *,
+        message: Message,
+        row: Arrival,
+        erase: bool,
+    ) -> None:
+        """STOP is answered by silence; who wants their data gone is told that it will be."""
+        now_ms = row.received_ms
+        if not erase:
+            self._people.opt_out(connection, contact, channel=message.channel, now_ms=now_ms)
+            return
+        self._people.ask_erasure(connection, contact, now_ms)
+        if lead is not None:
+            self._say(connection, lead, Say("erasing"), key=message.id)
+
+    # --- answers ---
+
+    def _answer(
+        self,
+        connection: Connection,
+        lead: Lead,
+        message: Message,
+        row: Arrival,
+        *,
+        has_phone: bool,
+    ) -> str:
+        models = [(m.code, m.name) for m in self._stock.models(connection) if m.active]
+        state = screening.load(lead.screening) or _from_lead(
+            lead, has_phone=has_phone, has_models=bool(models)
+        )
+        if lead.state in OWNED and not isinstance(message.content, Pin | Tap | Text):
+            return lead.id
+        answered = screening.answer(state, message.content, models=models)
+        if answered.phone is not None:
+            self._people.meet(
+                connection,
+                phone=answered.phone,
+                bsuid=message.sender.bsuid,
+                now_ms=row.received_ms,
+            )
+        lead = self._keep(connection, lead, answered, row)
+        # To somebody whose lead has an owner nobody but that owner speaks, unless a fact changed.
+        if lead.state not in OWNED or answered.learned:
+            for number, say in enumerate(answered.says):
+                self._say(connection, lead, say, key=f"{message.id}/{number}")
+        self._go_on(connection, lead, answered.state, row)
+        return lead.id
+
+    def _keep(self, connection: Connection, lead: Lead, answered: Answered, row: Arrival) -> Lead:
+        """What is known now, in the lead's row and in its timeline."""
+        state = answered.state
+        values: dict[str, object] = {
+            "screening": screening.dump(state),
+            "language": state.language,
+            "model": state.model,
+            "payment": state.payment,
+            "buy_when": state.buy_when,
+            "place": state.place,
+            "area": state.area,
+            "lat_udeg": None if state.lat is None else round(state.lat * STEPS),
+            "lon_udeg": None if state.lon is None else round(state.lon * STEPS),
+        }
+        if lead.state == "SCREENING":
+            settings = self._desk.settings
+            values["next_step"] = "nudge"
+            values["next_step_ms"] = row.received_ms + settings.nudge_s * 1000
+        store.change(connection, lead.id, **values)
+        if state.language != lead.language:
+            self._people.speaks(connection, lead.contact, state.language)
+        if answered.learned:
+            store.note(
+                connection,
+                lead.id,
+                "answer.given",
+                row.received_ms,
+                detail=detail(learned=list(answered.learned)),
+            )
+        changed = store.get(connection, lead.id)
+        if changed is None:
+            raise AssertionError("a locked lead is gone")
+        return changed
+
+    def _say(self, connection: Connection, lead: Lead, say: Say, *, key: str) -> None:
+        self._desk.say(
+            connection, lead, "question", lead.contact, key=key, data=say.data, lasts_ms=DAY_MS
+        )
+        store.note(
+            connection,
+            lead.id,
+            "question.asked",
+            self._desk.clock.wall_ms(),
+            detail=detail(question=say.question),
+        )
+
+    def _go_on(self, connection: Connection, lead: Lead, state: Screening, row: Arrival) -> None:
+        """To the market once nothing is left to ask; a person looks after those who want one."""
+        if state.human:
+            self._leads.custody.needs_human(
+                connection, lead, "the customer asks for a person", row.received_ms
+            )
+        if lead.state == "SCREENING" and state.done:
+            self._leads.qualify(connection, lead, row.received_ms)
+
+
+def _order(message: Message) -> Command | None:
+    content = message.content
+    if isinstance(content, Text):
+        return command(content.body)
+    return command(content.title) if isinstance(content, Tap) and content.id is None else None
+
+
+def _from_lead(lead: Lead, *, has_phone: bool, has_models: bool) -> Screening:
+    """A conversation with somebody of whom a form or an advertisement told something."""
+    at = None
+    if lead.lat_udeg is not None and lead.lon_udeg is not None:
+        at = (lead.lat_udeg / STEPS, lead.lon_udeg / STEPS, lead.area or "")
+    begun = screening.begin(
+        language=lead.language,
+        has_phone=has_phone,
+        has_models=has_models,
+        model=lead.model,
+        payment=lead.payment,
+        buy_when=lead.buy_when,
+        at=at,
+    )
+    return replace(begun, place=lead.place, human=lead.human)
