@@ -25,6 +25,8 @@ TEXT_CHARS_MAX: Final = 300
 FOUND_MAX: Final = 10
 SAME_KM: Final = 15.0
 NEAR_KM: Final = 40.0
+SMALL_PROVINCES: Final = frozenset({"DKI Jakarta", "DI Yogyakarta"})
+"""Small enough for one point to find the nearest dealers."""
 _WORDS_MAX: Final = 40
 _NAME_WORDS_MAX: Final = 5
 _TYPO_CHARS_MIN: Final = 5
@@ -224,6 +226,22 @@ def shipped() -> Places:
 def resolve(text: str) -> list[Place]:
     """What `text` may mean, by the shipped list."""
     return shipped().resolve(text)
+
+
+def locate(text: str) -> tuple[float, float, str] | None:
+    """Where a written place of a form or a file is, with its area; None unless it is clear.
+
+    A whole province is not: nobody can be asked which part of it is meant.
+    """
+    point = coordinates(text)
+    if point is not None:
+        lat, lon = point if check_pin(*point) == "ok" else (point[1], point[0])
+        near = shipped().nearest(lat, lon) if check_pin(lat, lon) == "ok" else None
+        return None if near is None else (lat, lon, near.area)
+    found = resolve(text)
+    if len(found) != 1 or (found[0].kind == "province" and found[0].name not in SMALL_PROVINCES):
+        return None
+    return found[0].lat, found[0].lon, found[0].area
 
 
 def read_aliases(text: str) -> list[tuple[str, str]]:

@@ -22,6 +22,7 @@ from hub.leads.answers import (
     when_in,
 )
 from hub.leads.places import (
+    SMALL_PROVINCES,
     Place,
     Places,
     check_pin,
@@ -49,8 +50,6 @@ BIG_CITIES: Final = (
     "Kota Denpasar",
     "Kota Yogyakarta",
 )
-# Small enough for one point to find the nearest dealers.
-_SMALL_PROVINCES: Final = frozenset({"DKI Jakarta", "DI Yogyakarta"})
 _PAYMENT_TAPS: Final[Mapping[str, Payment]] = {
     "PAY_cash": "cash",
     "PAY_instalments": "instalments",
@@ -362,7 +361,7 @@ class _Turn:
         self._settle("phone")
 
     def _at_place(self, place: Place, typed: str) -> None:
-        if place.kind == "province" and place.name not in _SMALL_PROVINCES:
+        if place.kind == "province" and place.name not in SMALL_PROVINCES:
             # Half an island has no nearest dealer.
             self._which(self._places.cities_of(place.province)[: ROWS_MAX - 1])
             return

@@ -11,6 +11,7 @@ from hub.contacts.erasures import Erasure, ErasureJournal
 from hub.contacts.rules import clean_name, masked, whatsapp_phone
 from hub.contacts.service import Contacts, Reach, Unreachable
 from hub.ledger.tables import PENDING
+from hub.store import Database
 
 SECRET = bytes(range(32))
 PHONE, OTHER_PHONE, BSUID = "6281234567890", "6285700001111", "ID.13491208655302741918"
@@ -90,6 +91,28 @@ def test_two_known_people_are_not_merged(desk):
     assert [(by_phone, by_bsuid, "bsuid")] == desk.conflicts()
     assert desk.contact(by_phone).bsuid is None
     assert by_bsuid == desk.meets(bsuid=BSUID)
+
+
+def meeting(database, contacts, phone):
+    """Somebody met on a database, while others meet the same."""
+    return database.submit(lambda connection: contacts.meet(connection, phone=phone, now_ms=1))
+
+
+def test_two_processes_that_meet_the_same_person_make_one_contact(database, contacts):
+    """Both writers are told the same id for each number; no empty contact is left behind."""
+    phones = [f"628123456{n:04}" for n in range(40)]
+    other = Database(database.url.render_as_string(hide_password=False))
+    try:
+        both = [
+            [meeting(where, contacts, phone) for phone in phones] for where in (database, other)
+        ]
+        first, second = ([future.result() for future in futures] for futures in both)
+    finally:
+        other.close()
+
+    assert first == second
+    with database.read() as connection:
+        assert sorted(first) == sorted(connection.scalars(select(store.CONTACT.c.id)))
 
 
 def test_a_changed_number_is_the_one_to_answer_to(desk):

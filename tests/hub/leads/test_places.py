@@ -11,6 +11,7 @@ from hub.leads.places import (
     check_pin,
     coordinates,
     distance_km,
+    locate,
     resolve,
     shipped,
     with_aliases,
@@ -138,6 +139,29 @@ def test_a_pin_gets_a_name():
     assert near is not None
     assert "Wonokromo, Surabaya" == near.area
     assert shipped().nearest(-10.9, 98.0) is None
+
+
+@pytest.mark.parametrize(
+    ("written", "area"),
+    [
+        ("Wonokromo, Surabaya", "Wonokromo, Surabaya"),
+        ("Jakarta", "DKI Jakarta"),
+        ("Jawa Timur", None),
+        ("Taman", None),
+        ("xyzzy", None),
+        ("37.46,-122.21", None),
+    ],
+)
+def test_a_place_in_a_form_is_clear_or_none(written, area):
+    """Where nobody can be asked again, what may be several places is none."""
+    found = locate(written)
+    assert area == (found[2] if found else None)
+
+
+def test_coordinates_in_a_form_are_taken_either_way_round():
+    """Swapped or not, they are the same point, and it gets a name."""
+    assert locate("112.7385, -7.3009") == locate("-7.3009, 112.7385")
+    assert (-7.3009, 112.7385, "Wonokromo, Surabaya") == locate("-7.3009, 112.7385")
 
 
 def test_own_aliases_win():
