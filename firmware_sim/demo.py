@@ -220,7 +220,7 @@ class Demo:
     def _leads_are_whole(self, contest: Contest) -> bool:
         """Every lead has one winner, every tapper was told."""
         self._tell_cases("won twice", contest.double_winners())
-        self._tell_cases("never answered", contest.untold())
+        self._tell_cases("not answered as often as tapped", list(contest.untold().items()))
         if contest.claimed() < contest.leads():
             self._tell(f"unclaimed: {contest.leads() - contest.claimed()} leads")
             return False

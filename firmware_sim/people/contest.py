@@ -49,6 +49,8 @@ class Contest:
         self._lock = threading.Lock()
         self._races: dict[str, Race] = {}
         self._customers: Counter[str] = Counter()
+        self._refused: Counter[str] = Counter()
+        """How often each rep was told that a lead was somebody else's."""
         self._double: list[tuple[str, str, str]] = []
         self._decision_ms: list[int] = []
 
@@ -87,8 +89,9 @@ class Contest:
             self._tell(store, lead, "claimed", took)
 
     def was_too_slow(self, lead: str, *, rep: str, store: str, at_ms: int, words: str) -> None:
-        """A rep was told that another was faster."""
+        """A rep was told that another was faster, or that the lead is gone."""
         with self._lock:
+            self._refused[rep] += 1
             race = self._races.setdefault(lead, Race(lead))
             race.too_slow.add(rep)
             took = self._took(race, rep, at_ms)
@@ -129,15 +132,16 @@ class Contest:
         with self._lock:
             return list(self._double)
 
-    def untold(self) -> list[tuple[str, str]]:
-        """Lead and rep of every tap that was answered neither by a card nor by *too slow*."""
+    def untold(self) -> dict[str, int]:
+        """Reps who were answered less often than they tapped, and by how much.
+
+        Words name no lead, so they are counted: one for each lead tapped and not won.
+        """
         with self._lock:
-            return [
-                (race.lead, rep)
-                for race in self._races.values()
-                for rep in race.tapped
-                if rep not in race.too_slow and rep not in {card.rep for card in race.cards}
-            ]
+            owed: Counter[str] = Counter()
+            for race in self._races.values():
+                owed.update(race.tapped.keys() - {card.rep for card in race.cards})
+            return dict(owed - self._refused)
 
     def tap_to_decision_ms(self) -> list[int]:
         """From a tap to the vendor taking the answer to it: the hub's part and both ways."""

@@ -11,7 +11,7 @@ from firmware_sim.providers.timeline import Timeline
 from shared.clock import Clock
 
 CLAIM, SKIP, CONTACTED, LOST = "CLAIM_", "SKIP_", "CONTACTED_", "LOST_"
-TOO_SLOW = "❌"
+TOO_SLOW, GONE = "❌", "⌛"
 READY_WORD = "SIAP"
 
 
@@ -50,6 +50,8 @@ class Rep:
         self._lock = threading.Lock()
         self._awaiting: list[str] = []
         """Leads tapped and not answered yet, oldest first."""
+        self._known: set[str] = set()
+        """What the hub calls the messages that came: one sent twice in doubt is one."""
         self.cards: list[Sent] = []
         self.told: list[str] = []
         """Everything without a button, in words."""
@@ -78,12 +80,16 @@ class Rep:
 
     def _got(self, sent: Sent) -> None:
         """On the network's thread."""
+        if sent.form.ours is not None:
+            if sent.form.ours in self._known:
+                return
+            self._known.add(sent.form.ours)
         claim, card = sent.option(CLAIM), sent.option(CONTACTED)
         if claim is not None:
             self._offer(sent, claim)
         elif card is not None:
             self._card(sent, card)
-        elif sent.text.startswith(TOO_SLOW):
+        elif sent.text.startswith((TOO_SLOW, GONE)):
             self._slow(sent)
         else:
             self.told.append(sent.text)
