@@ -29,7 +29,7 @@ def create_app(hub: Hub) -> Flask:
     app.register_blueprint(devices_blueprint(door_of(hub)))
     app.register_blueprint(ledger_blueprint(hub.database, hub.ledger, signed_in))
     leads = hub.leads
-    app.register_blueprint(webhooks(leads.inbox, leads.webhook, leads.refusals))
+    app.register_blueprint(webhooks(leads.inbox, leads.whatsapp.webhook_settings, leads.refusals))
     for path, handle in (
         ("/healthz", lambda: Response("ok\n", mimetype="text/plain")),
         ("/readyz", _readiness(hub)),
@@ -91,6 +91,9 @@ def _metrics(hub: Hub) -> Callable[[], Response]:
     waiting = Gauge("kickstand_batches_waiting", "Batches without a place", registry=registry)
     closed = Gauge("kickstand_read_only", "1 while a restored hub is refilled", registry=registry)
     facts = Gauge("kickstand_facts_pending", "Hub facts without a place", registry=registry)
+    refused = Gauge(
+        "kickstand_webhooks_refused", "Webhooks turned away", ["why"], registry=registry
+    )
     broken = Gauge(
         "kickstand_ledger_broken", "1: an entry does not fit what was signed", registry=registry
     )
@@ -109,6 +112,8 @@ def _metrics(hub: Hub) -> Callable[[], Response]:
         verified.set((known.verified_ms or 0) / 1000)
         closed.set(hub.ledger.refill.state().read_only)
         waiting.set(hub.ledger.sequencer.waiting)
+        for why, count in hub.leads.refusals.counts().items():
+            refused.labels(why).set(count)
         return Response(generate_latest(registry), mimetype="text/plain")
 
     return metrics

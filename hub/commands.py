@@ -10,6 +10,7 @@ from sqlalchemy import Connection
 from hub.accounts.service import create_admin
 from hub.config import HubConfig
 from hub.errors import AnotherSequencer
+from hub.integrations.whatsapp.commands import whatsapp_group
 from hub.jobs import Worker
 from hub.keys import create_keys
 from hub.ledger.commands import ledger_group
@@ -232,4 +233,5 @@ COMMANDS: tuple[click.Command, ...] = (
     device,
     ledger_group,
     *registry_groups,
+    whatsapp_group,
 )

@@ -47,7 +47,7 @@ class Gateway:
         outbox: Outbox,
         leads: Leads,
         conversation: Conversation,
-        on_template: Callable[[TemplateNews], object],
+        on_template: Callable[[Connection, TemplateNews], object],
     ) -> None:
         """`parsers` by the inbox's source."""
         self._parsers = parsers
@@ -81,7 +81,7 @@ class Gateway:
             if first_time(connection, key, now_ms=row.received_ms):
                 self._outbox.on_status(connection, item)
         elif isinstance(item, TemplateNews):
-            self._on_template(item)
+            self._on_template(connection, item)
         elif isinstance(item, Preference):
             return self._preference(connection, item, row)
         return None

@@ -4,11 +4,15 @@ import logging
 import signal
 import socket
 import sys
+from functools import partial
 from types import FrameType
 
+import structlog
 from flask import Flask
 from waitress.server import create_server
 
+from hub.integrations.whatsapp.graph import Misaddressed, Unreached
+from hub.integrations.whatsapp.template_shelf import ShelfUnreadable
 from hub.jobs import Loop, Worker
 from hub.wiring import Hub
 from shared.systemd_notify import Notifier
@@ -17,6 +21,8 @@ CHANNEL_TIMEOUT_S = 30
 REQUEST_BYTES_MAX = 8 * 1024 * 1024
 """Above it the server itself refuses; below, the app can still sign its refusal."""
 BACKLOG = 1024
+log = structlog.get_logger()
+TEMPLATES_WAIT_S = 600.0
 INBOX_WAIT_S = 0.05
 """How often deliveries that another process has stored, and due leads, are looked for."""
 
@@ -44,14 +50,27 @@ class Errands:
         """They run from now on."""
         self._sender = hub.leads.sender
         self._inbox = Loop("inbox", hub.leads.step, idle_wait_s=INBOX_WAIT_S)
+        self._templates = Loop("templates", partial(_refresh, hub), idle_wait_s=TEMPLATES_WAIT_S)
         hub.leads.inbox.listeners.append(self._inbox.wake)
         self._inbox.start()
         self._sender.start()
+        self._templates.start()
 
     def stop(self) -> None:
         """Finish what is in hand."""
         self._inbox.stop()
         self._sender.stop()
+        self._templates.stop()
+
+
+def _refresh(hub: Hub) -> int:
+    """Ask Meta which templates may be used; what it does not answer now it will answer later."""
+    if hub.whatsapp.settings.access_token:
+        try:
+            hub.whatsapp.shelf.refresh()
+        except (ShelfUnreadable, Unreached, Misaddressed) as error:
+            log.warning("templates_not_listed", error=str(error)[:200])
+    return 0
 
 
 def serve(app: Flask, hub: Hub, worker: Worker | None) -> None:

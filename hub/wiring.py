@@ -10,6 +10,7 @@ from hub.config import HubConfig
 from hub.devices.follower import DeviceFollower
 from hub.devices.service import Devices
 from hub.errors import AnotherSequencer
+from hub.integrations.whatsapp.account import MetaAccount
 from hub.keys import HubKeys, load_keys
 from hub.ledger.checker import Checker
 from hub.ledger.entries import EntryFollower
@@ -41,6 +42,11 @@ class Hub:
     registry: Registry
     vault: Vault
     leads: Switchboard
+
+    @property
+    def whatsapp(self) -> MetaAccount:
+        """Our account at Meta."""
+        return self.leads.whatsapp
 
     def close(self) -> None:
         """Finish queued writes and let go of the database."""
