@@ -7,6 +7,7 @@ import click
 import orjson
 from sqlalchemy import Connection
 
+from hub.accounts.commands import login_link
 from hub.accounts.service import create_admin
 from hub.config import HubConfig
 from hub.errors import AnotherSequencer
@@ -15,6 +16,7 @@ from hub.jobs import Worker
 from hub.keys import create_keys
 from hub.ledger.commands import ledger_group
 from hub.registry.commands import groups as registry_groups
+from hub.registry.commands import person_group
 from hub.store.migrate import migrate
 from hub.wiring import Hub, elect_sequencer
 
@@ -223,6 +225,8 @@ def revoke(program: Program, box: str, keyid: str | None, reason: str, *, as_jso
     _say({"device": box, "revoked": ended}, as_json=as_json, text=f"{ended} keys revoked")
     hub.close()
 
+
+person_group.add_command(login_link)
 
 COMMANDS: tuple[click.Command, ...] = (
     init,

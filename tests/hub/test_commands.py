@@ -151,3 +151,18 @@ def test_what_nobody_else_orders_is_work_left(site):
         fcntl.flock(lock, fcntl.LOCK_EX)
         code, out, err = site.run("work", "--until-idle")
     assert (code, out, err) == (0, "", "")
+
+
+def test_a_person_gets_a_login_link(site):
+    """Of this hub's address and for ten minutes; an unknown person is an error of one sentence."""
+    people = site.folder / "people.csv"
+    people.write_text("id,name,role,dealers\nper_m,Maya,dealer_manager,D1\n")
+    assert site.run("person", "import", str(people))[0] == 0
+
+    code, out, _ = site.run("person", "login-link", "per_m", "--json")
+    assert code == 0
+    made = orjson.loads(out)
+    assert made["login_url"].startswith("http://hub.example/login/")
+    assert (made["person"], made["expires_s"]) == ("per_m", 600)
+    code, _, err = site.run("person", "login-link", "per_x")
+    assert (code, "per_x" in err) == (1, True)
