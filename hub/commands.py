@@ -104,7 +104,7 @@ def serve(program: Program, only: str | None, *, no_worker: bool) -> None:
 
 
 def _worker(hub: Hub, *, sequences: bool) -> Worker:
-    timers = (hub.devices.keys.retire_due,)
+    timers = (hub.devices.keys.retire_due, hub.leads.follow_sales)
     return Worker(hub.database, hub.ledger, sequences=sequences, timers=timers)
 
 
@@ -115,7 +115,7 @@ def _until_idle(hub: Hub, *, sequences: bool) -> bool:
         hub.database,
         hub.ledger,
         sequences=sequences,
-        timers=(hub.devices.keys.retire_due, leads.step, leads.sender.step),
+        timers=(hub.devices.keys.retire_due, leads.follow_sales, leads.step, leads.sender.step),
         idle=leads.idle,
     )
     idle = worker.until_idle()

@@ -6,9 +6,7 @@ from functools import partial
 
 from sqlalchemy import Connection
 
-from hub.adapters.addresses import AddressBook
-from hub.adapters.market import Clientele, Market
-from hub.adapters.sold import SoldUnits
+from hub.addresses import AddressBook
 from hub.alerts.service import Alerts
 from hub.config import HubConfig, NumberConfig
 from hub.contacts.erasures import ErasureJournal
@@ -23,6 +21,7 @@ from hub.integrations.whatsapp.settings import settings_from
 from hub.keys import HubKeys
 from hub.leads.conversation import Conversation
 from hub.leads.desk import Desk
+from hub.leads.neighbours import ContactBook, RegistryDirectory, SalesFollowing, SalesUnits
 from hub.leads.questions import ScreeningWords
 from hub.leads.renderer import LeadRenderer
 from hub.leads.service import Leads
@@ -33,6 +32,7 @@ from hub.outbox.sender import Sender
 from hub.outbox.service import Outbox
 from hub.registry.service import Registry
 from hub.store import Database
+from hub.vault.service import Vault
 from shared.clock import Clock
 
 
@@ -46,6 +46,7 @@ class Switchboard:
     alerts: Alerts
     leads: Leads
     gateway: Gateway
+    sales: SalesFollowing
     sender: Sender
     whatsapp: MetaAccount
     refusals: Refusals
@@ -54,6 +55,10 @@ class Switchboard:
     def step(self) -> int:
         """Act on what came in and on what time has made due; how much that was."""
         return self.inbox.step(self.gateway.handle) + self.leads.step(self.clock.wall_ms())
+
+    def follow_sales(self) -> int:
+        """Take in what the ledger says of sales; how many entries were passed."""
+        return self.sales.step(self.clock.wall_ms())
 
     def idle(self) -> bool:
         """Whether nothing that came in or is due waits, and nothing that may go out."""
@@ -67,12 +72,17 @@ def open_switchboard(
     *,
     clock: Clock,
     registry: Registry,
+    vault: Vault,
+    position: Callable[[Connection], int],
 ) -> Switchboard:
-    """Put it together; nothing is sent or received yet. Raises ConfigError."""
+    """Put it together; nothing is sent or received yet. Raises ConfigError.
+
+    `position`: how far the ledger's projections have come; sales are looked at behind them.
+    """
     account = MetaAccount(settings_from(config))
     contacts = Contacts(keys.contacts, ErasureJournal(config.server.keys_dir / "erasures"))
     outbox, alerts = Outbox(database, clock), Alerts(database, clock)
-    market, clientele = Market(registry), Clientele(contacts)
+    market, clientele = RegistryDirectory(registry), ContactBook(contacts)
     desk = Desk(
         directory=market,
         outbox=outbox,
@@ -82,8 +92,8 @@ def open_switchboard(
         settings=config.leads,
         clock=clock,
     )
-    leads = Leads(database, desk, SoldUnits())
-    conversation = Conversation(desk, leads, contacts, market)
+    leads = Leads(database, desk, SalesUnits())
+    conversation = Conversation(desk, leads, contacts, registry)
     outbox.on_change.append(leads.offer_status)
     sender = Sender(
         outbox,
@@ -115,6 +125,7 @@ def open_switchboard(
             conversation=conversation,
             on_template=_on_template(account, alerts),
         ),
+        sales=SalesFollowing(database, vault, leads.winning, position=position),
         sender=sender,
         whatsapp=account,
         refusals=Refusals(),

@@ -3,14 +3,14 @@
 import fcntl
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from hub.config import HubConfig
 from hub.devices.follower import DeviceFollower
 from hub.devices.service import Devices
 from hub.errors import AnotherSequencer
-from hub.integrations.whatsapp.account import MetaAccount
 from hub.keys import HubKeys, load_keys
 from hub.ledger.checker import Checker
 from hub.ledger.entries import EntryFollower
@@ -24,12 +24,15 @@ from hub.registry.service import Registry
 from hub.sales.follower import SalesFollower
 from hub.store import Database
 from hub.store.database import ConnectionFactory, connect_sqlite
-from hub.switchboard import Switchboard, open_switchboard
 from hub.vault.service import Vault
 from shared.clock import Clock, SystemClock
 
+if TYPE_CHECKING:  # requests, Flask and places cost what all other imports cost together
+    from hub.integrations.whatsapp.account import MetaAccount
+    from hub.switchboard import Switchboard
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+
+@dataclass(frozen=True, kw_only=True)
 class Hub:
     """Every service of one hub process, on one open database."""
 
@@ -41,10 +44,24 @@ class Hub:
     devices: Devices
     registry: Registry
     vault: Vault
-    leads: Switchboard
+
+    @cached_property
+    def leads(self) -> "Switchboard":
+        """Everything between WhatsApp and leads. Raises ConfigError for an unreadable secret."""
+        from hub.switchboard import open_switchboard  # noqa: PLC0415 - most commands never need it
+
+        return open_switchboard(
+            self.config,
+            self.keys,
+            self.database,
+            clock=self.clock,
+            registry=self.registry,
+            vault=self.vault,
+            position=self.ledger.followers.position,
+        )
 
     @property
-    def whatsapp(self) -> MetaAccount:
+    def whatsapp(self) -> "MetaAccount":
         """Our account at Meta."""
         return self.leads.whatsapp
 
@@ -91,7 +108,6 @@ def open_hub(
         overlap_s=config.ingest.key_overlap_s,
     )
     ledger.sequencer.unfit_keys = devices.keys.unfit
-    registry = Registry(database)
     return Hub(
         config=config,
         keys=keys,
@@ -99,9 +115,8 @@ def open_hub(
         database=database,
         ledger=ledger,
         devices=devices,
-        registry=registry,
+        registry=Registry(database),
         vault=Vault(database, keys.encryption),
-        leads=open_switchboard(config, keys, database, clock=clock, registry=registry),
     )
 
 

@@ -65,7 +65,7 @@ class People(Protocol):
 class Stock(Protocol):
     """What is sold."""
 
-    def models(self, connection: Connection) -> Sequence[Model]:
+    def models_in(self, connection: Connection) -> Sequence[Model]:
         """Every model, by code."""
         ...
 
@@ -176,7 +176,7 @@ class Conversation:
         *,
         has_phone: bool,
     ) -> str:
-        models = [(m.code, m.name) for m in self._stock.models(connection) if m.active]
+        models = [(m.code, m.name) for m in self._stock.models_in(connection) if m.active]
         state = screening.load(lead.screening) or _from_lead(
             lead, has_phone=has_phone, has_models=bool(models)
         )

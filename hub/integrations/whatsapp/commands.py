@@ -2,15 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import click
 import orjson
 
-from hub.integrations.whatsapp.account import MetaAccount
-from hub.integrations.whatsapp.doctor import examine
-from hub.integrations.whatsapp.template_shelf import ShelfUnreadable
 from shared.clock import Clock
+
+if TYPE_CHECKING:  # `kickstand-hub --help` must not wait for an HTTP client
+    from hub.integrations.whatsapp.account import MetaAccount
 
 
 class WithWhatsApp(Protocol):
@@ -22,7 +22,7 @@ class WithWhatsApp(Protocol):
         ...
 
     @property
-    def whatsapp(self) -> MetaAccount:
+    def whatsapp(self) -> "MetaAccount":
         """The account at Meta."""
         ...
 
@@ -57,6 +57,8 @@ def whatsapp_group() -> None:
 @click.pass_obj
 def doctor(program: Program, *, as_json: bool) -> None:
     """Asks Meta and our own public address; changes nothing. Exit 1 when something is wrong."""
+    from hub.integrations.whatsapp.doctor import examine  # noqa: PLC0415 - only here
+
     findings = examine(program.hub.whatsapp, program.hub.clock.wall_ms() // 1000)
     _print(findings, ("verdict", "check", "detail", "fix"), as_json=as_json)
     if any(finding.verdict == "wrong" for finding in findings):
@@ -73,6 +75,10 @@ def templates() -> None:
 @click.pass_obj
 def status(program: Program, *, as_json: bool) -> None:
     """Exit 1 when Meta's list cannot be read."""
+    from hub.integrations.whatsapp.template_shelf import (  # noqa: PLC0415 - only for templates
+        ShelfUnreadable,
+    )
+
     try:
         rows = program.hub.whatsapp.shelf.standing()
     except ShelfUnreadable as error:
@@ -85,6 +91,10 @@ def status(program: Program, *, as_json: bool) -> None:
 @click.pass_obj
 def push(program: Program, *, as_json: bool) -> None:
     """Idempotent; exit 1 when Meta refuses one."""
+    from hub.integrations.whatsapp.template_shelf import (  # noqa: PLC0415 - only for templates
+        ShelfUnreadable,
+    )
+
     try:
         rows = program.hub.whatsapp.shelf.push()
     except ShelfUnreadable as error:
