@@ -126,9 +126,17 @@ class Places:
 
     def nearest(self, lat: float, lon: float) -> Place | None:
         """The place whose point is nearest, to give a pin a name; None when all are far away."""
-        local = [place for place in self._places if place.kind != "province"]
-        place = min(local, key=lambda place: distance_km(lat, lon, place.lat, place.lon))
-        return place if distance_km(lat, lon, place.lat, place.lon) <= NEAR_KM else None
+        # At these latitudes a degree of either kind has more than 108 km.
+        reach = NEAR_KM / 108
+        local = [
+            (distance_km(lat, lon, place.lat, place.lon), place)
+            for place in self._places
+            if abs(place.lat - lat) <= reach
+            and abs(place.lon - lon) <= reach
+            and place.kind != "province"
+        ]
+        away_km, place = min(local, key=lambda found: found[0], default=(math.inf, None))
+        return place if away_km <= NEAR_KM else None
 
     def place(self, identity: str) -> Place | None:
         """The place with this id."""

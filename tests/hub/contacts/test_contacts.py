@@ -259,6 +259,17 @@ def test_a_restored_backup_does_not_bring_anybody_back(desk, database, contacts)
     assert isinstance(desk.address(again), Reach)
 
 
+def test_an_erasure_that_cannot_be_written_down_is_not_done(database, tmp_path):
+    """The journal's folder is gone: nothing is erased by halves, and the caller hears of it."""
+    desk = Desk(database, Contacts(SECRET, ErasureJournal(tmp_path / "gone" / "erasures")))
+    known = desk.meets(phone=PHONE, name="Budi")
+
+    with pytest.raises(OSError, match="gone"):
+        desk.erase(known, reason="asked", now_ms=20)
+
+    assert ("Budi", PHONE) == (desk.contact(known).name, desk.contact(known).phone)
+
+
 def test_a_torn_line_of_the_journal_costs_no_other(tmp_path):
     """The power went while a line was written: those before and after it are read."""
     path = tmp_path / "erasures.jsonl"
