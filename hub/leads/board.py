@@ -52,6 +52,8 @@ class Whole:
     original: State | None
     may_know: bool
     """May the viewer be shown who the customer is?"""
+    may_act: bool
+    """May the viewer hand it over, release and close it?"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,6 +136,7 @@ class Board:
                 messages=Outbox.of(connection, found.id) if viewer.owns(found) else [],
                 original=self._original(connection, found),
                 may_know=viewer.may_know(found),
+                may_act=viewer.may_act(found),
             )
 
     def one(self, viewer: Viewer, lead: str, *, why: str | None = None) -> dict[str, object] | None:

@@ -33,6 +33,10 @@ class Viewer:
     regions: frozenset[str] = frozenset()
     reveals: bool = False
     """Whether they may be shown who a customer is at all."""
+    acts: bool = False
+    """Whether they may hand over, release and close what they own."""
+    only: str | None = None
+    """A rep, who may know the customers of their own leads alone."""
 
     def owns(self, lead: Lead) -> bool:
         """Is it theirs: claimed by one of their dealers, of their region, or everything is?"""
@@ -40,7 +44,11 @@ class Viewer:
 
     def may_know(self, lead: Lead) -> bool:
         """May they be shown who the customer is?"""
-        return self.reveals and self.owns(lead)
+        return self.reveals and self.owns(lead) and self.only in {None, lead.rep}
+
+    def may_act(self, lead: Lead) -> bool:
+        """May they decide whose it is, and that it is over?"""
+        return self.acts and self.owns(lead)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,16 +2,32 @@
 
 from flask import Flask
 
-from hub.portals import device_pages, ledger_pages, sale_pages, unit_pages
+from hub.portals import (
+    alert_pages,
+    device_pages,
+    lead_actions,
+    lead_pages,
+    ledger_pages,
+    sale_pages,
+    unit_pages,
+)
 from hub.portals.answers import install_answers
 from hub.portals.assets import assets
 from hub.portals.languages import install_languages
 from hub.portals.login import csrf, gate, meet, own
-from hub.portals.pages import pages
+from hub.portals.pages import everyones, pages
 from hub.portals.services import EXTENSION, Portal, install_templates
 
 FORM_BYTES_MAX = 64 * 1024
-SECTIONS = (ledger_pages, unit_pages, sale_pages, device_pages)
+SECTIONS = (
+    ledger_pages,
+    unit_pages,
+    sale_pages,
+    lead_pages,
+    lead_actions,
+    alert_pages,
+    device_pages,
+)
 """Importing a section registers its addresses with the blueprint."""
 
 
@@ -40,5 +56,5 @@ def install(app: Flask, services: Portal) -> None:
     install_templates(app)
     csrf.init_app(app)
     app.before_request(meet)
-    for blueprint in (assets, gate, own, pages):
+    for blueprint in (assets, gate, own, pages, everyones):
         app.register_blueprint(blueprint)

@@ -30,7 +30,7 @@ gate = Blueprint("gate", __name__, template_folder="templates")
 own = Blueprint("own", __name__, template_folder="templates")
 SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 OPEN_BLUEPRINTS: Final = frozenset({"gate", "portal_assets"})
-DEALER_BLUEPRINTS: Final = OPEN_BLUEPRINTS | {"own"}
+DEALER_BLUEPRINTS: Final = OPEN_BLUEPRINTS | {"own", "everyones"}
 """What is open to people of dealers: pages that show each of them no dealer but theirs."""
 YEAR_S = 365 * 24 * 3600
 HOME = "/ledger"

@@ -10,11 +10,14 @@ from flask import Flask, current_app, g, request
 from markupsafe import Markup
 
 from hub.accounts.service import Accounts
+from hub.alerts.service import Alerts
+from hub.leads.reads import Viewer
 from hub.ledger import verifier as verifier_package
 from hub.portals import formats, sentences
 from hub.portals.assets import asset_url
 from hub.portals.formats import NOTHING
 from hub.portals.languages import LANGUAGES, current_language, say
+from hub.portals.lead_desk import LeadDesk
 from hub.portals.read_models import (
     Count,
     Dealer,
@@ -35,6 +38,7 @@ UNIT_LINK: Final = Markup('<a class="id" href="/units/{}">{}</a>')
 ENTRY_LINK: Final = Markup('<a class="id" href="/ledger/entry/{}">{}</a>')
 DEVICE_LINK: Final = Markup('<a class="id" href="/devices/{}">{}</a>')
 COUNTS_KEPT_MS = 5000
+EVERYTHING: Final = Viewer(id="navigation", everything=True)
 VERIFIER: Final = Path(verifier_package.__path__[0]) / "kickstand_verify.py"
 
 
@@ -50,10 +54,20 @@ class Portal:
     clock: Clock
     public_url: str
     vkey: str | None = None
+    leads: LeadDesk | None = None
+    """None: this hub has no leads, and no page of them."""
+    alerts: Alerts | None = None
 
     def verifier(self) -> bytes:
         """The single-file verifier as it ships."""
         return VERIFIER.read_bytes()
+
+    def everyones(self, unclaimed: int) -> "list[Item]":
+        """The sections that people of dealers have too, and how many leads nobody has yet."""
+        free = say("%(n)s free", n=formats.number(unclaimed)) if unclaimed else None
+        leads = [] if self.leads is None else [Item(say("Leads"), "/leads", free)]
+        alerts = [] if self.alerts is None else [Item(say("Alerts"), "/alerts", None)]
+        return leads + alerts
 
     @property
     def secure(self) -> bool:
@@ -87,7 +101,7 @@ class SideCounts:
         """Know nothing yet."""
         self._services = services
         self._asked_ms = -COUNTS_KEPT_MS
-        self._counts: tuple[Count, Count, Count] | None = None
+        self._counts: tuple[Count, Count, Count, int] | None = None
 
     def items(self, now_ms: int) -> list[Item]:
         """The sections in reading order."""
@@ -99,14 +113,16 @@ class SideCounts:
                 services.sales.unit_counts(UnitFilter())["all"],
                 services.sales.sale_counts(SaleFilter(since_ms=since_ms))["all"],
                 services.devices.device_counts(DeviceFilter(), now_ms)["all"],
+                0 if services.leads is None else services.leads.board.unclaimed(EVERYTHING),
             )
             self._asked_ms = mono_ms
-        units, sales, devices = self._counts
+        units, sales, devices, unclaimed = self._counts
         today = say("%(n)s today", n=formats.counted(sales)) if sales.n else None
         return [
             Item(say("Ledger"), "/ledger", None),
             Item(say("Units"), "/units", formats.counted(units) if units.n else None),
             Item(say("Sales"), "/sales", today),
+            *self._services.everyones(unclaimed),
             Item(say("Devices"), "/devices", formats.counted(devices) if devices.n else None),
         ]
 
@@ -115,7 +131,7 @@ def navigation() -> list[Item]:
     """The navigation of this request; its counts are of all dealers, so head office's alone."""
     account = g.get("account")
     if account is not None and not account.head_office:
-        return []
+        return portal().everyones(0)
     return portal().side_counts.items(g.now_ms)
 
 

@@ -10,9 +10,14 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from hub.accounts.service import Accounts, create_admin
+from hub.alerts.service import Alerts
+from hub.contacts.service import Contacts
+from hub.leads.board import Board
 from hub.portals.installing import install
+from hub.portals.lead_desk import LeadDesk
 from hub.portals.services import Portal
 from hub.store import METADATA, Database
+from tests.fakes.lead_market import Market
 from tests.fakes.portal_reads import NOW_MS, Network, network
 
 EMAIL = "admin@kickstand.example"
@@ -60,6 +65,7 @@ class House:
     database: Database
     net: Network
     link: str
+    market: Market
 
     def visitor(self, language: str = "en") -> Visitor:
         """Somebody new."""
@@ -83,6 +89,8 @@ def build(sqlite_url: str) -> Iterator[Build]:
             net.devices.rows = []
         accounts = Accounts(database)
         link = database.write(lambda connection: create_admin(connection, EMAIL, NOW_MS))
+        market = Market(database)
+        board = Board(database, market.desk, Contacts(b"k" * 32))
         app = Flask("pages")
         install(
             app,
@@ -94,10 +102,12 @@ def build(sqlite_url: str) -> Iterator[Build]:
                 dealers=net.dealers,
                 clock=net.clock,
                 public_url=public_url,
+                leads=LeadDesk(database, board, market.leads, market.clock),
+                alerts=Alerts(database, market.clock),
             ),
         )
         app.add_url_rule("/v1/time", "time", lambda: {"now_ms": 1}, methods=["GET", "POST"])
-        return House(app, accounts, database, net, link)
+        return House(app, accounts, database, net, link, market)
 
     yield make
     database.close()

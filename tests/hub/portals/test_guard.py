@@ -9,7 +9,15 @@ import pytest
 from hub.portals.answers import CONTENT_POLICY
 from tests.hub.portals.conftest import Build, House, Visitor
 
-PLACES = {"index": "3", "serial": "KS9F2L7A8NJ010298", "device": "dev_x", "token": "t", "name": "n"}
+PLACES = {
+    "index": "3",
+    "serial": "KS9F2L7A8NJ010298",
+    "device": "dev_x",
+    "token": "t",
+    "name": "n",
+    "lead": "led_x",
+    "alert": "alr_x",
+}
 OPEN = {"/login", "/login/t", "/assets/n"}
 KIB = 1024
 

@@ -1,0 +1,123 @@
+"""What people do with leads on pages: who may do what, and each deed in one transaction."""
+
+from collections.abc import Callable
+from typing import Final, Protocol
+
+import structlog
+from sqlalchemy import Connection
+
+from hub.accounts.rules import Account
+from hub.leads import reads
+from hub.leads.board import Board
+from hub.leads.needs import Rep
+from hub.leads.objects import nearest_of
+from hub.leads.reads import Viewer
+from hub.leads.records import Lead
+from hub.store import Database
+from shared.clock import Clock
+
+DEALERS_OFFERED: Final = 5
+"""Dealers near a lead whose people a manager may give it to."""
+READERS: Final = frozenset({"executive", "auditor"})
+"""They see how leads fare, never who the customers are."""
+
+log = structlog.get_logger()
+
+
+class Actions(Protocol):
+    """What a manager may do to a lead. False: it does not happen to a lead in its state."""
+
+    def release(self, connection: Connection, lead_id: str, *, by: str, now_ms: int) -> bool:
+        """Take it from its owner and put it back on the market."""
+        ...
+
+    def transfer(
+        self, connection: Connection, lead_id: str, person: str, *, by: str, now_ms: int
+    ) -> bool:
+        """Give it to a person."""
+        ...
+
+    def close(self, connection: Connection, lead_id: str, *, reason: str, now_ms: int) -> bool:
+        """Close it without a sale."""
+        ...
+
+
+Deed = Callable[[Connection, int], bool]
+
+
+class LeadDesk:
+    """The board, and the deeds of managers."""
+
+    def __init__(self, database: Database, board: Board, actions: Actions, clock: Clock) -> None:
+        """Read from `board`, act through `actions`."""
+        self.board: Final = board
+        self._database = database
+        self._actions = actions
+        self._clock = clock
+
+    def release(self, viewer: Viewer, lead: str) -> bool:
+        """Back on the market."""
+        return self._do(
+            viewer,
+            lead,
+            "released",
+            lambda c, now_ms: self._actions.release(c, lead, by=viewer.id, now_ms=now_ms),
+        )
+
+    def transfer(self, viewer: Viewer, lead: str, person: str) -> bool:
+        """To a person; a dealer's manager gives to people of their own dealers alone."""
+        rep = self.board.rep(person)
+        if rep is None or not (viewer.everything or viewer.dealers.intersection(rep.dealers)):
+            return False
+        return self._do(
+            viewer,
+            lead,
+            "transferred",
+            lambda c, now_ms: self._actions.transfer(c, lead, person, by=viewer.id, now_ms=now_ms),
+        )
+
+    def close(self, viewer: Viewer, lead: str, reason: str) -> bool:
+        """Over, without a sale."""
+        return self._do(
+            viewer,
+            lead,
+            "closed",
+            lambda c, now_ms: self._actions.close(c, lead, reason=reason, now_ms=now_ms),
+        )
+
+    def candidates(self, viewer: Viewer, lead: Lead) -> list[Rep]:
+        """Who may be given a lead: people on duty of its dealer and of those near by."""
+        codes = [str(row["dealer"]) for row in nearest_of(lead)[:DEALERS_OFFERED]]
+        if lead.dealer is not None and lead.dealer not in codes:
+            codes.insert(0, lead.dealer)
+        mine = [code for code in codes if viewer.everything or code in viewer.dealers]
+        found = {rep.id: rep for code in mine for rep in self.board.reps_of(code)}
+        return [rep for rep in found.values() if rep.id != lead.rep]
+
+    def _do(self, viewer: Viewer, lead: str, what: str, deed: Deed) -> bool:
+        """The right is looked at in the same transaction: a lead lost meanwhile is not touched."""
+
+        def work(connection: Connection) -> bool:
+            found = reads.one(connection, viewer, lead)
+            if found is None or not viewer.may_act(found):
+                return False
+            return deed(connection, self._clock.wall_ms())
+
+        done = self._database.write(work)
+        log.info("lead_by_hand", what=what, lead=lead, by=viewer.id, done=done)
+        return done
+
+
+def viewer_of(account: Account) -> Viewer:
+    """Somebody who has signed in as somebody who looks at leads."""
+    name = account.person or f"acc_{account.id}"
+    regional = account.role == "regional_manager" and bool(account.regions)
+    return Viewer(
+        id=name,
+        everything=account.head_office and not regional,
+        dealers=frozenset(account.dealers),
+        regions=frozenset(account.regions) if regional else frozenset(),
+        reveals=account.role not in READERS,
+        acts=account.role in {"admin", "regional_manager", "dealer_manager"},
+        only=account.person if account.role == "rep" else None,
+    )

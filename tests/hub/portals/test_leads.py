@@ -1,0 +1,220 @@
+"""The board of leads and one lead: who sees what, who may do what, and that deeds are done."""
+
+import csv
+import io
+import json
+
+import pytest
+from sqlalchemy import select
+
+from hub.alerts.service import Alerts
+from hub.contacts.service import Contacts
+from hub.contacts.store import IDENTITY_READING
+from hub.registry.service import Registry
+from tests.fakes.lead_market import START_MS, a_dealer, a_rep
+
+PHONE = "6281234567890"
+PEOPLE = b"""id,name,role,dealers,language
+per_m,Mira,dealer_manager,SBY01,en
+per_f,Fajar,dealer_manager,FAR01,en
+per_1,Rudi,rep,SBY01,en
+per_e,Eka,executive,,en
+"""
+
+
+@pytest.fixture
+def market(house):
+    """Two dealers near by and one far away, one rep each."""
+    market = house.market
+    for number, (code, km) in enumerate([("SBY01", 1), ("SBY02", 2), ("FAR01", 200)], start=1):
+        market.town.add(a_dealer(code, km), a_rep(number, code))
+    return market
+
+
+@pytest.fixture
+def lead(market):
+    """A lead of a customer the contacts know, claimed by the rep of SBY01."""
+    customer = market.do(
+        lambda c: Contacts(b"k" * 32).meet(c, phone=PHONE, name="Budi", now_ms=START_MS)
+    )
+    made = market.lead(contact=customer)
+    market.tap("per_1", f"CLAIM_{made}", START_MS + 8421)
+    market.tap("per_2", f"CLAIM_{made}", START_MS + 9625)
+    return made
+
+
+@pytest.fixture
+def person(house):
+    """Signs somebody of the people's file in."""
+    registry = Registry(house.database)
+    registry.regions.import_file(b"code,name,timezone\nJATIM,Jawa Timur,WIB\n")
+    rows = b"".join(
+        b"%s,%s,JATIM,-7.2575,112.7521,WIB,Mon-Sun 00:00-23:59,yes\n" % (code, code)
+        for code in (b"SBY01", b"SBY02", b"FAR01")
+    )
+    registry.dealers.import_file(b"code,name,region,lat,lon,timezone,hours,authorised\n" + rows)
+    assert not registry.people.import_file(PEOPLE).refused
+
+    def sign_in(who):
+        visitor = house.visitor()
+        visitor.sign_in_by(house.accounts.person_link(who, now_ms=house.net.clock.now_ms))
+        return visitor
+
+    return sign_in
+
+
+def readings(house):
+    """Who was shown who a customer is."""
+    with house.database.read() as connection:
+        return list(connection.scalars(select(IDENTITY_READING.c.by)))
+
+
+def test_the_first_day_says_what_will_come(market, admin):
+    """An empty board is no error."""
+    assert "No lead has come in yet" in admin.text("/leads")
+    assert json.loads(admin.text("/leads.json")) == {"items": [], "next": None}
+    assert "Nothing needs anybody" in admin.text("/alerts")
+
+
+def test_the_board_shows_state_time_and_owner_and_never_a_number(admin, lead):
+    """In all of its forms."""
+    page = admin.text("/leads")
+    assert lead in page
+    assert "to call" in page
+    assert "Rep1 Wijaya" in page
+    for path in ("/leads", "/leads.json", "/leads.csv", f"/leads/{lead}", f"/leads/{lead}.json"):
+        assert PHONE not in admin.text(path), path
+        assert "Budi" not in admin.text(path), path
+
+
+def test_a_counter_is_a_filter(admin, market, lead):
+    """Pressing it shows those and no others; nothing found says so."""
+    other = market.lead(contact="cus_2")
+    claimed = admin.text("/leads?state=CLAIMED")
+    assert lead in claimed
+    assert other not in claimed
+    assert "Nothing matches these filters" in admin.text("/leads?source=tiktok")
+    assert lead in admin.text(f"/leads?q={lead[:10]}")
+    assert admin.get("/leads?after=led_gone").status_code == 200
+
+
+def test_the_routers_sheet_has_exactly_its_columns(admin, lead):
+    """As the contract names them, the customer masked."""
+    rows = list(csv.reader(io.StringIO(admin.text("/leads.csv?view=router"))))
+    assert rows[0] == [
+        "Lead ID", "Raw Payload", "Status", "Claimed By", "Broadcast Time", "Response Velocity (s)"
+    ]  # fmt: skip
+    assert [rows[1][0], *rows[1][2:4], rows[1][5]] == [lead, "CLAIMED", "per_1", "8.421"]
+    assert json.loads(rows[1][1])["customer"] == "62812•••890"
+
+
+def test_one_lead_tells_the_race(admin, lead):
+    """Each tap in the order of arrival, with what it was worth."""
+    page = admin.text(f"/leads/{lead}")
+    assert page.index("Rep1 Wijaya, won") < page.index("Rep2 Wijaya, too slow, by 1.204 s")
+    assert admin.get("/leads/led_nobody").status_code == 404
+
+
+def test_who_it_is_is_shown_on_demand_and_logged(house, admin, lead, person):
+    """By a form alone; executives, other dealers and reps of other leads are not shown it."""
+    assert readings(house) == []
+    assert f"+{PHONE}" in admin.post(f"/leads/{lead}/identity").get_data(as_text=True)
+    assert readings(house) == ["acc_1"]
+    assert person("per_1").post(f"/leads/{lead}/identity").status_code == 200
+    assert person("per_m").post(f"/leads/{lead}/identity").status_code == 200
+    for who in ("per_e", "per_f"):
+        refused = person(who).post(f"/leads/{lead}/identity")
+        assert refused.status_code == 404
+        assert PHONE not in refused.get_data(as_text=True)
+    assert readings(house) == ["acc_1", "per_1", "per_m"]
+
+
+def test_a_manager_sees_their_dealers_leads_alone(house, market, lead, person):
+    """Another dealer's manager finds nothing, by list, by address or by filter."""
+    mine, other = person("per_m"), person("per_f")
+    assert lead in mine.text("/leads")
+    assert lead not in other.text("/leads?dealer=SBY01")
+    assert json.loads(other.text("/leads.json"))["items"] == []
+    assert other.get(f"/leads/{lead}").status_code == 404
+    assert other.get(f"/leads/{lead}.json").status_code == 404
+    assert other.get("/leads/nearest?q=Malang").status_code == 403
+
+
+def test_a_manager_gives_back_hands_over_and_closes(market, lead, person):
+    """Each deed by a form with a token; the lead is as it was when it is not theirs."""
+    mine, other = person("per_m"), person("per_f")
+    for deed, form in (
+        ("release", {}),
+        ("transfer", {"person": "per_3"}),
+        ("close", {"reason": "other"}),
+    ):
+        assert other.post(f"/leads/{lead}/{deed}", **form).status_code == 404
+    assert mine.client.post(f"/leads/{lead}/release").status_code in {400, 403}
+    assert mine.post(f"/leads/{lead}/transfer", person="per_3").status_code == 409
+    assert mine.post(f"/leads/{lead}/close", reason="<b>a name</b>").status_code == 400
+    assert market.get(lead).rep == "per_1"
+
+    market.town.add(a_dealer("SBY01", 1), a_rep(9, "SBY01"))
+    assert mine.post(f"/leads/{lead}/transfer", person="per_9").status_code == 303
+    assert market.get(lead).rep == "per_9"
+    assert mine.post(f"/leads/{lead}/close", reason="unreachable").status_code == 303
+    closed = market.get(lead)
+    assert (closed.state, closed.close_reason) == ("LOST_UNRESPONSIVE", "unreachable")
+    assert mine.post(f"/leads/{lead}/release").status_code == 409
+
+
+def test_a_released_lead_is_on_the_market_again(admin, market, lead):
+    """Not for whoever had it."""
+    assert admin.post(f"/leads/{lead}/release").status_code == 303
+    assert (market.get(lead).state, market.get(lead).round) == ("UNCLAIMED", 2)
+
+
+def test_who_reads_only_has_no_deeds(lead, person):
+    """An executive sees how leads fare."""
+    page = person("per_e").text(f"/leads/{lead}")
+    assert "Decide by hand" not in page
+    assert person("per_e").post(f"/leads/{lead}/release").status_code == 409
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ("q=-7.2575,112.7521", "among the nearest"),
+        ("lat=-7.2575&lon=112.7521", "among the nearest"),
+        ("lat=0&lon=0", "where no customer is"),
+        ("lat=112.75&lon=-7.25", "have changed places"),
+        ("lat=52.5&lon=13.4", "not in Indonesia"),
+        ("lat=north&lon=1", "are numbers"),
+        ("q=Xyzzyville", "No place of this name"),
+        ("q=surabaya", "among the nearest"),
+        ("", "Place, coordinates or a maps link"),
+    ],
+)
+def test_who_would_get_a_lead_here(market, admin, asked, said):
+    """A pin, a place or a link; what cannot be one is said so."""
+    assert said in admin.text(f"/leads/nearest?{asked}")
+
+
+def test_alerts_say_what_follows_and_what_to_do(house, market, admin, person):
+    """Open ones first, a dealer's manager their own alone."""
+    alerts = Alerts(house.database, market.clock)
+    for dealer in ("SBY01", None):
+        market.do(
+            lambda c, dealer=dealer: alerts.raise_(
+                c,
+                "P1",
+                "x",
+                f"x/{dealer}",
+                what=f"What {dealer}",
+                consequence="Then this.",
+                action="Do that.",
+                dealer=dealer,
+            )
+        )
+    page = admin.text("/alerts")
+    assert "What None" in page
+    assert "Do that." in page
+    [mine] = json.loads(person("per_m").text("/alerts.json"))["items"]
+    assert mine["dealer"] == "SBY01"
+    assert person("per_f").get(f"/alerts/{mine['id']}.json").status_code == 404
+    assert json.loads(admin.text(f"/alerts/{mine['id']}.json"))["what"] == "What SBY01"
