@@ -108,6 +108,7 @@ LEAD_EVENT: Final = Table(
     Column("provider_ms", INT64),
     Column("ledger_index", INT64),
     Column("detail", TEXT),
+    Index("lead_event_at", "at_ms"),
 )
 
 LEAD_CURSOR: Final = Table(

@@ -14,6 +14,7 @@ from hub.alerts import store as alerts
 from hub.contacts import store as contacts
 from hub.inbox import store as inbox
 from hub.integrations.qontak import store as qontak
+from hub.integrations.qontak.crm import store as crm
 from hub.leads import tables as leads
 from hub.outbox import store as outbox
 from hub.store import METADATA, Database
@@ -30,7 +31,7 @@ def empty(tmp_path):
 
 def test_migrations_give_the_declared_schema(empty):
     """A table that is declared and not migrated would exist in tests alone."""
-    assert all((app, contacts, inbox, leads, outbox, alerts, tokens, qontak))
+    assert all((app, contacts, inbox, leads, outbox, alerts, tokens, qontak, crm))
     assert migrate(empty)
 
     with empty.read() as connection:
