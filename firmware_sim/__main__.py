@@ -62,7 +62,7 @@ seed_option = click.option("--seed", default=1, show_default=True, help="What ha
 )
 @click.option(
     "--leads/--no-leads",
-    default=False,
+    default=True,
     show_default=True,
     help="Customers write on WhatsApp, and reps race for them.",
 )

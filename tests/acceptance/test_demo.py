@@ -23,6 +23,10 @@ KEYS = {
     "lost",
     "duplicated",
     "sale_to_ledger_ms",
+    "leads",
+    "claimed",
+    "double_winners",
+    "tap_to_decision_ms",
 }
 
 
@@ -116,10 +120,16 @@ def test_a_demo_of_eight_seconds_loses_and_doubles_nothing(demo, broker):
     assert summary["telemetry"] > 0
     assert summary["ledger_size"] > summary["sales"] + summary["activations"]
     assert 0 < summary["sale_to_ledger_ms"]["p50"] <= summary["sale_to_ledger_ms"]["p99"]
+    assert summary["leads"] == summary["claimed"] > 0
+    assert summary["double_winners"] == 0
+    assert 0 < summary["tap_to_decision_ms"]["p50"] <= summary["tap_to_decision_ms"]["p99"]
     assert running.left_behind() == []
     assert list(running.folder.iterdir()) == []
     told = "\n".join(running.lines)
-    for step in ("sale finalised", "scooter reported", "handshake", "ledger #", "sign in  http"):
+    for step in (
+        *("sale finalised", "scooter reported", "handshake", "ledger #", "sign in  http"),
+        *("new lead offered", "claim tapped", "claimed  ", "Too Slow"),
+    ):
         assert step in told
     assert "Pembeli" not in told
 
