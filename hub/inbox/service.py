@@ -14,6 +14,7 @@ from hub.errors import Refused
 from hub.inbox import store
 from hub.inbox.store import InboxRow, first_time
 from hub.store import Database
+from hub.store.savepoint import savepoint
 from shared.clock import Clock
 from shared.identifiers import new_id
 from shared.instants import rfc3339
@@ -136,20 +137,17 @@ class Inbox:
         """Whether the row is closed. What this cannot write down did not happen to the row."""
         outcome = Outcome("kept", "its body was erased")
         if waiting.row is not None:
-            part = connection.begin_nested()
             try:
-                outcome = handle(connection, waiting.row)
+                with savepoint(connection):
+                    outcome = handle(connection, waiting.row)
             except Exception as error:  # noqa: BLE001 - whatever a stranger's body sets off
                 # Is it the database that is in trouble, this or the commit fails as well, and
                 # the attempt is not counted.
-                part.rollback()
                 log.warning("inbox_row_failed", id=waiting.row.id, error=type(error).__name__)
                 store.count_failure(connection, waiting.seq)
                 if waiting.attempts + 1 < ATTEMPTS_MAX:
                     return False
                 outcome = Outcome("kept", f"failed {ATTEMPTS_MAX} times: {type(error).__name__}")
-            else:
-                part.commit()
         store.close(
             connection,
             waiting.seq,

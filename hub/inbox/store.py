@@ -154,8 +154,7 @@ def try_lock_work(connection: Connection) -> bool:
 
 
 def add(connection: Connection, deliveries: Iterable[Delivery], received_ms: int) -> None:
-    """Store and number them, in their order."""
-    lock_numbers(connection)
+    """Store and number them, in their order; the caller holds `lock_numbers`."""
     for each in deliveries:
         [(seq,)] = _ADD.rows(connection, id=each.id, source=each.source, received_ms=received_ms)
         _ADD_BODY.run(connection, [{"seq": seq, "headers": each.headers, "body": each.body}])

@@ -143,7 +143,7 @@ class Sender:
                 _, paced_ms = store.pair(connection, number, row.to)
                 wait_ms = rules.pair_wait_ms(paced_ms, now_ms, gate.limits)
                 if wait_ms:
-                    store.change(connection, row.id, due_ms=now_ms + wait_ms)
+                    store.push(connection, row.to, now_ms + wait_ms, now_ms)
                     continue
                 if not gate.take():
                     break

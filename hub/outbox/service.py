@@ -209,6 +209,8 @@ class Outbox:
             return None
         now_ms = self.clock.wall_ms()
         store.change(connection, row.id, state=state, at_ms=now_ms, **values)
+        if event == "again":
+            store.push(connection, row.to, _int(values.get("due_ms")) or 0, now_ms)
         change = Change(
             id=row.id,
             to=row.to,

@@ -132,6 +132,12 @@ _WAITING = Statement(
     "SELECT count(*) FROM outbox WHERE state = 'queued' AND role = :role"
     " AND not_before_ms <= :now_ms"
 )
+_PUSH = Statement(
+    "UPDATE outbox SET due_ms = :due_ms WHERE recipient = :recipient"
+    # The list is the index's own condition: without it SQLite does not see that it may be used.
+    " AND state IN ('queued', 'sending') AND state = 'queued'"
+    " AND due_ms < :due_ms AND not_before_ms <= :now_ms"
+)
 _PAIR = Statement(
     "SELECT opened_ms, paced_ms FROM outbox_pair WHERE number = :number AND party = :party"
 )
@@ -303,6 +309,14 @@ def change(connection: Connection, out_id: str, **values: object) -> None:
     connection.execute(
         update(OUTBOX).where(OUTBOX.c.id == bindparam("of")).values(**values), {"of": out_id}
     )
+
+
+def push(connection: Connection, to: str, due_ms: int, now_ms: int) -> None:
+    """Whoever's first message waits until then, waits with all that want to go behind it.
+
+    So that those who are held up are not looked at again and again by who looks for work.
+    """
+    _PUSH.run(connection, [{"recipient": to, "due_ms": due_ms, "now_ms": now_ms}])
 
 
 def withdraw(

@@ -9,6 +9,7 @@ from hub.errors import Refused
 from hub.inbox import store
 from hub.inbox.service import DAY_MS, Inbox, InboxRow, Outcome, first_time
 from hub.store import METADATA, TEXT, Database
+from shared.clock import SystemClock
 from tests.fakes.manual_clock import ManualClock
 
 DONE = Outcome("done")
@@ -251,3 +252,38 @@ def test_two_processes_act_in_one_order(inbox, database, clock):
     numbers = [row.seq for row in order]
     assert sorted(numbers) == numbers
     assert 100 == len(numbers)
+
+
+def test_numbers_are_in_the_order_in_which_rows_appear(inbox, database):
+    """
+    Two processes store while a third acts: no row turns up behind one with a higher number, and no
+    later number has an earlier time. By these taps are decided.
+    """
+    clock = SystemClock()
+    places = [
+        Database(database.url.render_as_string(hide_password=False)),
+        Database(database.url.render_as_string(hide_password=False)),
+    ]
+    order: list[InboxRow] = []
+
+    def store_many(opened):
+        mine = Inbox(opened, clock)
+        for number in range(150):
+            mine.keep("meta", str(number).encode(), {})
+
+    threads = [threading.Thread(target=store_many, args=(each,)) for each in places * 2]
+    try:
+        for thread in threads:
+            thread.start()
+        while any(thread.is_alive() for thread in threads) or not inbox.idle():
+            inbox.step(noting(order))
+        for thread in threads:
+            thread.join()
+    finally:
+        for each in places:
+            each.close()
+
+    assert 600 == len(order)
+    marks = [(row.seq, row.received_ms) for row in order]
+    assert sorted(marks) == marks
+    assert sorted(row.received_ms for row in order) == [row.received_ms for row in order]

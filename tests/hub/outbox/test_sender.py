@@ -131,6 +131,17 @@ def test_one_person_hears_things_in_order_and_not_too_fast(desk):
     assert [f"{n} led_1" for n in range(8)] == texts(desk.channel.calls)
 
 
+def test_who_is_held_up_is_not_looked_at_again_until_then(desk):
+    """Behind a first message that waits the whole queue of a person waits: nothing is due."""
+    desk.say(*(draft(f"k{n}", kind=f"{n}") for n in range(30)))
+    desk.run()
+    with desk.database.read() as connection:
+        waiting = [row for row in desk.outbox.of(connection, "led_1") if row.state == "queued"]
+
+    assert 25 == len(waiting)
+    assert {desk.clock.wall_ms() + 6_000} == {row.due_ms for row in waiting}
+
+
 def test_who_is_held_up_holds_up_nobody_else(desk):
     """A pair rate refused by the vendor delays that person alone, four times longer each time."""
     desk.channel.script = [Failed("pair", 131056, "pair rate")] * 2
