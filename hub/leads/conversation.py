@@ -28,15 +28,16 @@ STEPS: Final = 1_000_000
 class People(Protocol):
     """The contacts, as far as a conversation changes them."""
 
-    def meet(
+    def renumbered(
         self,
         connection: Connection,
+        contact: str,
         *,
         phone: str | None = None,
         bsuid: str | None = None,
         now_ms: int,
-    ) -> str:
-        """The contact with these keys; new ones are learned."""
+    ) -> bool:
+        """A key more of a contact we know; False when it is another's."""
         ...
 
     def consent(
@@ -102,6 +103,8 @@ class Conversation:
         if customer is None or customer.opted_out:
             # They asked for silence and are left in peace until they say START.
             return lead.id if lead else None
+        if order == "start" and lead is not None:
+            self._say(connection, lead, Say("welcome_back"), key=message.id)
         if open_lead is None:
             open_lead = self._begin(connection, contact, newest, message=message, row=row)
         return self._answer(connection, open_lead, message, row, has_phone=bool(customer.phone))
@@ -183,14 +186,13 @@ class Conversation:
         if lead.state in OWNED and not isinstance(message.content, Pin | Tap | Text):
             return lead.id
         answered = screening.answer(state, message.content, models=models)
-        if answered.phone is not None:
-            self._people.meet(
-                connection,
-                phone=answered.phone,
-                bsuid=message.sender.bsuid,
-                now_ms=row.received_ms,
-            )
         lead = self._keep(connection, lead, answered, row)
+        if answered.phone is not None and not self._people.renumbered(
+            connection, lead.contact, phone=answered.phone, now_ms=row.received_ms
+        ):
+            self._leads.custody.needs_human(
+                connection, lead, "gave the number of another customer", row.received_ms
+            )
         # To somebody whose lead has an owner nobody but that owner speaks, unless a fact changed.
         if lead.state not in OWNED or answered.learned:
             for number, say in enumerate(answered.says):
