@@ -163,6 +163,8 @@ class Gateway:
             return None
         change = self._contacts.opt_in if preference.wanted else self._contacts.opt_out
         change(connection, contact, channel=preference.number, now_ms=row.received_ms)
+        if not preference.wanted:
+            self._leads.opted_out(connection, contact, row.received_ms)
         return contact
 
 

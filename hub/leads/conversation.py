@@ -87,7 +87,7 @@ class Conversation:
         """Act on what a customer sent; the lead it belongs to, None when there is none."""
         newest = store.newest_of(connection, contact)
         lead = None if newest is None else store.lock(connection, newest.id)
-        open_lead = lead if lead is not None and lead.state not in CLOSED else None
+        open_lead = lead if lead is not None and self._is_same(lead, row.received_ms) else None
         order = _order(message)
         if order in {"stop", "erase"}:
             if open_lead is not None:
@@ -108,6 +108,11 @@ class Conversation:
         if open_lead is None:
             open_lead = self._begin(connection, contact, newest, message=message, row=row)
         return self._answer(connection, open_lead, message, row, has_phone=bool(customer.phone))
+
+    def _is_same(self, lead: Lead, now_ms: int) -> bool:
+        """Open, and young enough to be still about what they want now."""
+        days = self._desk.settings.same_person_days
+        return lead.state not in CLOSED and now_ms - lead.received_ms <= days * DAY_MS
 
     # --- beginning and end ---
 
@@ -197,7 +202,7 @@ class Conversation:
         if lead.state not in OWNED or answered.learned:
             for number, say in enumerate(answered.says):
                 self._say(connection, lead, say, key=f"{message.id}/{number}")
-        self._go_on(connection, lead, answered.state, row)
+        self._go_on(connection, lead, answered, row)
         return lead.id
 
     def _keep(self, connection: Connection, lead: Lead, answered: Answered, row: Arrival) -> Lead:
@@ -246,14 +251,28 @@ class Conversation:
             detail=detail(question=say.question),
         )
 
-    def _go_on(self, connection: Connection, lead: Lead, state: Screening, row: Arrival) -> None:
+    def _go_on(self, connection: Connection, lead: Lead, answered: Answered, row: Arrival) -> None:
         """To the market once nothing is left to ask; a person looks after those who want one."""
+        state = answered.state
         if state.human:
             self._leads.custody.needs_human(
                 connection, lead, "the customer asks for a person", row.received_ms
             )
         if lead.state == "SCREENING" and state.done:
             self._leads.qualify(connection, lead, row.received_ms)
+        elif lead.state == "QUALIFIED" and "location" in answered.learned:
+            # It waited for this, or at another place: who is near is another question now.
+            store.change(connection, lead.id, next_step="route", next_step_ms=row.received_ms)
+        elif lead.state in OWNED and lead.rep is not None:
+            # Who writes wants an answer of whoever has their lead; once a day is enough.
+            self._desk.say(
+                connection,
+                lead,
+                "again",
+                lead.rep,
+                key=f"{lead.rep}/{row.received_ms // DAY_MS}",
+                lasts_ms=DAY_MS,
+            )
 
 
 def _order(message: Message) -> Command | None:

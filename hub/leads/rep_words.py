@@ -5,7 +5,7 @@ from typing import Final
 
 from sqlalchemy import Connection
 
-from hub.inbox.incoming import Message, Text
+from hub.inbox.incoming import Message, Tap, Text
 from hub.leads import store
 from hub.leads.desk import HOUR_MS, Desk
 from hub.leads.needs import Arrival, Rep
@@ -27,7 +27,9 @@ class RepWords:
         self._winning = winning
 
     def hear(self, connection: Connection, rep: Rep, message: Message, row: Arrival) -> None:
-        """Act on a rep's message, once for each message."""
+        """Act on a rep's message, once for each message. A tap is answered where it is decided."""
+        if isinstance(message.content, Tap):
+            return
         written = message.content.body.strip() if isinstance(message.content, Text) else ""
         won = _WON.fullmatch(written)
         if won is not None:

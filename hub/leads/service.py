@@ -19,7 +19,7 @@ from hub.leads.records import Decision, Lead, Offer
 from hub.leads.rep_words import RepWords
 from hub.leads.reports import Report, Reports
 from hub.leads.routing import Routing, Stop
-from hub.leads.states import Refusal
+from hub.leads.states import OPEN, Refusal
 from hub.leads.timers import Timers
 from hub.leads.winning import Units, Winning
 from hub.leads.words import TEXTS
@@ -203,6 +203,13 @@ class Leads:
         rep = self._desk.directory.rep(connection, person)
         if rep is not None:
             self._rep_words.hear(connection, rep, message, row)
+
+    def opted_out(self, connection: Connection, contact: str, now_ms: int) -> None:
+        """A customer wants no more messages: their open lead ends, whoever has it is told."""
+        newest = store.newest_of(connection, contact)
+        lead = None if newest is None else store.lock(connection, newest.id)
+        if lead is not None and lead.state in OPEN:
+            self.custody.opt_out(connection, lead, now_ms)
 
     # --- what becomes of messages ---
 

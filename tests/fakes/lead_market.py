@@ -97,6 +97,9 @@ class Town:
             active=True,
         )
 
+    def models_in(self, connection):
+        return [self.model(connection, "E8")]
+
     def rep(self, _connection, person):
         return self.people.get(person)
 
