@@ -26,7 +26,6 @@ from hub.leads.questions import ScreeningWords
 from hub.leads.renderer import LeadRenderer
 from hub.leads.service import Leads
 from hub.ledger.service import Ledger
-from hub.outbox.messages import Failed
 from hub.outbox.rules import Limits
 from hub.outbox.sender import Sender
 from hub.outbox.service import Outbox
@@ -109,7 +108,8 @@ def open_switchboard(
         addresses=AddressBook(registry, contacts),
         limits=_limits(config),
     )
-    sender.on_stopped.append(_stopped(alerts))
+    sender.on_stopped.append(alerts.number_stopped)
+    sender.on_resumed.append(alerts.number_resumed)
     return Switchboard(
         contacts=contacts,
         inbox=Inbox(database, clock),
@@ -162,20 +162,3 @@ def _on_template(
             )
 
     return heard
-
-
-def _stopped(alerts: Alerts) -> Callable[[Connection, str, Failed], object]:
-    """A number through which the vendor lets nothing pass is an alert of its own."""
-
-    def told(connection: Connection, number: str, failed: Failed) -> object:
-        return alerts.raise_(
-            connection,
-            "P0",
-            "number_stopped",
-            f"number_stopped/{number}",
-            what=f"The number {number} sends nothing: {failed.reason}"[:400],
-            consequence="Offers and answers wait until it is let through again.",
-            action="See what `kickstand-hub whatsapp doctor` says.",
-        )
-
-    return told

@@ -79,10 +79,10 @@ class Alerts:
             "P0",
             "number_stopped",
             f"number_stopped/{number}",
-            what=f"WhatsApp refuses everything from number {number}: {failed.reason}"
+            what=f"WhatsApp refuses everything from number {number}: {failed.reason[:400]}"
             + ("" if failed.code is None else f" ({failed.code})"),
             consequence="Customers and reps get no messages; offers go stale unseen.",
-            action="Open WhatsApp Manager: payment, account quality, token and number.",
+            action="See what `kickstand-hub whatsapp doctor` says.",
         )
 
     def number_resumed(self, connection: Connection, number: str) -> None:
