@@ -1,0 +1,208 @@
+"""From a webhook's body to what it changes: conversations, taps, repetitions, strangers."""
+
+import itertools
+import json
+
+import pytest
+from sqlalchemy import text
+
+from hub.config import parse_config
+from hub.keys import create_keys
+from hub.store.migrate import migrate
+from hub.wiring import open_hub
+from tests.fakes.manual_clock import ManualClock
+
+SETTINGS = """
+[server]
+public_url = "https://hub.example"
+keys_dir = "{folder}/keys"
+database = "sqlite:///{folder}/hub.db"
+[[numbers]]
+name = "brand"
+channel = "meta"
+serves = "both"
+phone = "628110000000"
+phone_number_id = "1"
+"""
+REGIONS = b"code,name,timezone\nJATIM,Jawa Timur,WIB\n"
+MODELS = b"code,name,has_telemetry,active\nE8,E8 Pro,yes,yes\nX1,X1 Lite,yes,yes\n"
+DEALERS = (
+    b"code,name,region,lat,lon,timezone,hours,authorised\n"
+    b"SBY01,Surabaya,JATIM,-7.2575,112.7521,WIB,Mon-Sun 00:00-24:00,yes\n"
+)
+PEOPLE = (
+    b"id,name,role,dealers,phone,wa_opt_in_at\n"
+    b"per_budi,Budi Santoso,rep,SBY01,081234567801,2026-01-01\n"
+    b"per_ani,Ani,rep,SBY01,081234567802,2026-01-01\n"
+)
+CUSTOMER, BUDI, ANI = "6281299990001", "6281234567801", "6281234567802"
+NAMES = {CUSTOMER: "Siti", BUDI: "Budi", ANI: "Ani"}
+
+
+class Phone:
+    """Writes to the hub as Meta delivers it, and shows what the hub wants to say."""
+
+    def __init__(self, hub) -> None:
+        self.hub = hub
+        self._numbers = itertools.count(1)
+
+    def write(self, sender, content, *, wamid=None) -> str:
+        """One message, delivered and acted on; its wamid."""
+        wamid = wamid or f"wamid.{next(self._numbers)}"
+        message = {"from": sender, "id": wamid, "timestamp": "1", **content}
+        contact = {"profile": {"name": NAMES.get(sender, "?")}, "wa_id": sender}
+        value = {
+            "messaging_product": "whatsapp",
+            "metadata": {"display_phone_number": "628110000000", "phone_number_id": "1"},
+            "contacts": [contact],
+            "messages": [message],
+        }
+        change = {"field": "messages", "value": value}
+        body = {"object": "whatsapp_business_account", "entry": [{"id": "w", "changes": [change]}]}
+        self.hub.leads.inbox.keep("whatsapp", json.dumps(body).encode(), {})
+        while self.hub.leads.step():
+            pass
+        return wamid
+
+    def text(self, sender, words, **more) -> str:
+        """Written words."""
+        return self.write(sender, {"type": "text", "text": {"body": words}}, **more)
+
+    def tap(self, sender, button, **more) -> str:
+        """A reply button."""
+        reply = {"type": "button_reply", "button_reply": {"id": button, "title": button[:20]}}
+        return self.write(sender, {"type": "interactive", "interactive": reply}, **more)
+
+    def pin(self, sender) -> str:
+        """The middle of Surabaya."""
+        place = {"latitude": -7.2575, "longitude": 112.7521}
+        return self.write(sender, {"type": "location", "location": place})
+
+    def rows(self, sql) -> list:
+        """What a table holds."""
+        with self.hub.database.read() as connection:
+            return list(connection.execute(text(sql)))
+
+    def leads(self) -> list:
+        """(id, state) of every lead."""
+        return [tuple(row) for row in self.rows("SELECT id, state FROM lead ORDER BY received_ms")]
+
+    def said(self, kind) -> list[str]:
+        """To whom a kind of message waits to go."""
+        return [
+            row[0]
+            for row in self.rows(
+                f"SELECT recipient FROM outbox WHERE kind = '{kind}' ORDER BY recipient"  # noqa: S608 - a test
+            )
+        ]
+
+
+@pytest.fixture
+def phone(tmp_path):
+    """A hub with one dealer and two reps, everything in this thread."""
+    config = parse_config(SETTINGS.format(folder=tmp_path))
+    create_keys(config.server.keys_dir)
+    hub = open_hub(config, clock=ManualClock(), threaded=False)
+    migrate(hub.database)
+    registry = hub.registry
+    for book, content in (
+        (registry.regions, REGIONS),
+        (registry.models, MODELS),
+        (registry.dealers, DEALERS),
+        (registry.people, PEOPLE),
+    ):
+        assert not book.import_file(content).refused
+    yield Phone(hub)
+    hub.close()
+
+
+def qualified(phone) -> str:
+    """A lead that both reps have been offered; its id."""
+    phone.text(CUSTOMER, "Halo, E8 Pro ada? bayar tunai, sekarang")
+    phone.pin(CUSTOMER)
+    [(lead, state)] = phone.leads()
+    assert state == "UNCLAIMED"
+    return lead
+
+
+def test_a_conversation_becomes_offers_and_one_winner(phone):
+    """Nothing is asked that was said; the faster rep gets the card, the other hears by how much."""
+    lead = qualified(phone)
+    assert phone.said("offer") == ["per_ani", "per_budi"]
+
+    phone.tap(BUDI, f"CLAIM_{lead}")
+    phone.tap(ANI, f"CLAIM_{lead}")
+
+    assert phone.leads() == [(lead, "CLAIMED")]
+    assert (phone.said("card"), phone.said("too_slow")) == (["per_budi"], ["per_ani"])
+
+
+def test_a_delivery_repeated_for_days_changes_nothing(phone):
+    """Neither a second lead, nor a second answer, nor a second decision."""
+    first = phone.text(CUSTOMER, "Halo")
+    asked = phone.said("question")
+    phone.text(CUSTOMER, "Halo", wamid=first)
+
+    assert len(phone.leads()) == 1
+    assert phone.said("question") == asked
+
+
+def test_an_answer_corrected_later_stands(phone):
+    """Also after the offers went out."""
+    lead = qualified(phone)
+    phone.text(CUSTOMER, "Maaf, X1 Lite saja, kredit")
+
+    assert phone.rows("SELECT model, payment FROM lead") == [("X1", "instalments")]
+    assert phone.leads() == [(lead, "UNCLAIMED")]
+
+
+def test_stop_ends_it_and_start_begins_again(phone):
+    """Who asked for silence gets it, whatever they write, until they say START."""
+    lead = qualified(phone)
+    phone.tap(BUDI, f"CLAIM_{lead}")
+    phone.text(CUSTOMER, "BERHENTI")
+    assert phone.leads() == [(lead, "OPTED_OUT")]
+    assert phone.said("stopped") == ["per_budi"]
+
+    before = phone.said("question")
+    phone.text(CUSTOMER, "halo?")
+    assert (len(phone.leads()), phone.said("question")) == (1, before)
+    phone.text(CUSTOMER, "MULAI")
+    assert len(phone.leads()) == 2
+
+
+def test_who_wants_their_data_gone_is_told_and_asked_nothing_more(phone):
+    """The lead ends at once; the erasure itself follows."""
+    lead = qualified(phone)
+    phone.text(CUSTOMER, "hapus data saya")
+
+    assert phone.leads() == [(lead, "OPTED_OUT")]
+    assert phone.rows("SELECT count(*) FROM contact WHERE erasure_asked_ms IS NOT NULL") == [(1,)]
+
+
+def test_a_rep_who_writes_starts_no_screening(phone):
+    """Reps are people of the network on whatever number they write to."""
+    phone.text(BUDI, "Halo")
+    phone.text(BUDI, "SIAP")
+
+    assert phone.leads() == []
+    assert phone.rows("SELECT count(*) FROM contact") == [(0,)]
+
+
+def test_a_forwarded_button_is_worth_nothing(phone):
+    """The id is no authority; a stranger with it becomes neither winner nor customer."""
+    lead = qualified(phone)
+    phone.tap("6281355550000", f"CLAIM_{lead}")
+
+    assert phone.leads() == [(lead, "UNCLAIMED")]
+    assert phone.rows("SELECT count(*) FROM contact") == [(1,)]
+
+
+def test_what_cannot_be_read_is_kept_with_its_reason(phone):
+    """And blocks nobody behind it."""
+    phone.hub.leads.inbox.keep("whatsapp", b"no json", {})
+    phone.text(CUSTOMER, "Halo")
+
+    [kept, done] = phone.hub.leads.inbox.page(None, 10)["items"]
+    assert (kept["state"], done["state"]) == ("kept", "done")
+    assert kept["reason"]
