@@ -1,7 +1,8 @@
 """All SQL on the tables of leads that decides or changes something."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, fields
+from functools import cache
 from typing import Any, Final
 
 from sqlalchemy import Connection, func, insert, select, update
@@ -67,13 +68,23 @@ def create(connection: Connection, lead: Lead) -> None:
     connection.execute(insert(LEAD).values(**values))
 
 
+@cache
+def _update(table: str, columns: tuple[str, ...]) -> Statement:
+    """Setting these columns of one row; the names are our code's own, checked against the table."""
+    known = {"lead": LEAD, "lead_offer": LEAD_OFFER}[table].c
+    assigned = ", ".join(f'"{known[name].name}" = :{name}' for name in columns)
+    return Statement(f"UPDATE {table} SET {assigned} WHERE id = :row_id")  # noqa: S608 - our own names
+
+
+def _set(connection: Connection, table: str, row_id: str, values: Mapping[str, object]) -> None:
+    if values:
+        plain = {name: _plain(name, value) for name, value in values.items()}
+        _update(table, tuple(values)).run(connection, [plain | {"row_id": row_id}])
+
+
 def change(connection: Connection, lead: str, **values: object) -> None:
     """Set some columns of a lead."""
-    connection.execute(
-        update(LEAD)
-        .where(LEAD.c.id == lead)
-        .values({name: _plain(name, value) for name, value in values.items()})
-    )
+    _set(connection, "lead", lead, values)
 
 
 def due(connection: Connection, now_ms: int, limit: int) -> list[str]:
@@ -232,11 +243,7 @@ def create_offers(connection: Connection, offers: Sequence[Offer]) -> None:
 
 def change_offer(connection: Connection, offer: str, **values: object) -> None:
     """Set some columns of an offer."""
-    connection.execute(
-        update(LEAD_OFFER)
-        .where(LEAD_OFFER.c.id == offer)
-        .values({name: _plain(name, value) for name, value in values.items()})
-    )
+    _set(connection, "lead_offer", offer, values)
 
 
 def withdraw(
