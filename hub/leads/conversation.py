@@ -203,7 +203,15 @@ class Conversation:
             for number, say in enumerate(answered.says):
                 self._say(connection, lead, say, key=f"{message.id}/{number}")
         self._go_on(connection, lead, answered, row)
+        if lead.state in OWNED and not isinstance(message.content, Tap):
+            self._tell_owner(connection, lead, row.received_ms)
         return lead.id
+
+    def _tell_owner(self, connection: Connection, lead: Lead, now_ms: int) -> None:
+        """Who writes wants an answer of whoever has their lead; once a day is enough."""
+        if lead.rep is not None:
+            key = f"{lead.rep}/{now_ms // DAY_MS}"
+            self._desk.say(connection, lead, "again", lead.rep, key=key, lasts_ms=DAY_MS)
 
     def _keep(self, connection: Connection, lead: Lead, answered: Answered, row: Arrival) -> Lead:
         """What is known now, in the lead's row and in its timeline."""
@@ -263,16 +271,6 @@ class Conversation:
         elif lead.state == "QUALIFIED" and "location" in answered.learned:
             # It waited for this, or at another place: who is near is another question now.
             store.change(connection, lead.id, next_step="route", next_step_ms=row.received_ms)
-        elif lead.state in OWNED and lead.rep is not None:
-            # Who writes wants an answer of whoever has their lead; once a day is enough.
-            self._desk.say(
-                connection,
-                lead,
-                "again",
-                lead.rep,
-                key=f"{lead.rep}/{row.received_ms // DAY_MS}",
-                lasts_ms=DAY_MS,
-            )
 
 
 def _order(message: Message) -> Command | None:

@@ -123,6 +123,14 @@ class Routing:
 
     # --- putting it on the market ---
 
+    def offer_to(
+        self, connection: Connection, lead: Lead, rep: Rep, dealer: Dealer, *, now_ms: int
+    ) -> None:
+        """Offer a locked test lead to one person alone, whatever the hour."""
+        near = Near(dealer, 0.0, None)
+        stop = Stop(near, chosen=True, why="test", reps=(rep,))
+        self._offer(connection, lead, [stop], ring=1, now_ms=now_ms)
+
     def route(
         self, connection: Connection, lead: Lead, now_ms: int, *, want: int | None = None
     ) -> bool:

@@ -28,6 +28,8 @@ from hub.store import Database
 from shared.identifiers import new_id
 
 PUT_OFF_MS: Final = 60_000
+NOBODY: Final = "cus_test"
+"""The customer of a test: there is none."""
 MEANT_MAX: Final = 10
 TITLE_MAX: Final = 24
 BY_TITLE: Final = {
@@ -245,6 +247,32 @@ class Leads:
             return not store.due(connection, now_ms, 1)
 
     # --- a manager's word ---
+
+    def test_offer(self, connection: Connection, person: str, now_ms: int) -> str | None:
+        """Send a person an offer that is marked as a test and counted nowhere; the lead's id.
+
+        None: there is no such person, or they work for no dealer.
+        """
+        rep = self._desk.directory.rep(connection, person)
+        code = rep.dealers[0] if rep is not None and rep.dealers else ""
+        dealer = self._desk.directory.dealer(connection, code)
+        if rep is None or dealer is None:
+            return None
+        lead = self.begin(connection, Beginning(contact=NOBODY, test=True), now_ms)
+        moved = self._desk.move(
+            connection,
+            lead,
+            "qualify",
+            now_ms,
+            qualified_ms=now_ms,
+            area=dealer.name,
+            region=dealer.region,
+            lat_udeg=round(dealer.lat * 1e6),
+            lon_udeg=round(dealer.lon * 1e6),
+        )
+        if not isinstance(moved, Refusal):
+            self.routing.offer_to(connection, moved, rep, dealer, now_ms=now_ms)
+        return lead.id
 
     def release(self, connection: Connection, lead_id: str, *, by: str, now_ms: int) -> bool:
         """Take a lead from its owner and put it back on the market; False: it has none."""

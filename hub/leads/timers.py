@@ -10,7 +10,7 @@ from hub.leads.claims import Claims
 from hub.leads.custody import Custody
 from hub.leads.desk import Desk
 from hub.leads.records import Lead
-from hub.leads.routing import Routing
+from hub.leads.routing import LOOK_AGAIN_MS, Routing
 from hub.leads.states import Refusal
 
 
@@ -40,6 +40,10 @@ class Timers:
         if lead.next_step_ms > now_ms:
             return False
         self._steps[lead.next_step](connection, lead, now_ms)
+        after = store.get(connection, lead_id)
+        if after is not None and after.next_step_ms is not None and after.next_step_ms <= now_ms:
+            # What is due for ever would be done for ever: whatever the reason, not at once again.
+            store.change(connection, lead_id, next_step_ms=now_ms + LOOK_AGAIN_MS)
         return True
 
     def qualify(self, connection: Connection, lead: Lead, now_ms: int) -> None:
@@ -86,7 +90,14 @@ class Timers:
     def _unclaimed(self, connection: Connection, lead: Lead, now_ms: int) -> None:
         """The next ring, then the manager, then the next round, then the end."""
         settings = self._desk.settings
-        if lead.ring < settings.max_rings and self._routing.route(connection, lead, now_ms):
+        if (
+            not lead.test
+            and lead.ring < settings.max_rings
+            and self._routing.route(connection, lead, now_ms)
+        ):
+            return
+        if lead.test:
+            self._custody.end(connection, lead, "expire", reason="unclaimed", now_ms=now_ms)
             return
         self.tell_manager(connection, lead)
         if lead.round < settings.max_rounds:
@@ -117,8 +128,6 @@ class Timers:
 
     def tell_manager(self, connection: Connection, lead: Lead) -> None:
         """Nobody of the last ring claimed it: the region's manager has to know."""
-        if lead.test:
-            return
         region = self._desk.directory.region(connection, lead.region or "")
         self._desk.alerts.raise_(
             connection,

@@ -238,8 +238,19 @@ class Winning:
                 dealer=lead.dealer,
                 detail=detail(reason="sale_undone", sale_index=sale.undoes, by=sale.index),
             )
-            if moved.state not in OWNED:
-                store.change(connection, lead.id, next_step="route", next_step_ms=now_ms)
+            if moved.state == "SCREENING":
+                store.change(connection, lead.id, next_step="screened", next_step_ms=now_ms)
+            elif moved.state not in OWNED:
+                # Its offers were withdrawn: whoever is near is asked anew.
+                store.change(
+                    connection,
+                    lead.id,
+                    round=lead.round + 1,
+                    ring=0,
+                    offered_ms=None,
+                    next_step="route",
+                    next_step_ms=now_ms,
+                )
 
 
 def _title(lead: Lead) -> str:

@@ -239,6 +239,8 @@ def test_an_owned_lead_is_not_screened_again(front):
     lead = screened(front)
     front.market.tap("per_1", f"CLAIM_{lead.id}")
     asked = front.asked()
+    front.hears(Tap(f"CALLED_YES_{lead.id}", "Sudah"))
+    assert front.market.outbox.said("again") == []
     front.hears("masih di sana?")
     front.hears("halo?")
     assert front.asked() == asked

@@ -229,3 +229,33 @@ def test_a_title_alone_means_the_one_offer_it_can_mean(market):
     rows = [row.id for row in market.words(question).rows]
     assert sorted(rows) == sorted([f"CLAIM_{other}", f"CLAIM_{third}"])
     assert market.get(lead).rep == "per_1"
+
+
+def test_a_test_offer_goes_to_one_person_and_is_counted_nowhere(market):
+    """Marked, claimable, no ledger entry, no alarm when it is left alone."""
+    now = market.clock.wall_ms()
+    lead = market.do(lambda c: market.leads.test_offer(c, "per_2", now))
+    [offer] = market.outbox.said("offer")
+    assert offer.to == "per_2"
+    assert "TES" in market.words(offer).text
+    assert market.tap("per_2", f"CLAIM_{lead}") == "won"
+    alone = market.do(lambda c: market.leads.test_offer(c, "per_2", now))
+    market.pass_time(CLAIM_MS)
+    assert market.get(alone).state == "EXPIRED"
+    assert (market.bells.rung, market.facts("lead.handoff"), market.facts("lead.closed")) == (
+        [],
+        [],
+        [],
+    )
+    assert market.do(lambda c: market.leads.test_offer(c, "per_nobody", now)) is None
+
+
+def test_what_stays_due_is_not_done_again_at_once(market):
+    """A step that leaves its own moment standing would be taken for ever."""
+    lead = market.lead()
+    market.leads._timers._steps = dict(market.leads._timers._steps) | {
+        "claim": lambda _connection, _lead, _now_ms: None
+    }
+    market.clock.advance(CLAIM_MS)
+    market.leads.step(market.clock.wall_ms())
+    assert market.get(lead).next_step_ms > market.clock.wall_ms()

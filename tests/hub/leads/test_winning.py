@@ -106,7 +106,9 @@ def test_the_buyers_phone_takes_an_open_lead_off_the_market(market):
     assert market.tap("per_1", f"CLAIM_{lead}") == "expired"
     voided(market)
     assert market.get(lead).state == "UNCLAIMED"
-    assert market.get(lead).next_step == "route"
+    market.pass_time(0)
+    assert len(market.outbox.said("offer")) == 4
+    assert market.tap("per_1", f"CLAIM_{lead}") == "won"
 
 
 def test_sold_by_another_dealer_than_the_claimer_is_shown(market, lead):
