@@ -139,7 +139,9 @@ class CrmMirror:
             self._failed(had, error)
             return
         seen = had.seen + 1 if case is None else case.lead.events
-        self._database.write(lambda connection: store.done(connection, had.lead, seen))
+        self._database.write(
+            lambda connection: store.done(connection, had.lead, seen, had=had.seen)
+        )
 
     def _failed(self, had: store.Mirrored, error: Exception) -> None:
         """Nobody is asked for a while, or this lead waits behind the others, or both."""
@@ -157,6 +159,14 @@ class CrmMirror:
             self._shut(str(error))
         if later:
             self._later(had, str(error))
+
+    @staticmethod
+    def erased(connection: Connection, contact: str) -> None:
+        """This customer was erased, in the caller's transaction: they will be in the CRM too.
+
+        Needs nothing but the tables, so that any process may say it.
+        """
+        store.again(connection, contact)
 
     def _shut(self, reason: str) -> None:
         log.warning("crm_waits", reason=reason)

@@ -57,7 +57,12 @@ _DUE = Statement(
 )
 _ANY = Statement("SELECT 1 FROM crm_lead WHERE seen < wanted AND due_ms <= :now_ms LIMIT 1")
 _DONE = Statement(
-    "UPDATE crm_lead SET seen = :seen, attempts = 0, due_ms = 0, reason = NULL WHERE lead = :lead"
+    "UPDATE crm_lead SET seen = :seen, attempts = 0, due_ms = 0, reason = NULL"
+    " WHERE lead = :lead AND seen = :had"
+)
+_AGAIN = Statement(
+    "UPDATE crm_lead SET seen = -1, attempts = 0, due_ms = 0"
+    " WHERE lead IN (SELECT id FROM lead WHERE contact = :contact)"
 )
 _LATER = Statement(
     "UPDATE crm_lead SET attempts = attempts + 1, due_ms = :due_ms, reason = :reason"
@@ -122,9 +127,14 @@ def any_due(connection: Connection, now_ms: int) -> bool:
     return bool(_ANY.rows(connection, now_ms=now_ms))
 
 
-def done(connection: Connection, lead: str, seen: int) -> None:
-    """The CRM shows it up to this entry."""
-    _DONE.run(connection, [{"lead": lead, "seen": seen}])
+def done(connection: Connection, lead: str, seen: int, *, had: int) -> None:
+    """The CRM shows it up to this entry, unless it was asked for anew since `had` was read."""
+    _DONE.run(connection, [{"lead": lead, "seen": seen, "had": had}])
+
+
+def again(connection: Connection, contact: str) -> None:
+    """Everything of this customer is brought up to what is true now, e.g. that they are erased."""
+    _AGAIN.run(connection, [{"contact": contact}])
 
 
 def later(connection: Connection, lead: str, due_ms: int, reason: str) -> None:

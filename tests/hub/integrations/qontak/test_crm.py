@@ -297,7 +297,7 @@ def test_an_erased_person_is_erased_there(desk):
     desk.happens("lead.demo", state="DEMO_SCHEDULED")
     desk.settles(1)
     desk.customers["cus_1"] = Customer(id="cus_1", name=None, phone=None, erased=True)
-    desk.happens("subject.erased")
+    desk.database.write(lambda connection: CrmMirror.erased(connection, "cus_1"))
     desk.settles(4)
 
     assert [] == desk.kept("notes")
@@ -381,6 +381,11 @@ def test_what_is_behind_on_each_engine(database):
     assert waits is not None
     assert 1 == waits.attempts
 
-    database.write(lambda connection: store.done(connection, "led_1", 1))
+    database.write(lambda connection: store.done(connection, "led_1", 1, had=0))
     with database.read() as connection:
         assert not store.any_due(connection, 10)
+
+    database.write(lambda connection: store.again(connection, "cus_1"))
+    database.write(lambda connection: store.done(connection, "led_1", 1, had=1))
+    with database.read() as connection:
+        assert store.any_due(connection, 10), "an erasure is not overtaken by what was under way"
