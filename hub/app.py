@@ -6,13 +6,18 @@ from flask import Flask, Response
 from prometheus_client import CollectorRegistry, Gauge, generate_latest
 
 from hub.accounts.service import Accounts
+from hub.accounts.tokens import Tokens
 from hub.devices.routes import MAX_REQUEST_BYTES, Door, DoorKeys
 from hub.devices.routes import blueprint as devices_blueprint
+from hub.integrations.qontak.routes import webhooks as qontak_webhooks
 from hub.integrations.whatsapp.routes import webhooks
+from hub.leads.routes import intake_blueprint
 from hub.ledger.checker import read_check
 from hub.ledger.routes import blueprint as ledger_blueprint
 from hub.ledger.tree import newest_checkpoint
+from hub.portals.api import Sources, api_blueprint
 from hub.portals.installing import install
+from hub.portals.lead_desk import LeadDesk
 from hub.portals.login import signed_in
 from hub.portals.services import Portal
 from hub.portals.stored_dealers import StoredDealers
@@ -30,6 +35,22 @@ def create_app(hub: Hub) -> Flask:
     app.register_blueprint(ledger_blueprint(hub.database, hub.ledger, signed_in))
     leads = hub.leads
     app.register_blueprint(webhooks(leads.inbox, leads.whatsapp.webhook_settings, leads.refusals))
+    app.register_blueprint(intake_blueprint(leads.intake))
+    if leads.qontak is not None:
+        app.register_blueprint(
+            qontak_webhooks(leads.inbox, leads.qontak.webhook_secret, leads.refusals)
+        )
+    app.register_blueprint(
+        api_blueprint(
+            Sources(
+                tokens=Tokens(hub.database),
+                leads=leads.board,
+                alerts=leads.alerts,
+                inbox=leads.inbox,
+                outbox=leads.outbox,
+            )
+        )
+    )
     for path, handle in (
         ("/healthz", lambda: Response("ok\n", mimetype="text/plain")),
         ("/readyz", _readiness(hub)),
@@ -63,6 +84,8 @@ def _portal(hub: Hub) -> Portal:
         sales=StoredSales(hub.database, hub.clock),
         devices=StoredDevices(hub.database),
         dealers=StoredDealers(hub.registry, hub.clock),
+        leads=LeadDesk(hub.database, hub.leads.board, hub.leads.leads, hub.clock),
+        alerts=hub.leads.alerts,
         clock=hub.clock,
         public_url=hub.config.server.public_url.rstrip("/"),
         vkey=hub.ledger.key.vkey,
@@ -91,6 +114,7 @@ def _metrics(hub: Hub) -> Callable[[], Response]:
     waiting = Gauge("kickstand_batches_waiting", "Batches without a place", registry=registry)
     closed = Gauge("kickstand_read_only", "1 while a restored hub is refilled", registry=registry)
     facts = Gauge("kickstand_facts_pending", "Hub facts without a place", registry=registry)
+    doubtful = Gauge("kickstand_outbox_doubtful", "Messages sent twice in doubt", registry=registry)
     refused = Gauge(
         "kickstand_webhooks_refused", "Webhooks turned away", ["why"], registry=registry
     )
@@ -107,11 +131,13 @@ def _metrics(hub: Hub) -> Callable[[], Response]:
             size.set(entries)
             lag.set(entries - hub.ledger.followers.position(connection))
             facts.set(hub.ledger.pending(connection))
+            doubts = hub.leads.outbox.doubtful(connection)
             known = read_check(connection)
         broken.set(known.broken_at is not None)
         verified.set((known.verified_ms or 0) / 1000)
         closed.set(hub.ledger.refill.state().read_only)
         waiting.set(hub.ledger.sequencer.waiting)
+        doubtful.set(doubts)
         for why, count in hub.leads.refusals.counts().items():
             refused.labels(why).set(count)
         return Response(generate_latest(registry), mimetype="text/plain")

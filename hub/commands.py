@@ -9,11 +9,13 @@ from sqlalchemy import Connection
 
 from hub.accounts.commands import login_link
 from hub.accounts.service import create_admin
+from hub.accounts.token_commands import token_group
 from hub.config import HubConfig
 from hub.errors import AnotherSequencer
 from hub.integrations.whatsapp.commands import whatsapp_group
 from hub.jobs import Worker
 from hub.keys import create_keys
+from hub.leads.commands import lead_group
 from hub.ledger.commands import ledger_group
 from hub.registry.commands import groups as registry_groups
 from hub.registry.commands import person_group
@@ -238,4 +240,6 @@ COMMANDS: tuple[click.Command, ...] = (
     ledger_group,
     *registry_groups,
     whatsapp_group,
+    lead_group,
+    token_group,
 )

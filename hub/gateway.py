@@ -47,15 +47,17 @@ class Gateway:
         outbox: Outbox,
         leads: Leads,
         conversation: Conversation,
+        rooms: Callable[[Connection, InboxRow], None] | None = None,
         on_template: Callable[[Connection, TemplateNews], object],
     ) -> None:
-        """`parsers` by the inbox's source."""
+        """`parsers` by the inbox's source; `rooms` is told of every row, before it is acted on."""
         self._parsers = parsers
         self._registry = registry
         self._contacts = contacts
         self._outbox = outbox
         self._leads = leads
         self._conversation = conversation
+        self._rooms = rooms
         self._on_template = on_template
 
     def handle(self, connection: Connection, row: InboxRow) -> Outcome:
@@ -64,6 +66,8 @@ class Gateway:
         if parse is None:
             return Outcome("kept", f"nothing here reads {row.source}")
         parsed = parse(row.body)
+        if self._rooms is not None:
+            self._rooms(connection, row)
         subjects = [
             subject
             for item in parsed.items
@@ -87,7 +91,12 @@ class Gateway:
         return None
 
     def _message(self, connection: Connection, message: Message, row: InboxRow) -> str | None:
-        if not first_time(connection, f"message/{message.id}", now_ms=row.received_ms):
+        # Every id is remembered: by another road the same message may bring another of them.
+        fresh = [
+            first_time(connection, f"message/{known}", now_ms=row.received_ms)
+            for known in (message.id, *message.aliases)
+        ]
+        if not all(fresh):
             return None
         at_ms = min(row.received_ms, message.provider_ms or row.received_ms)
         person = self._person(connection, message.sender, row)

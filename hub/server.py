@@ -55,12 +55,17 @@ class Errands:
         self._inbox.start()
         self._sender.start()
         self._templates.start()
+        self._crm = hub.leads.crm
+        if self._crm is not None:
+            self._crm.start()
 
     def stop(self) -> None:
         """Finish what is in hand."""
         self._inbox.stop()
         self._sender.stop()
         self._templates.stop()
+        if self._crm is not None:
+            self._crm.stop()
 
 
 def _refresh(hub: Hub) -> int:

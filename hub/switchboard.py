@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import Final
 
 from sqlalchemy import Connection
 
@@ -11,19 +12,27 @@ from hub.alerts.service import Alerts
 from hub.config import HubConfig, NumberConfig
 from hub.contacts.erasures import ErasureJournal
 from hub.contacts.service import Contacts
-from hub.gateway import Gateway
+from hub.gateway import Gateway, Parse
 from hub.inbox.incoming import TemplateNews
-from hub.inbox.service import Inbox
+from hub.inbox.service import Inbox, InboxRow
+from hub.integrations.qontak.account import QontakAccount
+from hub.integrations.qontak.account import connect as connect_qontak
+from hub.integrations.qontak.crm.mirror import CrmMirror
+from hub.integrations.qontak.parse import parse as parse_qontak
 from hub.integrations.whatsapp.account import MetaAccount
 from hub.integrations.whatsapp.parse import parse as parse_meta
 from hub.integrations.whatsapp.routes import Refusals
 from hub.integrations.whatsapp.settings import settings_from
 from hub.keys import HubKeys
+from hub.leads.board import Board
 from hub.leads.conversation import Conversation
 from hub.leads.desk import Desk
+from hub.leads.intake import Intake
 from hub.leads.neighbours import ContactBook, RegistryDirectory, SalesFollowing, SalesUnits
+from hub.leads.places import locate
 from hub.leads.questions import ScreeningWords
 from hub.leads.renderer import LeadRenderer
+from hub.leads.routes import IntakeDoor, read_keys
 from hub.leads.service import Leads
 from hub.ledger.service import Ledger
 from hub.outbox.rules import Limits
@@ -33,6 +42,9 @@ from hub.registry.service import Registry
 from hub.store import Database
 from hub.vault.service import Vault
 from shared.clock import Clock
+
+PER_SECOND: Final = {"meta": 50.0, "qontak": 20.0}
+"""Messages of one number; Qontak's broadcasts have a pace of their own, in its channel."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,9 +57,13 @@ class Switchboard:
     alerts: Alerts
     leads: Leads
     gateway: Gateway
+    board: Board
     sales: SalesFollowing
     sender: Sender
+    intake: IntakeDoor
     whatsapp: MetaAccount
+    qontak: QontakAccount | None
+    crm: CrmMirror | None
     refusals: Refusals
     clock: Clock
 
@@ -79,6 +95,7 @@ def open_switchboard(
     `position`: how far the ledger's projections have come; sales are looked at behind them.
     """
     account = MetaAccount(settings_from(config))
+    qontak = connect_qontak(config, database, clock)
     contacts = Contacts(keys.contacts, ErasureJournal(config.server.keys_dir / "erasures"))
     outbox, alerts = Outbox(database, clock), Alerts(database, clock)
     market, clientele = RegistryDirectory(registry), ContactBook(contacts)
@@ -96,7 +113,7 @@ def open_switchboard(
     outbox.on_change.append(leads.offer_status)
     sender = Sender(
         outbox,
-        account.channels,
+        {**account.channels, **({} if qontak is None else qontak.channels)},
         number_for=lambda role: _name(config.number_for(role)),
         renderer=LeadRenderer(
             market,
@@ -117,7 +134,8 @@ def open_switchboard(
         alerts=alerts,
         leads=leads,
         gateway=Gateway(
-            parsers={"whatsapp": partial(parse_meta, numbers=account.numbers)},
+            parsers=_parsers(account, qontak),
+            rooms=None if qontak is None else partial(_heard_rooms, qontak),
             registry=registry,
             contacts=contacts,
             outbox=outbox,
@@ -125,9 +143,18 @@ def open_switchboard(
             conversation=conversation,
             on_template=_on_template(account, alerts),
         ),
+        board=Board(database, desk, contacts),
         sales=SalesFollowing(database, vault, leads.winning, position=position),
         sender=sender,
+        intake=IntakeDoor(
+            database=database,
+            intake=Intake(desk, leads, contacts, locate=locate),
+            keys=read_keys(config.intake.keys_file),
+            clock=clock,
+        ),
         whatsapp=account,
+        qontak=qontak,
+        crm=None if qontak is None else qontak.mirror(database, clock, clientele, _names(market)),
         refusals=Refusals(),
         clock=clock,
     )
@@ -137,10 +164,34 @@ def _name(number: NumberConfig | None) -> str | None:
     return None if number is None else number.name
 
 
+def _parsers(account: MetaAccount, qontak: QontakAccount | None) -> dict[str, Parse]:
+    """How each source's bodies are read."""
+    parsers: dict[str, Parse] = {"whatsapp": partial(parse_meta, numbers=account.numbers)}
+    if qontak is not None:
+        parsers["qontak"] = partial(parse_qontak, numbers=qontak.numbers)
+    return parsers
+
+
+def _heard_rooms(qontak: QontakAccount, connection: Connection, row: InboxRow) -> None:
+    if row.source == "qontak":
+        qontak.rooms.heard(connection, row.body, qontak.numbers, row.received_ms)
+
+
+def _names(market: RegistryDirectory) -> Callable[[Connection, str], str | None]:
+    def name(connection: Connection, code: str) -> str | None:
+        dealer = market.dealer(connection, code)
+        return None if dealer is None else dealer.name
+
+    return name
+
+
 def _limits(config: HubConfig) -> dict[str, Limits]:
     limit = config.whatsapp.messaging_limit
     first_contacts = None if limit == "auto" else limit
-    return {number.name: Limits(first_contacts=first_contacts) for number in config.numbers}
+    return {
+        number.name: Limits(first_contacts=first_contacts, per_second=PER_SECOND[number.channel])
+        for number in config.numbers
+    }
 
 
 def _on_template(

@@ -78,12 +78,12 @@ class Phone:
         place = {"latitude": -7.2575, "longitude": 112.7521}
         return self.write(sender, {"type": "location", "location": place})
 
-    def rows(self, sql) -> list:
+    def rows(self, sql):
         """What a table holds."""
         with self.hub.database.read() as connection:
             return list(connection.execute(text(sql)))
 
-    def leads(self) -> list:
+    def leads(self):
         """(id, state) of every lead."""
         return [tuple(row) for row in self.rows("SELECT id, state FROM lead ORDER BY received_ms")]
 
