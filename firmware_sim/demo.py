@@ -163,7 +163,7 @@ class Demo:
         plan = MarketPlan(
             network=network,
             seed=self._plan.seed,
-            customers_by="meta",
+            customers_by="qontak",
             confirm_contact_s=CONFIRM_S,
         )
         self._market = Market(plan, folder=folder, clock=self._clock, tell=self._lead_line)

@@ -1,6 +1,6 @@
 """Everything between WhatsApp and leads, put together: doors, inbox, leads, outbox, channels."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
@@ -35,6 +35,7 @@ from hub.leads.renderer import LeadRenderer
 from hub.leads.routes import IntakeDoor, read_keys
 from hub.leads.service import Leads
 from hub.ledger.service import Ledger
+from hub.outbox.messages import Addresses, Channel, Renderer
 from hub.outbox.rules import Limits
 from hub.outbox.sender import Sender
 from hub.outbox.service import Outbox
@@ -111,22 +112,14 @@ def open_switchboard(
     leads = Leads(database, desk, SalesUnits())
     conversation = Conversation(desk, leads, contacts, registry)
     outbox.on_change.append(leads.offer_status)
-    sender = Sender(
-        outbox,
-        {**account.channels, **({} if qontak is None else qontak.channels)},
-        number_for=lambda role: _name(config.number_for(role)),
-        renderer=LeadRenderer(
-            market,
-            clientele,
-            ScreeningWords(),
-            claim_s=config.leads.claim_s,
-            contact_s=config.leads.contact_s,
-        ),
-        addresses=AddressBook(registry, contacts),
-        limits=_limits(config),
+    channels = {**account.channels, **({} if qontak is None else qontak.channels)}
+    words = LeadRenderer(
+        market,
+        clientele,
+        ScreeningWords(),
+        claim_s=config.leads.claim_s,
+        contact_s=config.leads.contact_s,
     )
-    sender.on_stopped.append(alerts.number_stopped)
-    sender.on_resumed.append(alerts.number_resumed)
     return Switchboard(
         contacts=contacts,
         inbox=Inbox(database, clock),
@@ -145,7 +138,14 @@ def open_switchboard(
         ),
         board=Board(database, desk, contacts),
         sales=SalesFollowing(database, vault, leads.winning, position=position),
-        sender=sender,
+        sender=_sender(
+            config,
+            outbox,
+            alerts,
+            channels=channels,
+            words=words,
+            addresses=AddressBook(registry, contacts),
+        ),
         intake=IntakeDoor(
             database=database,
             intake=Intake(desk, leads, contacts, locate=locate),
@@ -158,6 +158,28 @@ def open_switchboard(
         refusals=Refusals(),
         clock=clock,
     )
+
+
+def _sender(
+    config: HubConfig,
+    outbox: Outbox,
+    alerts: Alerts,
+    *,
+    channels: Mapping[str, Channel],
+    words: Renderer,
+    addresses: Addresses,
+) -> Sender:
+    sender = Sender(
+        outbox,
+        channels,
+        number_for=lambda role: _name(config.number_for(role)),
+        renderer=words,
+        addresses=addresses,
+        limits=_limits(config),
+    )
+    sender.on_stopped.append(alerts.number_stopped)
+    sender.on_resumed.append(alerts.number_resumed)
+    return sender
 
 
 def _name(number: NumberConfig | None) -> str | None:

@@ -11,6 +11,7 @@ from firmware_sim.providers.message_forms import Option
 from firmware_sim.providers.timeline import Timeline
 
 CALLED_YES, CALLED_NO = "CALLED_YES_", "CALLED_NO_"
+PLACE_SIGN = "📍"
 REPLIES_MAX = 30
 """A customer who was asked more often than this gives up."""
 
@@ -106,6 +107,9 @@ class Customer:
             self._tell_place()
         elif sent.options:
             self._choose(sent)
+        elif PLACE_SIGN in sent.text:
+            # A road without a location request asks in plain words.
+            self._tell_place()
 
     def _is_out_of_patience(self) -> bool:
         self._replies += 1
