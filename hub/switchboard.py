@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 
 from hub.addresses import AddressBook
 from hub.alerts.service import Alerts
-from hub.config import HubConfig, NumberConfig
+from hub.config import HubConfig, LeadsConfig, NumberConfig
 from hub.contacts.erasures import ErasureJournal
 from hub.contacts.service import Contacts
 from hub.gateway import Gateway, Parse
@@ -110,15 +110,18 @@ def open_switchboard(
         clock=clock,
     )
     leads = Leads(database, desk, SalesUnits())
-    conversation = Conversation(desk, leads, contacts, registry)
     outbox.on_change.append(leads.offer_status)
-    channels = {**account.channels, **({} if qontak is None else qontak.channels)}
-    words = LeadRenderer(
-        market,
-        clientele,
-        ScreeningWords(),
-        claim_s=config.leads.claim_s,
-        contact_s=config.leads.contact_s,
+    channels: dict[str, Channel] = dict(account.channels)
+    channels.update({} if qontak is None else qontak.channels)
+    gateway = Gateway(
+        parsers=_parsers(account, qontak),
+        rooms=None if qontak is None else partial(_heard_rooms, qontak),
+        registry=registry,
+        contacts=contacts,
+        outbox=outbox,
+        leads=leads,
+        conversation=Conversation(desk, leads, contacts, registry),
+        on_template=_on_template(account, alerts),
     )
     return Switchboard(
         contacts=contacts,
@@ -126,16 +129,7 @@ def open_switchboard(
         outbox=outbox,
         alerts=alerts,
         leads=leads,
-        gateway=Gateway(
-            parsers=_parsers(account, qontak),
-            rooms=None if qontak is None else partial(_heard_rooms, qontak),
-            registry=registry,
-            contacts=contacts,
-            outbox=outbox,
-            leads=leads,
-            conversation=conversation,
-            on_template=_on_template(account, alerts),
-        ),
+        gateway=gateway,
         board=Board(database, desk, contacts),
         sales=SalesFollowing(database, vault, leads.winning, position=position),
         sender=_sender(
@@ -143,7 +137,7 @@ def open_switchboard(
             outbox,
             alerts,
             channels=channels,
-            words=words,
+            words=_words(config.leads, market, clientele),
             addresses=AddressBook(registry, contacts),
         ),
         intake=IntakeDoor(
@@ -157,6 +151,16 @@ def open_switchboard(
         crm=None if qontak is None else qontak.mirror(database, clock, clientele, _names(market)),
         refusals=Refusals(),
         clock=clock,
+    )
+
+
+def _words(settings: LeadsConfig, market: RegistryDirectory, clientele: ContactBook) -> Renderer:
+    return LeadRenderer(
+        market,
+        clientele,
+        ScreeningWords(),
+        claim_s=settings.claim_s,
+        contact_s=settings.contact_s,
     )
 
 
