@@ -100,15 +100,7 @@ def open_switchboard(
     contacts = Contacts(keys.contacts, ErasureJournal(config.server.keys_dir / "erasures"))
     outbox, alerts = Outbox(database, clock), Alerts(database, clock)
     market, clientele = RegistryDirectory(registry), ContactBook(contacts)
-    desk = Desk(
-        directory=market,
-        outbox=outbox,
-        alerts=alerts,
-        facts=Ledger,
-        customers=clientele,
-        settings=config.leads,
-        clock=clock,
-    )
+    desk = _desk(config.leads, market, clientele, outbox=outbox, alerts=alerts, clock=clock)
     leads = Leads(database, desk, SalesUnits())
     outbox.on_change.append(leads.offer_status)
     channels: dict[str, Channel] = dict(account.channels)
@@ -150,6 +142,26 @@ def open_switchboard(
         qontak=qontak,
         crm=None if qontak is None else qontak.mirror(database, clock, clientele, _names(market)),
         refusals=Refusals(),
+        clock=clock,
+    )
+
+
+def _desk(
+    settings: LeadsConfig,
+    market: RegistryDirectory,
+    clientele: ContactBook,
+    *,
+    outbox: Outbox,
+    alerts: Alerts,
+    clock: Clock,
+) -> Desk:
+    return Desk(
+        directory=market,
+        outbox=outbox,
+        alerts=alerts,
+        facts=Ledger,
+        customers=clientele,
+        settings=settings,
         clock=clock,
     )
 
