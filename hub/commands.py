@@ -20,6 +20,7 @@ from hub.ledger.commands import ledger_group
 from hub.registry.commands import groups as registry_groups
 from hub.registry.commands import person_group
 from hub.store.migrate import migrate
+from hub.subjects.commands import subject_group
 from hub.wiring import Hub, elect_sequencer
 
 
@@ -106,7 +107,7 @@ def serve(program: Program, only: str | None, *, no_worker: bool) -> None:
 
 
 def _worker(hub: Hub, *, sequences: bool) -> Worker:
-    timers = (hub.devices.keys.retire_due, hub.leads.follow_sales)
+    timers = (hub.devices.keys.retire_due, hub.leads.follow_sales, hub.leads.forget)
     return Worker(hub.database, hub.ledger, sequences=sequences, timers=timers)
 
 
@@ -117,7 +118,13 @@ def _until_idle(hub: Hub, *, sequences: bool) -> bool:
         hub.database,
         hub.ledger,
         sequences=sequences,
-        timers=(hub.devices.keys.retire_due, leads.follow_sales, leads.step, leads.sender.step),
+        timers=(
+            hub.devices.keys.retire_due,
+            leads.follow_sales,
+            leads.step,
+            leads.forget,
+            leads.sender.step,
+        ),
         idle=leads.idle,
     )
     idle = worker.until_idle()
@@ -242,4 +249,5 @@ COMMANDS: tuple[click.Command, ...] = (
     whatsapp_group,
     lead_group,
     token_group,
+    subject_group,
 )

@@ -41,6 +41,8 @@ from hub.outbox.sender import Sender
 from hub.outbox.service import Outbox
 from hub.registry.service import Registry
 from hub.store import Database
+from hub.subjects.job import Retention
+from hub.subjects.service import Subjects
 from hub.vault.service import Vault
 from shared.clock import Clock
 
@@ -60,6 +62,7 @@ class Switchboard:
     gateway: Gateway
     board: Board
     sales: SalesFollowing
+    retention: Retention
     sender: Sender
     intake: IntakeDoor
     whatsapp: MetaAccount
@@ -75,6 +78,15 @@ class Switchboard:
     def follow_sales(self) -> int:
         """Take in what the ledger says of sales; how many entries were passed."""
         return self.sales.step(self.clock.wall_ms())
+
+    def forget(self) -> int:
+        """Erase who asked for it, and what is too old to be kept; how much that was."""
+        return self.retention.step(self.clock.wall_ms())
+
+    @property
+    def subjects(self) -> Subjects:
+        """People, and what is stored about them."""
+        return self.retention.subjects
 
     def idle(self) -> bool:
         """Whether nothing that came in or is due waits, and nothing that may go out."""
@@ -115,15 +127,21 @@ def open_switchboard(
         conversation=Conversation(desk, leads, contacts, registry),
         on_template=_on_template(account, alerts),
     )
+    inbox = Inbox(database, clock)
     return Switchboard(
         contacts=contacts,
-        inbox=Inbox(database, clock),
+        inbox=inbox,
         outbox=outbox,
         alerts=alerts,
         leads=leads,
         gateway=gateway,
         board=Board(database, desk, contacts),
         sales=SalesFollowing(database, vault, leads.winning, position=position),
+        retention=_retention(
+            config,
+            Subjects(database, contacts=contacts, leads=leads, vault=vault, clock=clock),
+            inbox,
+        ),
         sender=_sender(
             config,
             outbox,
@@ -196,6 +214,12 @@ def _sender(
     sender.on_stopped.append(alerts.number_stopped)
     sender.on_resumed.append(alerts.number_resumed)
     return sender
+
+
+def _retention(config: HubConfig, subjects: Subjects, inbox: Inbox) -> Retention:
+    # Whether or not this process knows the CRM: another one does what was asked for.
+    subjects.on_erased.append(CrmMirror.erased)
+    return Retention(subjects, inbox, config.leads)
 
 
 def _name(number: NumberConfig | None) -> str | None:

@@ -29,6 +29,7 @@ from shared.clock import Clock, SystemClock
 
 if TYPE_CHECKING:  # requests, Flask and places cost what all other imports cost together
     from hub.integrations.whatsapp.account import MetaAccount
+    from hub.subjects.service import Subjects
     from hub.switchboard import Switchboard
 
 
@@ -64,6 +65,11 @@ class Hub:
     def whatsapp(self) -> "MetaAccount":
         """Our account at Meta."""
         return self.leads.whatsapp
+
+    @property
+    def subjects(self) -> "Subjects":
+        """People, and what is stored about them."""
+        return self.leads.subjects
 
     def close(self) -> None:
         """Finish queued writes and let go of the database."""

@@ -18,6 +18,22 @@ class Erasure:
     reason: str
     opted_out: tuple[str, ...] = ()
     """Keyed hashes that must stay opted out."""
+    items: tuple[str, ...] = ()
+    """Items of the vault that were emptied: hashes of what was encrypted."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Erased:
+    """What an erasure took away, and what others hold of the same person."""
+
+    contact: str
+    bodies: tuple[str, ...]
+    """Rows of the inbox (inb_…) whose bodies the caller blanks in the same transaction."""
+    phones: tuple[str, ...]
+    """For the caller to find the buyer in the vault; to be forgotten afterwards."""
+    bsuids: tuple[str, ...] = ()
+    items: tuple[str, ...] = ()
+    """Items of the vault that go with it."""
 
 
 class ErasureJournal:
@@ -35,6 +51,7 @@ class ErasureJournal:
                 "at_ms": erasure.at_ms,
                 "reason": erasure.reason,
                 "opted_out": erasure.opted_out,
+                "items": erasure.items,
             }
         )
         new = not self._path.exists()
@@ -69,4 +86,5 @@ class ErasureJournal:
                     at_ms=int(values["at_ms"]),
                     reason=str(values["reason"]),
                     opted_out=tuple(str(value) for value in values["opted_out"]),
+                    items=tuple(str(value) for value in values.get("items", ())),
                 )

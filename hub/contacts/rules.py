@@ -45,6 +45,17 @@ def whatsapp_phone(written: str) -> str | None:
     return phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.E164)[1:]
 
 
+def canonical_phone(written: str) -> str | None:
+    """A number as a till or a person wrote it, in the one form in which it is looked for.
+
+    Landlines are welcome: a buyer is found by whatever number the till had.
+    """
+    digits = re.sub(r"\D", "", written)
+    if digits.startswith("0"):
+        digits = digits[2:] if digits.startswith("00") else f"62{digits[1:]}"
+    return whatsapp_phone(written) or clean_phone(digits)
+
+
 def clean_phone(phone: str | None) -> str | None:
     """A vendor's phone, which is E.164 already; what cannot be one is none."""
     return phone if phone is not None and _E164.fullmatch(phone) else None
@@ -76,7 +87,7 @@ def masked(phone: str) -> str:
     return f"{phone[:5]}•••{phone[-3:]}" if len(phone) > 8 else "•••"
 
 
-def key_hash(secret: bytes, kind: Kind, value: str) -> str:
+def key_hash(secret: bytes, kind: Kind | Literal["buyer"], value: str) -> str:
     """What may be remembered of a key whose owner was erased: worthless without `secret`."""
     message = f"kickstand contact v1\0{kind}\0{value}".encode()
     return hmac.new(secret, message, hashlib.sha256).hexdigest()

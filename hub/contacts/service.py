@@ -7,9 +7,10 @@ from typing import Any, Final, Literal, TypeAlias
 from sqlalchemy import Connection
 
 from hub.contacts import store
-from hub.contacts.erasures import Erasure, ErasureJournal
+from hub.contacts.erasures import Erased, Erasure, ErasureJournal
 from hub.contacts.rules import (
     Kind,
+    canonical_phone,
     clean_bsuid,
     clean_email,
     clean_name,
@@ -72,17 +73,6 @@ class Line:
     text: str | None
     number: str | None
     lead: str | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Erased:
-    """What an erasure took away, and what others hold of the same person."""
-
-    contact: str
-    bodies: tuple[str, ...]
-    """Rows of the inbox (inb_…) whose bodies the caller blanks in the same transaction."""
-    phones: tuple[str, ...]
-    """For the caller to find the buyer in the vault; to be forgotten afterwards."""
 
 
 class Contacts:
@@ -404,10 +394,25 @@ class Contacts:
         """Who has not been heard of since, as (last seen, id), page by page, for the retention."""
         return store.quiet_since(connection, before_ms, after, limit)
 
+    def fingerprint(self, phone: str) -> str | None:
+        """By what others find whose number this is without holding it; None: it is no number."""
+        canonical = canonical_phone(phone)
+        return None if canonical is None else key_hash(self._hash_key, "buyer", canonical)
+
     def erase(
-        self, connection: Connection, contact: str, *, reason: str, now_ms: int
+        self,
+        connection: Connection,
+        contact: str,
+        *,
+        reason: str,
+        now_ms: int,
+        scope: str = "contact",
+        items: tuple[str, ...] = (),
     ) -> Erased | None:
         """Take away keys, name and words; None when there is nobody to erase.
+
+        `scope` stands on the ledger; `items` are those of the vault that the caller empties in
+        the same transaction, written down so that no restored backup brings them back.
 
         What stays: the id, times, proofs of consent, who read it, and for those who opted out a
         keyed hash, so that they stay opted out. Raises OSError when it cannot be written down.
@@ -420,29 +425,41 @@ class Contacts:
             contact=contact,
             bodies=tuple(store.bodies_of(connection, contact)),
             phones=tuple(value for kind, value in held if kind == "phone"),
+            bsuids=tuple(value for kind, value in held if kind == "bsuid"),
+            items=items,
         )
         hashes: tuple[str, ...] = ()
         if row["opted_out_ms"] is not None:
             hashes = tuple(self._hashes(connection, contact))
             store.opt_out(connection, hashes, now_ms)
-        store.blank(connection, contact, now_ms)
+        if not store.blank(connection, contact, now_ms):
+            return None  # another process did so a moment ago
         store.note_erasure(connection, contact, reason=reason, at_ms=now_ms)
         Ledger.append(
             connection,
             "subject.erased",
-            {"subject": contact, "scope": "contact"},
+            {"subject": contact, "scope": scope},
             now_ms=now_ms,
         )
         if self._journal is not None:
             # Power lost here: it is written down and not done, and `reapply` does it at the next
             # start. The other way round a restored backup would bring the person back for good.
             self._journal.add(
-                Erasure(contact=contact, at_ms=now_ms, reason=reason, opted_out=hashes)
+                Erasure(
+                    contact=contact,
+                    at_ms=now_ms,
+                    reason=reason,
+                    opted_out=hashes,
+                    items=items,
+                )
             )
         return erased
 
     def reapply(self, connection: Connection, *, now_ms: int) -> list[Erased]:
-        """Erase again whom a restored backup brought back, and opt out again who had opted out."""
+        """Erase again whom a restored backup brought back, and opt out again who had opted out.
+
+        Whom this database has never known is named as well when items of the vault were theirs.
+        """
         again = []
         for erasure in self._journal or ():
             # What this database knows of is left alone: since then they may have opted in again.
@@ -452,8 +469,15 @@ class Contacts:
                 continue
             store.opt_out(connection, erasure.opted_out, erasure.at_ms)
             found = Contacts(self._hash_key).erase(
-                connection, erasure.contact, reason=erasure.reason, now_ms=now_ms
+                connection,
+                erasure.contact,
+                reason=erasure.reason,
+                now_ms=now_ms,
+                scope="all" if erasure.items else "contact",
+                items=erasure.items,
             )
+            if found is None and erasure.items:
+                found = Erased(contact=erasure.contact, bodies=(), phones=(), items=erasure.items)
             if found is not None:
                 again.append(found)
         return again

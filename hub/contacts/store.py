@@ -326,18 +326,34 @@ def bodies_of(connection: Connection, contact: str) -> list[str]:
     )
 
 
-def blank(connection: Connection, contact: str, now_ms: int) -> None:
-    """Take away all that says who a contact is and what was said.
+def blank(connection: Connection, contact: str, now_ms: int) -> bool:
+    """Take away all that says who a contact is and what was said; False when it was gone.
 
     A message's id goes as well: WhatsApp's hold the sender's number in another spelling.
     """
+    gone = connection.execute(
+        update(CONTACT)
+        .where(CONTACT.c.id == contact, CONTACT.c.erased_ms.is_(None))
+        .values(name=None, erased_ms=now_ms, erasure_asked_ms=None)
+    )
+    if not gone.rowcount:
+        return False
     connection.execute(delete(CONTACT_KEY).where(CONTACT_KEY.c.contact == contact))
     connection.execute(
         update(TRANSCRIPT)
         .where(TRANSCRIPT.c.contact == contact)
         .values(text=None, message_id=None, inbox=None)
     )
-    change(connection, contact, name=None, erased_ms=now_ms, erasure_asked_ms=None)
+    return True
+
+
+def blank_lead(connection: Connection, lead: str) -> None:
+    """Take away what was said about one lead."""
+    connection.execute(
+        update(TRANSCRIPT)
+        .where(TRANSCRIPT.c.lead == lead)
+        .values(text=None, message_id=None, inbox=None)
+    )
 
 
 def note_erasure(connection: Connection, contact: str, *, reason: str, at_ms: int) -> bool:

@@ -1,7 +1,8 @@
 """Tables of the inbox and the SQL over them."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 
 import orjson
 from sqlalchemy import CheckConstraint, Column, Connection, Index, Table, text
@@ -96,11 +97,26 @@ _OLD_KEYS = Statement(
     " WHERE at_ms < :before_ms ORDER BY at_ms LIMIT :limit) RETURNING key"
 )
 _BODIES_OF = Statement(
-    "SELECT id, source, received_ms, body FROM inbox_subject"
+    "SELECT inbox.seq, id, source, received_ms, body FROM inbox_subject"
     " JOIN inbox ON inbox.seq = inbox_subject.seq"
     " JOIN inbox_body ON inbox_body.seq = inbox_subject.seq"
     " WHERE subject = :subject ORDER BY inbox.seq"
 )
+_ALONE = Statement("SELECT 1 FROM inbox_subject WHERE seq = :seq AND subject <> :subject LIMIT 1")
+_CHUNK = Statement(
+    "SELECT max(seq) FROM (SELECT seq FROM inbox_body WHERE seq > :after"
+    " ORDER BY seq LIMIT :limit) AS chunk"
+)
+_NAMING = Statement(
+    "SELECT seq FROM inbox_body WHERE seq > :after AND seq <= :until AND instr(body, :mark) > 0",
+    postgres="SELECT seq FROM inbox_body WHERE seq > :after AND seq <= :until"
+    " AND position(:mark IN body) > 0",
+)
+_DROP = Statement(
+    "DELETE FROM inbox_body WHERE seq = :seq"
+    " AND seq IN (SELECT seq FROM inbox WHERE seq = :seq AND state <> 'new') RETURNING seq"
+)
+_SEQ_OF = Statement("SELECT seq FROM inbox WHERE id = :id")
 _ERASE = Statement(
     "DELETE FROM inbox_body WHERE seq IN"
     " (SELECT seq FROM inbox_subject WHERE subject = :subject) RETURNING seq"
@@ -201,9 +217,11 @@ def count_failure(connection: Connection, seq: int) -> None:
 def first_time(connection: Connection, key: str, *, now_ms: int) -> bool:
     """Whether `key` is seen for the first time; the caller's transaction remembers it.
 
-    Keys: the wamid of a message, ``<wamid>/<status>`` of a status.
+    Keys: the wamid of a message, ``<wamid>/<status>`` of a status. Only their hash is kept: in a
+    wamid stands the customer's number, and an erasure could not find it here.
     """
-    return bool(_FIRST_TIME.rows(connection, key=key, at_ms=now_ms))
+    hashed = sha256(key.encode(errors="surrogatepass")).hexdigest()
+    return bool(_FIRST_TIME.rows(connection, key=hashed, at_ms=now_ms))
 
 
 def state_of(connection: Connection, inbox_id: str) -> tuple[int, str, bool] | None:
@@ -234,8 +252,42 @@ def forget(
 
 
 def bodies_of(connection: Connection, subject: str) -> list[Values]:
-    """id, source, received_ms, body of what a person sent, oldest first."""
-    return _BODIES_OF.rows(connection, subject=subject)
+    """id, source, received_ms, body of what a person sent, oldest first.
+
+    The body is None where another person appears in it too.
+    """
+    found = []
+    for seq, inbox_id, source, received_ms, body in _BODIES_OF.rows(connection, subject=subject):
+        others = _ALONE.rows(connection, seq=seq, subject=subject)
+        found.append((inbox_id, source, received_ms, None if others else bytes(body)))
+    return found
+
+
+def naming(
+    connection: Connection, marks: Sequence[bytes], *, after: int, limit: int
+) -> tuple[list[int], int | None]:
+    """Of the next `limit` bodies those in which one of these stands, and where to go on.
+
+    A repeated delivery, a status, or what nobody could read belongs to no subject, and may yet
+    hold somebody's number. None: that were all.
+    """
+    until = _CHUNK.rows(connection, after=after, limit=limit)[0][0]
+    if until is None:
+        return [], None
+    rows = [
+        seq
+        for mark in marks
+        for (seq,) in _NAMING.rows(connection, after=after, until=until, mark=mark)
+    ]
+    return rows, int(until)
+
+
+def drop(connection: Connection, seqs: Iterable[int], ids: Iterable[str] = ()) -> int:
+    """Drop these bodies, by number or id, unless nobody has acted on them; how many."""
+    wanted = set(seqs) | {seq for each in ids for (seq,) in _SEQ_OF.rows(connection, id=each)}
+    dropped = [seq for each in sorted(wanted) for (seq,) in _DROP.rows(connection, seq=each)]
+    _NO_SUBJECTS.run(connection, [{"seq": seq} for seq in dropped])
+    return len(dropped)
 
 
 def erase(connection: Connection, subject: str) -> int:

@@ -56,6 +56,7 @@ LEAD: Final = Table(
     Column("duplicate_of", TEXT),
     Column("previous", TEXT),
     Column("events", INT64, nullable=False),
+    Column("erased_ms", INT64),
     CheckConstraint(
         "state IN ({})".format(", ".join(f"'{state}'" for state in STATES)), name="lead_state"
     ),
@@ -68,6 +69,12 @@ LEAD: Final = Table(
     Index("lead_by_rep", "rep", "state"),
     Index("lead_sale", "sale_index"),
     Index("lead_serial", "serial"),
+    Index(
+        "lead_to_forget",
+        "closed_ms",
+        sqlite_where=text("erased_ms IS NULL"),
+        postgresql_where=text("erased_ms IS NULL"),
+    ),
     Index(
         "lead_due",
         "next_step_ms",

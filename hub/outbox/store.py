@@ -156,6 +156,9 @@ _PACED = Statement(
     " VALUES (:number, :party, 0, :paced_ms) ON CONFLICT (number, party)"
     " DO UPDATE SET paced_ms = excluded.paced_ms"
 )
+_ON_ITS_WAY = Statement(
+    "SELECT 1 FROM outbox WHERE recipient = :recipient AND state IN ('queued', 'sending') LIMIT 1"
+)
 _COUNT = Statement(
     "INSERT INTO outbox_count (name, value) VALUES (:name, 1)"
     " ON CONFLICT (name) DO UPDATE SET value = outbox_count.value + 1"
@@ -343,6 +346,28 @@ def withdraw(
         update(OUTBOX)
         .where(*which, OUTBOX.c.state == "queued")
         .values(state="withheld", reason=reason, at_ms=now_ms)
+    ).rowcount
+
+
+def on_its_way(connection: Connection, recipient: str) -> bool:
+    """Whether something is still to be said to a person."""
+    return bool(_ON_ITS_WAY.rows(connection, recipient=recipient))
+
+
+def blank(connection: Connection, ref: str, recipient: str, now_ms: int) -> int:
+    """Take away what messages to a person about `ref` say of them; how many. Waiting ones stay
+    unsaid. A vendor's id holds the number it went to, and a key may hold one it came from.
+    """
+    which = (OUTBOX.c.ref == ref, OUTBOX.c.recipient == recipient)
+    connection.execute(
+        update(OUTBOX)
+        .where(*which, OUTBOX.c.state == "queued")
+        .values(state="withheld", reason="erased", at_ms=now_ms)
+    )
+    return connection.execute(
+        update(OUTBOX)
+        .where(*which)
+        .values(key=OUTBOX.c.id, data="{}", provider_id=None, former_id=None)
     ).rowcount
 
 

@@ -3,17 +3,17 @@
 import threading
 
 import pytest
-from sqlalchemy import Column, Table, insert, select
+from sqlalchemy import Column, MetaData, Table, insert, select
 
 from hub.errors import Refused
 from hub.inbox import store
 from hub.inbox.service import DAY_MS, Inbox, InboxRow, Outcome, first_time
-from hub.store import METADATA, TEXT, Database
+from hub.store import TEXT, Database
 from shared.clock import SystemClock
 from tests.fakes.manual_clock import ManualClock
 
 DONE = Outcome("done")
-WRITTEN = Table("written_by_a_handler", METADATA, Column("body", TEXT, primary_key=True))
+WRITTEN = Table("written_by_a_handler", MetaData(), Column("body", TEXT, primary_key=True))
 
 
 @pytest.fixture
@@ -24,7 +24,8 @@ def clock():
 
 @pytest.fixture
 def inbox(database, clock):
-    """An empty inbox."""
+    """An empty inbox, and a table of this test's own that a handler writes to."""
+    database.write(WRITTEN.create)
     return Inbox(database, clock)
 
 
