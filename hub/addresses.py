@@ -4,19 +4,23 @@ from sqlalchemy import Connection
 
 from hub.contacts.service import Contacts, Reach
 from hub.outbox.messages import Address, Withhold
+from hub.registry.people.rules import may_be_messaged
+from hub.registry.people.service import works_today
 from hub.registry.service import Registry
+from shared.clock import Clock
 
 
 class AddressBook:
     """Implements `hub.outbox.messages.Addresses`."""
 
-    def __init__(self, registry: Registry, contacts: Contacts) -> None:
+    def __init__(self, registry: Registry, contacts: Contacts, clock: Clock) -> None:
         """People of the network from `registry`, customers from `contacts`."""
+        self._clock = clock
         self._registry = registry
         self._contacts = contacts
 
     def address(self, connection: Connection, to: str) -> Address | Withhold:
-        """As it is now; a person who has not agreed to messages gets none."""
+        """As it is now; who has left, or has not agreed to messages, gets none."""
         if not to.startswith("per_"):
             reach = self._contacts.address(connection, to)
             if isinstance(reach, Reach):
@@ -25,9 +29,10 @@ class AddressBook:
         person = self._registry.person(connection, to)
         if person is None:
             return Withhold("there is no such person")
-        if person.wa_opt_in_ms is None:
-            return Withhold("has not agreed to messages")
+        now_ms = self._clock.wall_ms()
+        if not works_today(connection, person, now_ms):
+            return Withhold("has left")
+        if not may_be_messaged(person, now_ms):
+            return Withhold("has no phone, or has not agreed to messages")
         bsuid = self._registry.bsuid_of(connection, to)
-        if person.phone is None and bsuid is None:
-            return Withhold("has no phone")
         return Address(phone=person.phone, bsuid=bsuid)

@@ -148,7 +148,7 @@ def open_switchboard(
             alerts,
             channels=channels,
             words=_words(config.leads, market, clientele),
-            addresses=AddressBook(registry, contacts),
+            addresses=AddressBook(registry, contacts, clock),
         ),
         intake=IntakeDoor(
             database=database,

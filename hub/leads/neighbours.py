@@ -5,6 +5,7 @@ from typing import Final
 
 from sqlalchemy import Connection
 
+from hub.contacts.rules import canonical_phone
 from hub.contacts.service import Contacts
 from hub.leads import store
 from hub.leads.needs import Customer, Rep
@@ -190,14 +191,14 @@ class SalesFollowing:
         return self._database.write(take)
 
     def _phone(self, entry: LedgerEntry) -> str | None:
-        """The buyer's phone, where the till gave one and it has not been erased."""
+        """The buyer's phone, however the till writes it, unless there is none or it is erased."""
         event = entry.event
         if event is None or not isinstance(event.data, SaleEvent) or event.data.buyer is None:
             return None
         for attachment in event.attachments:
             buyer = self._vault.buyer(attachment.sha256)
-            if buyer is not None and buyer.phone:
-                return buyer.phone
+            if buyer is not None and (phone := canonical_phone(buyer.phone)) is not None:
+                return phone
         return None
 
     def _take(

@@ -6,8 +6,10 @@ import json
 import pytest
 from sqlalchemy import text
 
+from hub.addresses import AddressBook
 from hub.config import parse_config
 from hub.keys import create_keys
+from hub.outbox.messages import Address, Withhold
 from hub.store.migrate import migrate
 from hub.wiring import open_hub
 from tests.fakes.manual_clock import ManualClock
@@ -206,3 +208,20 @@ def test_what_cannot_be_read_is_kept_with_its_reason(phone):
     [kept, done] = phone.hub.leads.inbox.page(None, 10)["items"]
     assert (kept["state"], done["state"]) == ("kept", "done")
     assert kept["reason"]
+
+
+def test_nobody_who_has_left_or_not_agreed_is_written_to(phone):
+    """Whatever was enqueued for them before."""
+    leads = phone.hub.leads
+    book = AddressBook(phone.hub.registry, leads.contacts, phone.hub.clock)
+    left = PEOPLE.replace(b"wa_opt_in_at", b"wa_opt_in_at,active_until")
+    left = left.replace(b"2026-01-01\nper_ani", b"2026-01-01,2026-02-01\nper_ani")
+    left = left.replace(b"02,2026-01-01\n", b"02,,\n")
+    with phone.hub.database.read() as connection:
+        before = [book.address(connection, person) for person in ("per_budi", "per_ani")]
+    assert not phone.hub.registry.people.import_file(left).refused
+
+    with phone.hub.database.read() as connection:
+        after = [book.address(connection, person) for person in ("per_budi", "per_ani", "per_x")]
+    assert [type(found) for found in before] == [Address, Address]
+    assert [type(found) for found in after] == [Withhold, Withhold, Withhold]
