@@ -1,8 +1,9 @@
 """The race for a lead: many reps tap at once, one wins, everybody hears.
 
 Taps go the whole way inside the hub: stored and numbered in the inbox, read, decided by one
-statement, answered through the outbox, put on the ledger's list. Each connection taps again when its
-tap is decided. Beside it the same race the simple way: each tapper locks the table, looks, writes.
+statement, answered through the outbox, put on the ledger's list. Each connection taps again when
+its tap is decided. Beside it the same race the simple way: each tapper locks the table, looks and
+writes.
 
     python -m bench.claims [--leads N] [--tappers N] [--connections N]
 """
