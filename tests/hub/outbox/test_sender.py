@@ -27,7 +27,7 @@ class Desk:
         self.resumed: list[str] = []
         self.outbox.on_change.append(lambda _connection, change: self.changes.append(change))
         self.number = "brand"
-        self.limits = limits or Limits()
+        self.limits = limits or Limits(pair_burst=5)
         self.sender = self.another()
 
     def another(self):
