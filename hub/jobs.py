@@ -15,6 +15,8 @@ IDLE_WAIT_S = 0.1
 GATHER_S = 0.02
 """After a small round the next one waits this long: a round costs much the same for one entry."""
 SMALL_ROUND = 200
+BUSY_ROUNDS = 50
+"""Full rounds after which the ledger is checked once more although there is other work."""
 RETRY_WAIT_S = 1.0
 
 log = structlog.get_logger()
@@ -46,6 +48,7 @@ class Worker:
         self._follows = follows
         self._timers = tuple(timers)
         self._idle = idle
+        self._rounds = 0
         self._wake = threading.Event()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="worker", daemon=True)
@@ -55,7 +58,8 @@ class Worker:
 
     def step(self) -> int:
         """One round; how much it did. 0: nothing is left that this process can do."""
-        done = sum(timer() for timer in self._timers)
+        # One full round follows another: what is due is looked at in every tenth.
+        done = 0 if self._rounds % 10 else sum(timer() for timer in self._timers)
         if self._sequences:
             with self._database.read() as connection:
                 pending = self._ledger.pending(connection)
@@ -77,7 +81,11 @@ class Worker:
                 self._stop.wait(RETRY_WAIT_S)
                 continue
             self.on_progress()
-            self._check()
+            self._rounds = self._rounds + 1 if done >= SMALL_ROUND else BUSY_ROUNDS
+            if self._rounds >= BUSY_ROUNDS:
+                # While the projections are behind, re-reading what stands can wait a little.
+                self._rounds = 0
+                self._check()
             if not done:
                 self._wake.wait(IDLE_WAIT_S)
             elif done < SMALL_ROUND:

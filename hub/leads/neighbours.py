@@ -25,6 +25,8 @@ from shared.wire.events import Sale as SaleEvent
 REPS_MAX: Final = 50
 CURSOR: Final = "sales"
 CHUNK: Final = 200
+QUIET_SPAN: Final = 10_000
+"""Entries without anything for us that are looked at again rather than written off."""
 SALE_TYPES: Final = ("pos.sale", "pos.void", "pos.return")
 FACT_TYPES: Final = ("lead.handoff", "lead.closed")
 
@@ -172,6 +174,9 @@ class SalesFollowing:
                 if entry.event is not None and isinstance(entry.event.data, Void | Return)
             }
             stop = places[-1][0] + 1 if len(places) == CHUNK else end
+        if not entries and stop - start < QUIET_SPAN:
+            # Nearly all of a ledger is telemetry: to pass over it is not worth a commit each time.
+            return 0
         # Opened before the write: to decrypt takes longer than everything else together.
         phones = {entry.index: self._phone(entry) for entry in entries}
 
