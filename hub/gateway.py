@@ -98,6 +98,8 @@ class Gateway:
         ]
         if not all(fresh):
             return None
+        if isinstance(message.content, NumberChanged):
+            return self._renumbered(connection, message.sender, message.content, row)
         at_ms = min(row.received_ms, message.provider_ms or row.received_ms)
         person = self._person(connection, message.sender, row)
         if person is not None:
@@ -114,8 +116,6 @@ class Gateway:
             now_ms=row.received_ms,
         )
         self._outbox.opened(connection, message.number, contact, at_ms)
-        if isinstance(message.content, NumberChanged):
-            return contact
         lead = self._conversation.hear(connection, contact, message, row)
         self._contacts.keep(
             connection,
@@ -129,6 +129,23 @@ class Gateway:
             message_id=message.id,
             inbox=row.id,
         )
+        return contact
+
+    def _renumbered(
+        self, connection: Connection, sender: Sender, changed: NumberChanged, row: InboxRow
+    ) -> str | None:
+        """The vendor's word, not the customer's: it opens no window and begins no conversation."""
+        contact = self._contacts.find(
+            connection, phone=sender.phone, bsuid=changed.previous_bsuid or sender.bsuid
+        )
+        if contact is not None:
+            self._contacts.renumbered(
+                connection,
+                contact,
+                phone=changed.phone,
+                bsuid=changed.bsuid,
+                now_ms=row.received_ms,
+            )
         return contact
 
     def _person(self, connection: Connection, sender: Sender, row: InboxRow) -> Person | None:

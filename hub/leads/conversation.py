@@ -185,9 +185,9 @@ class Conversation:
         has_phone: bool,
     ) -> str:
         models = [(m.code, m.name) for m in self._stock.models_in(connection) if m.active]
-        state = screening.load(lead.screening) or _from_lead(
-            lead, has_phone=has_phone, has_models=bool(models)
-        )
+        told = _from_lead(lead, has_phone=has_phone, has_models=bool(models))
+        talked = screening.load(lead.screening)
+        state = told if talked is None else _with(talked, told)
         if lead.state in OWNED and not isinstance(message.content, Pin | Tap | Text):
             return lead.id
         answered = screening.answer(state, message.content, models=models)
@@ -278,6 +278,17 @@ def _order(message: Message) -> Command | None:
     if isinstance(content, Text):
         return command(content.body)
     return command(content.title) if isinstance(content, Tap) and content.id is None else None
+
+
+def _with(talked: Screening, told: Screening) -> Screening:
+    """A conversation that goes on, with what a form has told of its lead meanwhile."""
+    new = [question for question in told.settled if question not in talked.settled]
+    known: dict[str, object] = {
+        name: getattr(told, name) for name in ("model", "payment", "buy_when") if name in new
+    }
+    if "location" in new:
+        known |= {"lat": told.lat, "lon": told.lon, "area": told.area, "place": told.place}
+    return replace(talked, settled=(*talked.settled, *new), **known)  # type: ignore[arg-type]
 
 
 def _from_lead(lead: Lead, *, has_phone: bool, has_models: bool) -> Screening:

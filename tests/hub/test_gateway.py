@@ -225,3 +225,36 @@ def test_nobody_who_has_left_or_not_agreed_is_written_to(phone):
         after = [book.address(connection, person) for person in ("per_budi", "per_ani", "per_x")]
     assert [type(found) for found in before] == [Address, Address]
     assert [type(found) for found in after] == [Withhold, Withhold, Withhold]
+
+
+def test_a_changed_number_is_the_one_to_use_and_is_no_message(phone):
+    """The customer stays who they were; nothing is asked or begun because of it."""
+    lead = qualified(phone)
+    asked = phone.said("question")
+    new = "6281299990002"
+    phone.hub.clock.advance(1)
+    changed = {"type": "user_changed_number", "body": "changed", "wa_id": new}
+    phone.write(CUSTOMER, {"type": "system", "system": changed})
+
+    assert (phone.leads(), phone.said("question")) == ([(lead, "UNCLAIMED")], asked)
+    [(contact,)] = phone.rows("SELECT id FROM contact")
+    with phone.hub.database.read() as connection:
+        known = phone.hub.leads.contacts.contact(connection, contact)
+    assert known is not None
+    assert known.phone == new
+
+
+def test_what_a_form_tells_meanwhile_is_not_forgotten_by_the_conversation(phone):
+    """Nor asked again: the next message only adds to it."""
+    phone.text(CUSTOMER, "Halo")
+    phone.hub.database.write(
+        lambda connection: connection.execute(
+            text("UPDATE lead SET model = 'E8', payment = 'cash'")
+        )
+    )
+    phone.text(CUSTOMER, "sekarang")
+    phone.pin(CUSTOMER)
+
+    assert phone.rows("SELECT model, payment, buy_when, state FROM lead") == [
+        ("E8", "cash", "now", "UNCLAIMED")
+    ]
