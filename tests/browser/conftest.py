@@ -2,19 +2,18 @@
 
 import os
 import shutil
-import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
-from waitress.server import create_server
 
 from hub.accounts.service import Accounts, create_admin
 from hub.app import create_app
 from hub.jobs import Worker
 from hub.wiring import Hub
+from tests.fakes.served_app import served_as_in_life
 from tests.fakes.stocked_hub import Box, enrol_boxes, open_empty_hub, stock
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -57,12 +56,8 @@ def serve(folder: Path, *, stocked: bool) -> Iterator[Site]:
         stock(hub, boxes, hub.clock.wall_ms())
     worker = Worker(hub.database, hub.ledger, sequences=True)
     worker.start()
-    server = create_server(create_app(hub), host="127.0.0.1", port=0, threads=4)
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
-    yield Site(hub, boxes, f"http://127.0.0.1:{server.effective_port}")
-    server.close()
-    thread.join(timeout=10)
+    with served_as_in_life(create_app(hub), threads=4) as url:
+        yield Site(hub, boxes, url)
     worker.stop()
     hub.close()
 

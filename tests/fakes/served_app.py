@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from flask import Flask
+from waitress import wasyncore
+from waitress.server import TcpWSGIServer, create_server
 from werkzeug.serving import make_server
 
 
@@ -20,3 +22,19 @@ def served(app: Flask) -> Iterator[str]:
         server.shutdown()
         thread.join()
         server.server_close()
+
+
+@contextmanager
+def served_as_in_life(app: Flask, *, threads: int = 8) -> Iterator[str]:
+    """Its address, while the block lasts, behind the server that a hub runs."""
+    server = create_server(app, host="127.0.0.1", port=0, threads=threads)
+    assert isinstance(server, TcpWSGIServer)
+    loop = threading.Thread(target=server.run)
+    loop.start()
+    try:
+        yield f"http://127.0.0.1:{server.effective_port}"
+    finally:
+        # Only the loop may close its sockets: closed by another thread they are still polled.
+        server.trigger.pull_trigger(lambda: wasyncore.close_all(server._map))
+        loop.join()
+        server.task_dispatcher.shutdown()

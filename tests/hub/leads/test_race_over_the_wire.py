@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pytest
-import waitress
 from flask import Flask
 
 from firmware_sim.people.contest import Contest
@@ -37,6 +36,7 @@ from hub.outbox.service import Outbox
 from hub.store import Database
 from shared.clock import SystemClock
 from tests.fakes.lead_market import Bells, Book, Town, Unasked, Units, a_dealer
+from tests.fakes.served_app import served_as_in_life
 
 NUMBER, NUMBER_ID, VERIFY = "6281100000002", "1122334455667", "verify"
 LEADS = 5
@@ -192,31 +192,24 @@ def wire(database) -> Iterator[Wire]:
     app = Flask("hub")
     settings = WebhookSettings(app_secret=graph.app_secret, verify_token=VERIFY)
     app.register_blueprint(webhooks(made.inbox, settings, Refusals()))
-    server = waitress.create_server(app, host="127.0.0.1", port=0, threads=8)
     stop = threading.Event()
-    threads = [
-        threading.Thread(target=server.run, daemon=True),
-        threading.Thread(target=made.work, args=(stop,)),
-    ]
-    whatsapp.start()
-    graph.start()
-    for thread in threads:
-        thread.start()
-    made.sender.start()
-    graph.subscribe(
-        f"http://127.0.0.1:{server.effective_port}/webhooks/whatsapp", VERIFY, workers=4
-    )
-    crowd.come_on_duty()
-    wait_until(lambda: graph.idle() and made.inbox.idle(), what="on duty", deadline_ms=WAIT_MS)
-    try:
-        yield made
-    finally:
-        made.sender.stop()
-        stop.set()
-        threads[1].join()
-        whatsapp.stop()
-        graph.stop()
-        server.close()
+    worker = threading.Thread(target=made.work, args=(stop,))
+    with served_as_in_life(app) as url:
+        whatsapp.start()
+        graph.start()
+        worker.start()
+        made.sender.start()
+        graph.subscribe(f"{url}/webhooks/whatsapp", VERIFY, workers=4)
+        crowd.come_on_duty()
+        wait_until(lambda: graph.idle() and made.inbox.idle(), what="on duty", deadline_ms=WAIT_MS)
+        try:
+            yield made
+        finally:
+            made.sender.stop()
+            stop.set()
+            worker.join()
+            whatsapp.stop()
+            graph.stop()
 
 
 def check(wire: Wire, leads: list[str]) -> None:
