@@ -19,6 +19,24 @@ MINUTE_MS: Final = 60_000
 HOUR_MS: Final = 60 * MINUTE_MS
 DAY_MS: Final = 24 * HOUR_MS
 OFFER_KINDS: Final = ("offer",)
+ANSWER_KINDS: Final = frozenset(
+    {
+        "card",
+        "card_contact",
+        "too_slow",
+        "yours",
+        "expired",
+        "noted_contacted",
+        "noted_demo",
+        "noted_lost",
+        "not_now",
+        "ask_serial",
+        "serial_unreadable",
+        "serial_taken",
+        "won_waits",
+    }
+)
+"""What a rep is told who has just tapped or written: it overtakes offers and notices."""
 CUSTOMER_KINDS: Final = (
     "question",
     "nudge",
@@ -69,6 +87,7 @@ class Desk:
                 data=dict(data or {}),
                 not_before_ms=now + wait_ms,
                 not_after_ms=now + wait_ms + lasts_ms if not_after_ms is None else not_after_ms,
+                urgent=kind in ANSWER_KINDS,
             ),
         )
 
@@ -88,6 +107,7 @@ class Desk:
                 data={"text": text, **values},
                 not_before_ms=now,
                 not_after_ms=now + HOUR_MS,
+                urgent=True,
             ),
         )
 

@@ -30,6 +30,8 @@ class Draft:
     not_before_ms: int = 0
     not_after_ms: int
     """Later it would be untrue or unwanted: then it is withheld, not sent."""
+    urgent: bool = False
+    """Somebody has just acted and waits for it: it overtakes whatever is not."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,7 +1,7 @@
 """Sending what waits: in order for each person, as fast as each number may, once."""
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -31,6 +31,8 @@ from hub.store.sole import Sole
 ROLES: tuple[Role, ...] = ("reps", "customers")
 """Reps first: somebody has tapped and waits."""
 THREADS = 8
+SPARED_THREADS = 2
+"""Kept free for what is urgent, so that it waits for no slow answer to something else."""
 IDLE_WAIT_S = 0.05
 """How often messages of other processes, and due ones, are looked for."""
 RETRY_WAIT_S = 1.0
@@ -85,6 +87,7 @@ class Sender:
         self._sole = Sole(self._database, "sender")
         self._recovered = False
         self._threads = threads
+        self._spared = min(SPARED_THREADS, threads - 1)
         self._pool: ThreadPoolExecutor | None = None
         self._thread: threading.Thread | None = None
         self._wake = threading.Event()
@@ -136,22 +139,31 @@ class Sender:
         for row in late:
             self._outbox.withhold(connection, row, "too_late")
         taken: list[_Taken] = []
-        room = self._threads - self._in_flight
-        for role, number in self._open_numbers().items():
-            gate = self._gates[number]
-            for row in store.heads(connection, role, now_ms, max(0, room - len(taken))):
-                _, paced_ms = store.pair(connection, number, row.to)
-                wait_ms = rules.pair_wait_ms(paced_ms, now_ms, gate.limits)
-                if wait_ms:
-                    store.push(connection, row.to, now_ms + wait_ms, now_ms)
-                    continue
-                if not gate.take():
-                    break
-                paced_ms = rules.paced_after(paced_ms, now_ms, gate.limits)
-                store.paced(connection, number, row.to, paced_ms)
-                self._outbox.take(connection, row, number)
-                taken.append(_Taken(row, number))
+        numbers = self._open_numbers()
+        for urgent, threads in ((True, self._threads), (False, self._threads - self._spared)):
+            for role, number in numbers.items():
+                room = max(0, threads - self._in_flight - len(taken))
+                heads = store.heads(connection, role, now_ms, room, urgent=urgent)
+                taken += self._of_heads(connection, heads, number, now_ms)
         return len(late), taken
+
+    def _of_heads(
+        self, connection: Connection, heads: Sequence[OutboxRow], number: str, now_ms: int
+    ) -> Iterator[_Taken]:
+        """Of those that want to go, the ones that may: as far as the pair and the number allow."""
+        gate = self._gates[number]
+        for row in heads:
+            _, paced_ms = store.pair(connection, number, row.to)
+            wait_ms = rules.pair_wait_ms(paced_ms, now_ms, gate.limits)
+            if wait_ms:
+                store.push(connection, row.to, now_ms + wait_ms, now_ms, urgent=True)
+                continue
+            if not gate.take():
+                return
+            paced_ms = rules.paced_after(paced_ms, now_ms, gate.limits)
+            store.paced(connection, number, row.to, paced_ms)
+            self._outbox.take(connection, row, number)
+            yield _Taken(row, number)
 
     # --- one message ------------------------------------------------------------------------
 
@@ -286,7 +298,9 @@ class Sender:
             return True
         with self._database.read() as connection:
             return store.any_late(connection, now_ms) or any(
-                store.heads(connection, role, now_ms, 1) for role in self._open_numbers()
+                store.heads(connection, role, now_ms, 1, urgent=urgent)
+                for role in self._open_numbers()
+                for urgent in (True, False)
             )
 
     def _hand_out(self) -> None:

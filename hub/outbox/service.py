@@ -210,7 +210,9 @@ class Outbox:
         now_ms = self.clock.wall_ms()
         store.change(connection, row.id, state=state, at_ms=now_ms, **values)
         if event == "again":
-            store.push(connection, row.to, _int(values.get("due_ms")) or 0, now_ms)
+            due_ms = _int(values.get("due_ms")) or 0
+            all_wait = row.urgent or _int(values.get("code")) in rules.TOO_FAST_FOR_ONE
+            store.push(connection, row.to, due_ms, now_ms, urgent=all_wait)
         change = Change(
             id=row.id,
             to=row.to,

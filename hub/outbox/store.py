@@ -36,6 +36,7 @@ OUTBOX = Table(
     Column("provider_id", TEXT),
     Column("former_id", TEXT),
     Column("first_contact_ms", INT64),
+    Column("urgent", INT64, nullable=False, server_default="0"),
     CheckConstraint(
         "state IN ('queued', 'sending', 'accepted', 'delivered', 'read', 'failed', 'withheld')",
         name="outbox_state",
@@ -51,6 +52,7 @@ _FIRST = OUTBOX.c.first_contact_ms.is_not(None)
 OUTBOX_DUE = Index(
     "outbox_due",
     OUTBOX.c.role,
+    OUTBOX.c.urgent,
     OUTBOX.c.due_ms,
     sqlite_where=_QUEUED,
     postgresql_where=_QUEUED,
@@ -90,7 +92,7 @@ OUTBOX_COUNT = Table(
 _READ = (
     "SELECT seq, id, recipient, role, kind, ref, data, created_ms, not_before_ms, not_after_ms,"
     " state, reason, code, at_ms, due_ms, attempts, doubts, as_template, number, provider_id,"
-    " former_id FROM outbox "
+    " former_id, urgent FROM outbox "
 )
 
 
@@ -100,9 +102,9 @@ def _reading(rest: str) -> Statement:
 
 _ADD = Statement(
     "INSERT INTO outbox (id, key, recipient, role, kind, ref, data, created_ms, not_before_ms,"
-    " not_after_ms, state, at_ms, due_ms, attempts, doubts, as_template)"
+    " not_after_ms, state, at_ms, due_ms, attempts, doubts, as_template, urgent)"
     " VALUES (:id, :key, :recipient, :role, :kind, :ref, :data, :now_ms, :not_before_ms,"
-    " :not_after_ms, 'queued', :now_ms, :not_before_ms, 0, 0, 0)"
+    " :not_after_ms, 'queued', :now_ms, :not_before_ms, 0, 0, 0, :urgent)"
     " ON CONFLICT (key) DO NOTHING RETURNING id"
 )
 _OF_KEY = Statement("SELECT id FROM outbox WHERE key = :key")
@@ -112,13 +114,15 @@ _OF_REF = _reading("WHERE ref = :ref ORDER BY seq")
 _PAGE = _reading(
     "WHERE seq > coalesce((SELECT seq FROM outbox WHERE id = :after), 0) ORDER BY seq LIMIT :limit"
 )
-# Of each recipient only the first of those that want to go: the order in which things were said.
+# Of each recipient only the first of those that want to go: the order in which things were said,
+# except that what is urgent waits for nothing else.
 _HEADS = _reading(
-    "WHERE state = 'queued' AND role = :role"
+    "WHERE state = 'queued' AND role = :role AND urgent = :urgent"
     " AND due_ms <= :now_ms AND not_after_ms >= :now_ms AND NOT EXISTS ("
     "SELECT 1 FROM outbox AS ahead WHERE ahead.recipient = outbox.recipient"
-    " AND ahead.state IN ('queued', 'sending') AND (ahead.state = 'sending'"
-    " OR (ahead.seq < outbox.seq AND ahead.not_before_ms <= :now_ms)))"
+    " AND ahead.state IN ('queued', 'sending') AND ahead.urgent >= outbox.urgent"
+    " AND (ahead.state = 'sending' OR ((ahead.urgent > outbox.urgent OR ahead.seq < outbox.seq)"
+    " AND ahead.not_before_ms <= :now_ms)))"
     " ORDER BY due_ms, seq LIMIT :limit"
 )
 _LATE = _reading(
@@ -136,7 +140,7 @@ _PUSH = Statement(
     "UPDATE outbox SET due_ms = :due_ms WHERE recipient = :recipient"
     # The list is the index's own condition: without it SQLite does not see that it may be used.
     " AND state IN ('queued', 'sending') AND state = 'queued'"
-    " AND due_ms < :due_ms AND not_before_ms <= :now_ms"
+    " AND due_ms < :due_ms AND not_before_ms <= :now_ms AND urgent <= :urgent"
 )
 _PAIR = Statement(
     "SELECT opened_ms, paced_ms FROM outbox_pair WHERE number = :number AND party = :party"
@@ -198,6 +202,7 @@ class OutboxRow:
     number: str | None
     provider_id: str | None
     former_id: str | None
+    urgent: bool
 
     @property
     def outgoing(self) -> Outgoing:
@@ -236,6 +241,7 @@ def _row(values: Values) -> OutboxRow:
         number=values[18],
         provider_id=values[19],
         former_id=values[20],
+        urgent=bool(values[21]),
     )
 
 
@@ -253,6 +259,7 @@ def add(connection: Connection, out_id: str, draft: Draft, now_ms: int) -> str:
         now_ms=now_ms,
         not_before_ms=max(draft.not_before_ms, now_ms),
         not_after_ms=draft.not_after_ms,
+        urgent=int(draft.urgent),
     )
     if not added:
         added = _OF_KEY.rows(connection, key=draft.key)
@@ -282,9 +289,12 @@ def page(connection: Connection, after: str | None, limit: int) -> list[OutboxRo
     return [_row(each) for each in _PAGE.rows(connection, after=after or "", limit=limit)]
 
 
-def heads(connection: Connection, role: Role, now_ms: int, limit: int) -> list[OutboxRow]:
-    """What may go to people of `role` now, at most one message each."""
-    return [_row(each) for each in _HEADS.rows(connection, role=role, now_ms=now_ms, limit=limit)]
+def heads(
+    connection: Connection, role: Role, now_ms: int, limit: int, *, urgent: bool
+) -> list[OutboxRow]:
+    """What may go to people of `role` now, at most one message each: the urgent, or the others."""
+    found = _HEADS.rows(connection, role=role, now_ms=now_ms, limit=limit, urgent=int(urgent))
+    return [_row(each) for each in found]
 
 
 def late(connection: Connection, now_ms: int, limit: int) -> list[OutboxRow]:
@@ -314,12 +324,14 @@ def change(connection: Connection, out_id: str, **values: object) -> None:
     )
 
 
-def push(connection: Connection, to: str, due_ms: int, now_ms: int) -> None:
+def push(connection: Connection, to: str, due_ms: int, now_ms: int, *, urgent: bool) -> None:
     """Whoever's first message waits until then, waits with all that want to go behind it.
 
     So that those who are held up are not looked at again and again by who looks for work.
+    `urgent`: the urgent ones wait as well.
     """
-    _PUSH.run(connection, [{"recipient": to, "due_ms": due_ms, "now_ms": now_ms}])
+    values = {"recipient": to, "due_ms": due_ms, "now_ms": now_ms, "urgent": int(urgent)}
+    _PUSH.run(connection, [values])
 
 
 def withdraw(

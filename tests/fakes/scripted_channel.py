@@ -89,6 +89,7 @@ def draft(
     kind: str = "offer",
     not_before_ms: int = 0,
     not_after_ms: int = FOREVER_MS,
+    urgent: bool = False,
 ) -> Draft:
     """Something to say to a rep."""
     return Draft(
@@ -99,6 +100,7 @@ def draft(
         ref=ref,
         not_before_ms=not_before_ms,
         not_after_ms=not_after_ms,
+        urgent=urgent,
     )
 
 

@@ -74,6 +74,8 @@ def test_a_lead_goes_to_the_three_nearest_dealers_and_the_first_tap_gets_it(mark
         }
     ]
     assert [draft.to for draft in market.outbox.said("told_customer")] == ["cus_a"]
+    assert card.urgent
+    assert not market.outbox.said("offer")[0].urgent
 
 
 def test_an_offer_never_says_who_the_customer_is(market):

@@ -131,6 +131,35 @@ def test_one_person_hears_things_in_order_and_not_too_fast(desk):
     assert [f"{n} led_1" for n in range(8)] == texts(desk.channel.calls)
 
 
+def test_what_is_urgent_overtakes_and_keeps_its_own_order(desk):
+    """Five offers have used the burst up and two wait: an answer to a tap is the next to go, and
+    two answers go in the order in which they were decided."""
+    desk.say(*(draft(f"k{n}", kind=f"{n}") for n in range(7)))
+    desk.run()
+    desk.say(draft("a", kind="card", urgent=True), draft("b", kind="contact", urgent=True))
+    desk.channel.calls.clear()
+
+    for _ in range(4):
+        desk.clock.advance(6_000)
+        desk.run()
+
+    assert ["card led_1", "contact led_1", "5 led_1", "6 led_1"] == texts(desk.channel.calls)
+
+
+def test_what_is_urgent_does_not_wait_for_another_try_of_something_else(desk):
+    """An offer waits for its second attempt: the answer goes now, and then the offer."""
+    desk.channel.script = [Failed("retry", 131016, "later")]
+    desk.say(draft("offer", kind="offer"))
+    desk.sender.step()
+    desk.say(draft("card", kind="card", urgent=True))
+    desk.run()
+    assert ["offer led_1", "card led_1"] == texts(desk.channel.calls)
+
+    desk.clock.advance(1_000)
+    desk.run()
+    assert "offer led_1" == texts(desk.channel.calls)[-1]
+
+
 def test_who_is_held_up_is_not_looked_at_again_until_then(desk):
     """Behind a first message that waits the whole queue of a person waits: nothing is due."""
     desk.say(*(draft(f"k{n}", kind=f"{n}") for n in range(30)))

@@ -85,6 +85,30 @@ def test_one_person_has_one_message_in_flight_and_others_go_meanwhile(database):
         assert sorted(said) == said
 
 
+def test_what_is_urgent_waits_for_no_slow_answer(database):
+    """Everything that may carry offers hangs at the vendor, one of them to the same person: the
+    answer to a tap goes out meanwhile."""
+    outbox = Outbox(database, SystemClock())
+    answered = threading.Event()
+    channel = ScriptedChannel(during=lambda out_id: out_id == card or answered.wait(DEADLINE_S))
+    sender = sender_of(outbox, channel)
+    card = ""
+    say(database, outbox, *(draft(f"o{n}", to=f"per_{n}") for n in range(9)))
+    sender.start()
+    try:
+        wait_until(lambda: len(channel.calls) >= 6)
+        [card] = database.write(
+            lambda c: [outbox.enqueue(c, draft("card", to="per_0", kind="card", urgent=True))]
+        )
+        wait_until(lambda: "card led_1" in [call.text for call in channel.calls])
+        answered.set()
+        wait_until(sender.idle)
+    finally:
+        answered.set()
+        sender.stop()
+    assert 10 == len(channel.arrived)
+
+
 def test_what_is_enqueued_goes_out_at_once(database):
     """From the commit to the vendor's door in a quarter of a second, our own process or another."""
     outbox = Outbox(database, SystemClock())
