@@ -15,6 +15,7 @@ from hub.inbox.incoming import (
     Media,
     Message,
     NumberChanged,
+    PageTap,
     Parsed,
     Pin,
     Preference,
@@ -88,7 +89,26 @@ class Gateway:
             self._on_template(connection, item)
         elif isinstance(item, Preference):
             return self._preference(connection, item, row)
+        elif isinstance(item, PageTap):
+            return self._page_tap(connection, item, row)
         return None
+
+    def _page_tap(self, connection: Connection, tap: PageTap, row: InboxRow) -> str | None:
+        """By the same function as a tap in WhatsApp, in the same order; no window opens by it."""
+        person = self._registry.person(connection, tap.person)
+        if person is None:
+            return None
+        pressed = Tap(tap.button, "")
+        message = Message(
+            id=row.id,
+            channel="page",
+            number=row.source,
+            sender=Sender(),
+            provider_ms=None,
+            content=pressed,
+        )
+        self._leads.tap(connection, person.id, pressed, message=message, row=row)
+        return person.id
 
     def _message(self, connection: Connection, message: Message, row: InboxRow) -> str | None:
         # Every id is remembered: by another road the same message may bring another of them.

@@ -13,7 +13,8 @@ from hub.config import HubConfig, LeadsConfig, NumberConfig
 from hub.contacts.erasures import ErasureJournal
 from hub.contacts.service import Contacts
 from hub.gateway import Gateway, Parse
-from hub.inbox.incoming import TemplateNews
+from hub.inbox import page_taps
+from hub.inbox.incoming import PageTap, TemplateNews
 from hub.inbox.service import Inbox, InboxRow
 from hub.integrations.qontak.account import QontakAccount
 from hub.integrations.qontak.account import connect as connect_qontak
@@ -74,6 +75,19 @@ class Switchboard:
     def step(self) -> int:
         """Act on what came in and on what time has made due; how much that was."""
         return self.inbox.step(self.gateway.handle) + self.leads.step(self.clock.wall_ms())
+
+    def tap_on_page(self, person: str, button: str, by: str) -> bool:
+        """Somebody signed in presses a button of ours; durable on return. Whether it is decided.
+
+        It takes its number in the inbox and its turn behind what came before it; False only while
+        another process is at those.
+        """
+        body = page_taps.written(PageTap(person=person, button=button), by=by)
+        kept = self.inbox.keep(page_taps.SOURCE, body, {})
+        while self.inbox.waits(kept):
+            if not self.inbox.step(self.gateway.handle):
+                return not self.inbox.waits(kept)
+        return True
 
     def follow_sales(self) -> int:
         """Take in what the ledger says of sales; how many entries were passed."""
@@ -228,7 +242,10 @@ def _name(number: NumberConfig | None) -> str | None:
 
 def _parsers(account: MetaAccount, qontak: QontakAccount | None) -> dict[str, Parse]:
     """How each source's bodies are read."""
-    parsers: dict[str, Parse] = {"whatsapp": partial(parse_meta, numbers=account.numbers)}
+    parsers: dict[str, Parse] = {
+        "whatsapp": partial(parse_meta, numbers=account.numbers),
+        page_taps.SOURCE: page_taps.parse,
+    }
     if qontak is not None:
         parsers["qontak"] = partial(parse_qontak, numbers=qontak.numbers)
     return parsers

@@ -3,12 +3,12 @@
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-Channel: TypeAlias = Literal["meta", "qontak"]
+Channel: TypeAlias = Literal["meta", "qontak", "page"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sender:
-    """Who wrote, as far as the vendor says. At least one of phone and bsuid is known."""
+    """Who wrote, as far as the vendor says: at least one of phone and bsuid. On a page neither."""
 
     phone: str | None = None
     """E.164 without ``+``."""
@@ -147,7 +147,17 @@ class Preference:
     wanted: bool
 
 
-Item: TypeAlias = Message | Status | TemplateNews | Preference
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PageTap:
+    """A button of our own pages, pressed by somebody who has signed in: who it is, is known."""
+
+    person: str
+    """per_…"""
+    button: str
+    """Its id, as WhatsApp's buttons have it: ``CLAIM_<lead id>`` …"""
+
+
+Item: TypeAlias = Message | Status | TemplateNews | Preference | PageTap
 
 
 @dataclass(frozen=True, slots=True)

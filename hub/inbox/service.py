@@ -157,6 +157,12 @@ class Inbox:
         )
         return True
 
+    def waits(self, inbox_id: str) -> bool:
+        """Whether a row is still to be acted on."""
+        with self._database.read() as connection:
+            found = store.state_of(connection, inbox_id)
+        return found is not None and found[1] == "new"
+
     def idle(self) -> bool:
         """Whether no row waits."""
         with self._database.read() as connection:

@@ -10,7 +10,7 @@ from hub.leads import objects, reads, store
 from hub.leads.desk import Desk
 from hub.leads.needs import Customer, Rep
 from hub.leads.reads import Chosen, Part, Viewer
-from hub.leads.records import Happened, Lead
+from hub.leads.records import Happened, Lead, Offer
 from hub.leads.routing import Routing, Stop
 from hub.leads.states import BEFORE_CLAIM, State
 from hub.outbox.service import Outbox
@@ -19,6 +19,7 @@ from hub.store import Database
 
 T = TypeVar("T")
 TRANSCRIPT_LINES: Final = 100
+OFFERS_SHOWN: Final = 20
 _FOR_ALL: Final = frozenset({"lead.received", "lead.qualified", "lead.waiting", "lead.handoff"})
 """What a dealer that was offered a lead and did not get it may read besides its own."""
 
@@ -39,6 +40,14 @@ class Row:
 
     lead: Lead
     masked: str
+
+
+@dataclass(frozen=True, slots=True)
+class Offered:
+    """A lead that somebody may still claim, and by which offer."""
+
+    lead: Lead
+    offer: Offer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,6 +102,14 @@ class Board:
         """How many nobody has yet."""
         with self._database.read() as connection:
             return reads.open_count(connection, viewer, sorted(BEFORE_CLAIM))
+
+    def offers(
+        self, viewer: Viewer, *, lead: str | None = None, limit: int = OFFERS_SHOWN
+    ) -> list[Offered]:
+        """What the viewer's people may claim now, the newest first."""
+        with self._database.read() as connection:
+            found = reads.open_offers(connection, viewer, limit, lead=lead)
+            return [Offered(*each) for each in found]
 
     def listed(
         self, viewer: Viewer, chosen: Chosen, part: Part, *, why: str | None = None

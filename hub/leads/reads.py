@@ -10,13 +10,14 @@ from typing import Any, Final, Literal
 
 from sqlalchemy import ColumnElement, Connection, and_, func, or_, select, tuple_
 
-from hub.leads.records import Lead
+from hub.leads.records import Lead, Offer
 from hub.leads.states import STATES, State
-from hub.leads.store import as_lead
+from hub.leads.store import as_lead, as_offer
 from hub.leads.tables import LEAD, LEAD_OFFER
 
 COUNT_MAX: Final = 10_000
 _COLUMNS: Final = tuple(LEAD.c[field.name] for field in fields(Lead))
+_OFFER_COLUMNS: Final = tuple(LEAD_OFFER.c[field.name] for field in fields(Offer))
 Order = Literal["newest", "oldest"]
 Special = Literal["late", "human", "test"]
 SPECIALS: Final[tuple[Special, ...]] = ("late", "human", "test")
@@ -155,6 +156,31 @@ def one(connection: Connection, viewer: Viewer, lead: str) -> Lead | None:
     query = select(*_COLUMNS).where(LEAD.c.id == lead)
     row = connection.execute(query if seen is None else query.where(seen)).first()
     return None if row is None else as_lead(row)
+
+
+def open_offers(
+    connection: Connection, viewer: Viewer, limit: int, *, lead: str | None = None
+) -> list[tuple[Lead, Offer]]:
+    """Offers that a tap may still win, to people of the viewer's dealers; the newest first.
+
+    Of a rep their own alone. Head office holds no offers, so it gets none.
+    """
+    mine = LEAD_OFFER.c.dealer.in_(sorted(viewer.dealers))
+    terms = [mine, LEAD_OFFER.c.live == 1, LEAD.c.state == "UNCLAIMED"]
+    if viewer.only is not None:
+        terms.append(LEAD_OFFER.c.person == viewer.only)
+    if lead is not None:
+        terms.append(LEAD.c.id == lead)
+    query = (
+        select(*_COLUMNS, *_OFFER_COLUMNS)
+        .join(LEAD, and_(LEAD.c.id == LEAD_OFFER.c.lead, LEAD.c.round == LEAD_OFFER.c.round))
+        .where(*terms)
+        .order_by(LEAD_OFFER.c.offered_ms.desc(), LEAD_OFFER.c.id)
+        .limit(limit)
+    )
+    width = len(_COLUMNS)
+    rows = connection.execute(query)
+    return [(as_lead(row[:width]), as_offer(row[width:])) for row in rows]
 
 
 def counts(connection: Connection, viewer: Viewer, chosen: Chosen, now_ms: int) -> dict[str, int]:

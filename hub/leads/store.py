@@ -27,7 +27,8 @@ def as_lead(row: Sequence[Any]) -> Lead:
     return Lead(**{name: _typed(name, value) for name, value in values.items()})
 
 
-def _as_offer(row: Sequence[Any]) -> Offer:
+def as_offer(row: Sequence[Any]) -> Offer:
+    """An offer from its columns in the order of its fields."""
     values = dict(zip(_OFFER_COLUMNS, row, strict=True))
     return Offer(**{name: _typed(name, value) for name, value in values.items()})
 
@@ -198,13 +199,13 @@ _WITHDRAW: Final = Statement(
 def offer_of(connection: Connection, lead: str, person: str) -> Offer | None:
     """The newest offer of this lead to this person."""
     found = _OFFER.rows(connection, lead=lead, person=person)
-    return _as_offer(found[0]) if found else None
+    return as_offer(found[0]) if found else None
 
 
 def offer(connection: Connection, offer_id: str) -> Offer | None:
     """One offer."""
     found = _ONE_OFFER.rows(connection, id=offer_id)
-    return _as_offer(found[0]) if found else None
+    return as_offer(found[0]) if found else None
 
 
 def live_offers(connection: Connection, person: str, limit: int) -> list[Offer]:
@@ -215,7 +216,7 @@ def live_offers(connection: Connection, person: str, limit: int) -> list[Offer]:
         .order_by(LEAD_OFFER.c.offered_ms.desc(), LEAD_OFFER.c.id)
         .limit(limit)
     )
-    return [_as_offer(row) for row in rows]
+    return [as_offer(row) for row in rows]
 
 
 def last_offer(connection: Connection, person: str) -> Offer | None:
@@ -226,12 +227,12 @@ def last_offer(connection: Connection, person: str) -> Offer | None:
         .order_by(LEAD_OFFER.c.offered_ms.desc(), LEAD_OFFER.c.id)
         .limit(1)
     ).first()
-    return None if row is None else _as_offer(row)
+    return None if row is None else as_offer(row)
 
 
 def offers_of(connection: Connection, lead: str) -> list[Offer]:
     """Every offer of this lead, by round, ring and distance."""
-    return [_as_offer(row) for row in _OFFERS.rows(connection, lead=lead)]
+    return [as_offer(row) for row in _OFFERS.rows(connection, lead=lead)]
 
 
 def create_offers(connection: Connection, offers: Sequence[Offer]) -> None:

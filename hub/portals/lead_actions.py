@@ -1,8 +1,11 @@
-"""What a manager does to a lead: who is it, hand over, release, close. Each a form with a token."""
+"""What people do with a lead: claim it, say how it goes, and as managers hand over and close.
+
+Each is a form with a token and works without a script.
+"""
 
 from typing import cast
 
-from flask import Response, abort, redirect
+from flask import Response, abort, redirect, request
 
 from hub.portals.answers import fault_page
 from hub.portals.languages import say
@@ -20,6 +23,19 @@ def identity(lead: str) -> Response:
     if found is None:
         abort(404)
     return lead_page(lead, found)
+
+
+@everyones.post("/leads/<lead>/<any(claim,skip,contacted,demo,lost):button>")
+def press(lead: str, button: str) -> Response:
+    """A button that reps have in WhatsApp as well; its answer stands on the lead's page."""
+    who = viewer()
+    if desk().board.whole(who, lead) is None:
+        abort(404)
+    person = desk().press(who, lead, button, request.form.get("person"))
+    if person is None:
+        return _after(lead, done=False)
+    back = f"/leads/{lead}?by={person}" if button == "claim" else f"/leads/{lead}"
+    return cast("Response", redirect(back, 303))
 
 
 @everyones.post("/leads/<lead>/release")

@@ -43,17 +43,30 @@ class Actions(Protocol):
 
 
 Deed = Callable[[Connection, int], bool]
+Press = Callable[[str, str, str], bool]
+"""A person presses a button (its id), somebody signed in did it for them; is it decided yet?"""
+BUTTONS: Final = {
+    "claim": "CLAIM",
+    "skip": "SKIP",
+    "contacted": "CONTACTED",
+    "demo": "DEMO",
+    "lost": "LOST",
+}
+"""What is pressed on pages, as WhatsApp's buttons have it."""
 
 
 class LeadDesk:
     """The board, and the deeds of managers."""
 
-    def __init__(self, database: Database, board: Board, actions: Actions, clock: Clock) -> None:
-        """Read from `board`, act through `actions`."""
+    def __init__(
+        self, database: Database, board: Board, actions: Actions, *, clock: Clock, press: Press
+    ) -> None:
+        """Read from `board`, act through `actions`; `press` is every button that reps have."""
         self.board: Final = board
         self._database = database
         self._actions = actions
         self._clock = clock
+        self._press = press
 
     def release(self, viewer: Viewer, lead: str) -> bool:
         """Back on the market."""
@@ -84,6 +97,30 @@ class LeadDesk:
             "closed",
             lambda c, now_ms: self._actions.close(c, lead, reason=reason, now_ms=now_ms),
         )
+
+    def press(self, viewer: Viewer, lead: str, button: str, person: str | None) -> str | None:
+        """A button of somebody who was offered a lead, or has it, by the same way as in WhatsApp.
+
+        A dealer's manager presses for their people. The person it was done for, or None: it is
+        nobody's to press here. What it was worth stands in the timeline, at once or in a moment.
+        """
+        for_whom = self._presser(viewer, lead, button, person)
+        if for_whom is None:
+            return None
+        decided = self._press(for_whom, f"{BUTTONS[button]}_{lead}", viewer.id)
+        log.info("lead_pressed", what=button, lead=lead, by=viewer.id, decided=decided)
+        return for_whom
+
+    def _presser(self, viewer: Viewer, lead: str, button: str, person: str | None) -> str | None:
+        if viewer.only is not None:
+            return viewer.only
+        if button in {"claim", "skip"}:
+            offered = [each.offer.person for each in self.board.offers(viewer, lead=lead)]
+        else:
+            whole = self.board.whole(viewer, lead)
+            mine = whole is not None and whole.may_act and bool(viewer.dealers)
+            offered = [whole.lead.rep] if mine and whole is not None and whole.lead.rep else []
+        return person if person in offered else None
 
     def candidates(self, viewer: Viewer, lead: Lead) -> list[Rep]:
         """Who may be given a lead: people on duty of its dealer and of those near by."""

@@ -15,6 +15,7 @@ from hub.portals.choices import Menu, store_menu, time_menu, zone_of_choice
 from hub.portals.formats import number
 from hub.portals.languages import later, say, say_many
 from hub.portals.lead_desk import LeadDesk, viewer_of
+from hub.portals.lead_offers import claim_answer, open_offers
 from hub.portals.lead_words import RARE, SOURCES, SPECIALS, STATE_NAMES, WORDS, person_name
 from hub.portals.lists import (
     Facet,
@@ -160,6 +161,7 @@ def leads(form: Form) -> Response:
         keep=query.kept("q"),
         may_explain=who.everything,
         subtitle=say_many("%(n)s lead", "%(n)s leads", everything, n=number(everything)),
+        offers=open_offers(board.offers(who)),
         **WORDS,
     )
     return make_response(html)
@@ -211,11 +213,15 @@ def lead_page(lead: str, identity: Identity | None = None) -> Response:
     found = desk().board.whole(who, lead)
     if found is None:
         abort(404)
+    pressed_by = request.args.get("by")
     html = render_template(
         "portals/lead.html",
         whole=found,
         lead=found.lead,
         identity=identity,
+        answer=claim_answer(found, pressed_by) if pressed_by is not None else None,
+        offers=open_offers(desk().board.offers(who, lead=lead)),
+        may_report=found.lead.rep is not None and found.lead.rep == who.only,
         candidates=desk().candidates(who, found.lead) if found.may_act else [],
         **WORDS,
     )

@@ -34,7 +34,7 @@ DEALER_BLUEPRINTS: Final = OPEN_BLUEPRINTS | {"own", "everyones"}
 """What is open to people of dealers: pages that show each of them no dealer but theirs."""
 YEAR_S = 365 * 24 * 3600
 HOME = "/ledger"
-DEALER_HOME = "/account"
+DEALER_HOME = "/leads"
 BUSY: Final = later("Too many people are signing in right now. Try again in a few seconds.")
 REFUSALS: Final = {
     "wrong": later("E-mail, password or code do not fit."),
@@ -221,7 +221,9 @@ def use_link(token: str) -> Response:
         return _link_page(410)
     if not isinstance(outcome, SignedIn):
         return _link_page(429 if outcome == "too_many" else 422, outcome)
-    return _welcome(outcome, HOME if outcome.account.has_password else "/account")
+    # People come in by links as a habit, the hub's own accounts once, to set a password.
+    own = outcome.account.person is None and not outcome.account.has_password
+    return _welcome(outcome, "/account" if own else HOME)
 
 
 @gate.post("/language")

@@ -9,6 +9,7 @@ from urllib.parse import quote
 from flask import Flask, current_app, g, request
 from markupsafe import Markup
 
+from hub.accounts.rules import Account
 from hub.accounts.service import Accounts
 from hub.alerts.service import Alerts
 from hub.leads.reads import Viewer
@@ -17,7 +18,7 @@ from hub.portals import formats, sentences
 from hub.portals.assets import asset_url
 from hub.portals.formats import NOTHING
 from hub.portals.languages import LANGUAGES, current_language, say
-from hub.portals.lead_desk import LeadDesk
+from hub.portals.lead_desk import LeadDesk, viewer_of
 from hub.portals.read_models import (
     Count,
     Dealer,
@@ -127,11 +128,18 @@ class SideCounts:
         ]
 
 
+def _on_offer(account: Account) -> int:
+    """How many leads somebody of a dealer could claim now."""
+    desk = portal().leads
+    offered = [] if desk is None else desk.board.offers(viewer_of(account))
+    return len({each.lead.id for each in offered})
+
+
 def navigation() -> list[Item]:
     """The navigation of this request; its counts are of all dealers, so head office's alone."""
     account = g.get("account")
     if account is not None and not account.head_office:
-        return portal().everyones(0)
+        return portal().everyones(_on_offer(account))
     return portal().side_counts.items(g.now_ms)
 
 

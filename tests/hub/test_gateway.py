@@ -48,8 +48,8 @@ class Phone:
         self.hub = hub
         self._numbers = itertools.count(1)
 
-    def write(self, sender, content, *, wamid=None) -> str:
-        """One message, delivered and acted on; its wamid."""
+    def write(self, sender, content, *, wamid=None, act=True) -> str:
+        """One message, delivered and acted on (unless that comes later); its wamid."""
         wamid = wamid or f"wamid.{next(self._numbers)}"
         message = {"from": sender, "id": wamid, "timestamp": "1", **content}
         contact = {"profile": {"name": NAMES.get(sender, "?")}, "wa_id": sender}
@@ -62,7 +62,7 @@ class Phone:
         change = {"field": "messages", "value": value}
         body = {"object": "whatsapp_business_account", "entry": [{"id": "w", "changes": [change]}]}
         self.hub.leads.inbox.keep("whatsapp", json.dumps(body).encode(), {})
-        while self.hub.leads.step():
+        while act and self.hub.leads.step():
             pass
         return wamid
 
@@ -137,6 +137,21 @@ def test_a_conversation_becomes_offers_and_one_winner(phone):
 
     assert phone.leads() == [(lead, "CLAIMED")]
     assert (phone.said("card"), phone.said("too_slow")) == (["per_budi"], ["per_ani"])
+
+
+def test_a_tap_on_a_page_takes_its_turn_behind_what_came_before(phone):
+    """It is a delivery as well, and decided when it is answered; it opens no WhatsApp window."""
+    lead = qualified(phone)
+    phone.tap(BUDI, f"CLAIM_{lead}", act=False)
+
+    assert phone.hub.leads.tap_on_page("per_ani", f"CLAIM_{lead}", "per_ani")
+
+    assert phone.rows("SELECT rep FROM lead") == [("per_budi",)]
+    assert phone.said("too_slow") == ["per_ani"]
+    assert phone.rows("SELECT source, state FROM inbox ORDER BY seq DESC LIMIT 1") == [
+        ("page", "done")
+    ]
+    assert phone.rows("SELECT count(*) FROM outbox_pair WHERE party = 'per_ani'") == [(0,)]
 
 
 def test_a_delivery_repeated_for_days_changes_nothing(phone):

@@ -102,7 +102,13 @@ def build(sqlite_url: str) -> Iterator[Build]:
                 dealers=net.dealers,
                 clock=net.clock,
                 public_url=public_url,
-                leads=LeadDesk(database, board, market.leads, market.clock),
+                leads=LeadDesk(
+                    database,
+                    board,
+                    market.leads,
+                    clock=market.clock,
+                    press=lambda person, button, _by: market.tap(person, button) is not None,
+                ),
                 alerts=Alerts(database, market.clock),
             ),
         )

@@ -18,6 +18,7 @@ PEOPLE = b"""id,name,role,dealers,language
 per_m,Mira,dealer_manager,SBY01,en
 per_f,Fajar,dealer_manager,FAR01,en
 per_1,Rudi,rep,SBY01,en
+per_2,Susi,rep,SBY02,en
 per_e,Eka,executive,,en
 """
 
@@ -161,6 +162,29 @@ def test_a_manager_gives_back_hands_over_and_closes(market, lead, person):
     closed = market.get(lead)
     assert (closed.state, closed.close_reason) == ("LOST_UNRESPONSIVE", "unreachable")
     assert mine.post(f"/leads/{lead}/release").status_code == 409
+
+
+def test_a_rep_claims_on_the_board_what_whatsapp_did_not_bring(market, person):
+    """The same race: one wins, the other reads by how much; a manager claims for their people."""
+    made = market.lead(contact="cus_2")
+    mine, manager, other = person("per_1"), person("per_m"), person("per_f")
+    assert mine.get("/").headers["Location"] == "/leads"
+    assert f'action="/leads/{made}/claim"' in mine.text("/leads")
+    assert "Open offers" not in other.text("/leads")
+    assert other.post(f"/leads/{made}/claim", person="per_1").status_code == 404
+    assert manager.post(f"/leads/{made}/claim", person="per_3").status_code == 409
+
+    won = manager.post(f"/leads/{made}/claim", person="per_1")
+
+    assert "It is yours." in manager.text(won.headers["Location"])
+    assert (market.get(made).state, market.get(made).rep) == ("CLAIMED", "per_1")
+    market.tap("per_2", f"CLAIM_{made}", START_MS + 1204)
+    slow = person("per_2").text(f"/leads/{made}?by=per_2")
+    assert "❌ Too Slow. Rep1 (SBY01) was 1.204 s faster." in slow
+    assert "already" in mine.text(mine.post(f"/leads/{made}/claim").headers["Location"])
+    assert "Claim</button>" not in mine.text("/leads")
+    assert mine.post(f"/leads/{made}/demo").status_code == 303
+    assert market.get(made).state == "DEMO_SCHEDULED"
 
 
 def test_a_released_lead_is_on_the_market_again(admin, market, lead):

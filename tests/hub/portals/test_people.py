@@ -29,7 +29,7 @@ def rep(house: House) -> Visitor:
     registry.people.import_file(b"id,name,role,dealers,language\nper_r,Rudi,rep,SBY01,en\n")
     visitor = house.visitor()
     answer = visitor.sign_in_by(link(house))
-    assert (answer.status_code, answer.headers["Location"]) == (303, "/account")
+    assert (answer.status_code, answer.headers["Location"]) == (303, "/leads")
     return visitor
 
 
@@ -45,7 +45,7 @@ def test_pages_of_every_dealer_are_closed_to_people_of_one(house: House, rep: Vi
         if path.startswith(OPEN) and not path.startswith(OF_ALL):
             assert answer.status_code < 400 or answer.status_code in {404, 410}, path
         elif path == "/":
-            assert answer.headers["Location"] == "/account"
+            assert answer.headers["Location"] == "/leads"
         else:
             assert answer.status_code == 403, path
             assert "Units" not in answer.get_data(as_text=True)
@@ -57,7 +57,7 @@ def test_their_own_account_shows_no_counts_of_others(rep: Visitor) -> None:
     text = rep.text("/account")
 
     assert "/sales" not in text
-    assert rep.get("/login").headers["Location"] == "/account"
+    assert rep.get("/login").headers["Location"] == "/leads"
 
 
 def test_doors_of_machines_open_to_head_office_only(
