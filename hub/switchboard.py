@@ -29,6 +29,7 @@ from hub.leads.board import Board
 from hub.leads.conversation import Conversation
 from hub.leads.desk import Desk
 from hub.leads.intake import Intake
+from hub.leads.lead_file import LeadFile
 from hub.leads.neighbours import ContactBook, RegistryDirectory, SalesFollowing, SalesUnits
 from hub.leads.places import locate
 from hub.leads.questions import ScreeningWords
@@ -101,6 +102,11 @@ class Switchboard:
     def subjects(self) -> Subjects:
         """People, and what is stored about them."""
         return self.retention.subjects
+
+    @property
+    def file(self) -> LeadFile:
+        """Leads that come in files, through the same intake as requests."""
+        return LeadFile(self.intake.database, self.intake.intake, self.clock)
 
     def idle(self) -> bool:
         """Whether nothing that came in or is due waits, and nothing that may go out."""

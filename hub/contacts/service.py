@@ -1,5 +1,7 @@
 """Use cases of contacts. Each works on the caller's connection, inside the caller's transaction."""
 
+import hashlib
+import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal, TypeAlias
@@ -8,13 +10,11 @@ from sqlalchemy import Connection
 
 from hub.contacts import store
 from hub.contacts.erasures import Erased, Erasure, ErasureJournal
+from hub.contacts.recognition import STRENGTH, cleaned, decide, owners
 from hub.contacts.rules import (
     Kind,
     canonical_phone,
-    clean_bsuid,
-    clean_email,
     clean_name,
-    clean_phone,
     key_hash,
     masked,
 )
@@ -23,7 +23,6 @@ from shared.identifiers import new_id
 
 Language: TypeAlias = Literal["id", "en"]
 TEXT_CHARS_MAX: Final = 4096
-_STRENGTH: Final[tuple[Kind, ...]] = ("phone", "bsuid", "email")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,8 +96,15 @@ class Contacts:
 
         Takes three look-ups at most, however many contacts there are.
         """
-        owners = _owners(connection, _cleaned(phone, bsuid, email))
-        return next((owners[kind] for kind in _STRENGTH if kind in owners), None)
+        found = owners(connection, cleaned(phone, bsuid, email))
+        return next((found[kind] for kind in STRENGTH if kind in found), None)
+
+    @staticmethod
+    def whose(
+        connection: Connection, *, phone: str | None = None, email: str | None = None
+    ) -> str | None:
+        """The contact that `meet` would find for these keys; None: it would make a new one."""
+        return decide(connection, cleaned(phone, None, email))
 
     def meet(
         self,
@@ -117,12 +123,11 @@ class Contacts:
         the conflict is noted. Who was opted out before an erasure is opted out again.
         Raises ValueError when no key is given that can be one.
         """
-        given = _cleaned(phone, bsuid, email)
+        given = cleaned(phone, bsuid, email)
         if not given:
             raise ValueError("a contact needs a phone, a BSUID or an e-mail address")
-        contact = self._decide(connection, given) or self._create(
-            connection, given, language, now_ms
-        )
+        found = decide(connection, given)
+        contact = found or self._create(connection, given, language, now_ms)
         self._learn(connection, contact, given, now_ms)
         values: dict[str, object] = {"seen_ms": now_ms}
         if (shown := clean_name(name)) is not None:
@@ -131,23 +136,13 @@ class Contacts:
         return contact
 
     @staticmethod
-    def _decide(connection: Connection, given: Mapping[Kind, str]) -> str | None:
-        owners = _owners(connection, given)
-        found = owners.get("phone") or owners.get("bsuid")
-        if found is not None or "email" not in owners:
-            return found
-        # An address in a form can be anybody's: it does not outweigh a number that differs.
-        held = {kind for kind, _ in store.keys(connection, owners["email"])}
-        return None if held & {"phone", "bsuid"} & given.keys() else owners["email"]
-
-    @staticmethod
     def _create(
         connection: Connection, given: Mapping[Kind, str], language: Language, now_ms: int
     ) -> str:
         """A new contact, or the one that another process made for the same key meanwhile."""
         contact = new_id("cus")
         store.create(connection, contact, language, now_ms)
-        kind = next(kind for kind in _STRENGTH if kind in given)
+        kind = next(kind for kind in STRENGTH if kind in given)
         if store.claim_key(connection, kind, given[kind], contact=contact, now_ms=now_ms):
             return contact
         other = store.owner(connection, kind, given[kind])
@@ -199,7 +194,7 @@ class Contacts:
 
         Another contact's key is never taken: the conflict is noted and the answer False.
         """
-        given = _cleaned(phone, bsuid, None)
+        given = cleaned(phone, bsuid, None)
         for kind, value in given.items():
             if store.claim_key(connection, kind, value, contact=contact, now_ms=now_ms):
                 continue
@@ -399,6 +394,10 @@ class Contacts:
         canonical = canonical_phone(phone)
         return None if canonical is None else key_hash(self._hash_key, "buyer", canonical)
 
+    def digest(self, told: bytes) -> str:
+        """By what the same words are known again; nobody finds the words from it by trying."""
+        return hmac.new(self._hash_key, b"kickstand told v1\0" + told, hashlib.sha256).hexdigest()
+
     def erase(
         self,
         connection: Connection,
@@ -481,18 +480,3 @@ class Contacts:
             if found is not None:
                 again.append(found)
         return again
-
-
-def _cleaned(phone: str | None, bsuid: str | None, email: str | None) -> dict[Kind, str]:
-    """The keys that can be keys, the one that decides first."""
-    found: dict[Kind, str | None] = {
-        "phone": clean_phone(phone),
-        "bsuid": clean_bsuid(bsuid),
-        "email": clean_email(email),
-    }
-    return {kind: value for kind, value in found.items() if value is not None}
-
-
-def _owners(connection: Connection, given: Mapping[Kind, str]) -> dict[Kind, str]:
-    found = {kind: store.owner(connection, kind, value) for kind, value in given.items()}
-    return {kind: owner for kind, owner in found.items() if owner is not None}

@@ -1,4 +1,4 @@
-"""`kickstand-hub lead nearest|show|release|transfer|close`."""
+"""`kickstand-hub lead import|nearest|show|release|transfer|close`."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -9,9 +9,11 @@ import orjson
 from sqlalchemy import Connection
 
 from hub.leads.board import Board
+from hub.leads.lead_file import LeadFile
 from hub.leads.places import check_pin
 from hub.leads.reads import Viewer
 from hub.leads.service import Leads
+from hub.registry.commands import import_command
 from hub.store import Database
 from shared.clock import Clock
 from shared.instants import rfc3339
@@ -41,6 +43,11 @@ class WithBoard(Protocol):
     @property
     def leads(self) -> Leads:
         """For acting."""
+        ...
+
+    @property
+    def file(self) -> LeadFile:
+        """For taking leads in."""
         ...
 
 
@@ -79,6 +86,15 @@ lead_argument = click.argument("lead", metavar="LED_ID")
 @click.group(name="lead", help="Leads: who would get one, one lead, whose it is.")
 def lead_group() -> None:
     """Leads."""
+
+
+def _file(program: Program) -> LeadFile:
+    return program.hub.leads.file
+
+
+lead_group.add_command(
+    import_command("Take leads in from a CSV or XLSX file, each row once.", _file)
+)
 
 
 @lead_group.command(help="Say who would get a lead at this place, and why not the others.")

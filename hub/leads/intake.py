@@ -1,8 +1,8 @@
 """Leads that come as rows and requests: told from those we have, stored, and routed."""
 
-import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal, TypeAlias
 
 import orjson
 from sqlalchemy import Connection
@@ -18,6 +18,7 @@ from hub.leads.states import OPEN, Refusal
 
 Locate = Callable[[str], tuple[float, float, str] | None]
 """Latitude, longitude and area of a typed place, if it can be only one."""
+Foreseen: TypeAlias = Literal["new", "duplicate", "replay"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +29,8 @@ class IntakeAnswer:
     lead: str
     state: str
     duplicate_of: str | None
+    replayed: bool = False
+    """Whether nothing was done, because it had been done before."""
 
     @property
     def body(self) -> dict[str, object]:
@@ -59,7 +62,7 @@ class Intake:
         `raw` are the bytes that stand for the request: with the same key and other bytes it is
         Refused (409), with the same bytes the first answer is repeated with 200.
         """
-        digest = hashlib.sha256(raw).hexdigest()
+        digest = self._contacts.digest(raw)
         if key is not None and (given := store.answered(connection, key)) is not None:
             return _again(given, digest)
         answer = self._take(connection, row, now_ms)
@@ -73,6 +76,27 @@ class Intake:
                 at_ms=now_ms,
             )
         return answer
+
+    def foresee(
+        self,
+        connection: Connection,
+        row: LeadRow,
+        *,
+        raw: bytes,
+        key: str,
+        now_ms: int,
+    ) -> Foreseen:
+        """What `take` would do with a lead now, without doing it. Raises Refused as it would."""
+        if (given := store.answered(connection, key)) is not None:
+            _again(given, self._contacts.digest(raw))
+            return "replay"
+        contact = self._contacts.whose(connection, phone=row.phone, email=row.email)
+        newest = None if contact is None else store.newest_of(connection, contact)
+        return "new" if newest is None or not self._is_same(newest, now_ms) else "duplicate"
+
+    def digest(self, raw: bytes) -> str:
+        """By what `raw` is known again."""
+        return self._contacts.digest(raw)
 
     def _take(self, connection: Connection, row: LeadRow, now_ms: int) -> IntakeAnswer:
         contact = self._contacts.meet(
@@ -215,5 +239,9 @@ def _again(given: tuple[str, str, str], digest: str) -> IntakeAnswer:
         )
     values = orjson.loads(answer)
     return IntakeAnswer(
-        status=200, lead=lead, state=values["state"], duplicate_of=values["duplicate_of"]
+        status=200,
+        lead=lead,
+        state=values["state"],
+        duplicate_of=values["duplicate_of"],
+        replayed=True,
     )

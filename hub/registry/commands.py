@@ -1,5 +1,6 @@
 """`kickstand-hub region|model|dealer|person import|list`, `dealer close`, `person away`."""
 
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final, Protocol, TypeAlias
@@ -37,6 +38,36 @@ class Program(Protocol):
 AnyBook: TypeAlias = Book[Any] | People
 
 
+class Importer(Protocol):
+    """What takes in files."""
+
+    def import_file(self, content: bytes, *, partial: bool, dry_run: bool) -> ImportAnswer:
+        """Take in what the rows of a file say."""
+        ...
+
+
+def import_command(summary: str, importer_of: Callable[[Any], Importer]) -> click.Command:
+    """``import FILE``, the same for all kinds of rows; `importer_of` gets click's object."""
+
+    @click.command("import", help=summary)
+    @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+    @click.option("--partial", is_flag=True, help="Import the good rows when others are refused.")
+    @click.option("--dry-run", is_flag=True, help="Say what would be done and do nothing.")
+    @click.option("--json", "as_json", is_flag=True, help="Answer with one JSON object.")
+    @click.pass_obj
+    def import_(
+        program: object, file: Path, *, partial: bool, dry_run: bool, as_json: bool
+    ) -> None:
+        with file.open("rb") as opened:
+            content = opened.read(MAX_FILE_BYTES + 1)
+        answer = importer_of(program).import_file(content, partial=partial, dry_run=dry_run)
+        _print_answer(answer, as_json=as_json)
+        if answer.refused:
+            raise SystemExit(1)
+
+    return import_
+
+
 def _group(noun: str, plural: str, summary: str) -> click.Group:
     group = click.Group(noun, help=summary)
 
@@ -44,21 +75,9 @@ def _group(noun: str, plural: str, summary: str) -> click.Group:
         book: AnyBook = getattr(program.hub.registry, plural)
         return book
 
-    @group.command("import", help=f"Create and change {plural} from a CSV or XLSX file.")
-    @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-    @click.option("--partial", is_flag=True, help="Import the good rows when others are refused.")
-    @click.option("--dry-run", is_flag=True, help="Say what would be done and do nothing.")
-    @click.option("--json", "as_json", is_flag=True, help="Answer with one JSON object.")
-    @click.pass_obj
-    def import_(
-        program: Program, file: Path, *, partial: bool, dry_run: bool, as_json: bool
-    ) -> None:
-        with file.open("rb") as opened:
-            content = opened.read(MAX_FILE_BYTES + 1)
-        answer = book_of(program).import_file(content, partial=partial, dry_run=dry_run)
-        _print_answer(answer, as_json=as_json)
-        if answer.refused:
-            raise SystemExit(1)
+    group.add_command(
+        import_command(f"Create and change {plural} from a CSV or XLSX file.", book_of)
+    )
 
     @group.command("list", help=f"List all {plural}, by code.")
     @click.option("--json", "as_json", is_flag=True, help="Answer with one JSON object.")

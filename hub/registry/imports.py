@@ -91,7 +91,7 @@ def parse_file(
                 good[verdict.code] = verdict
                 first_rows[verdict.code] = row.number
             if len(refused) > MAX_REFUSALS:
-                return ParsedFile(row_count, {}, (*refused, _gave_up(row.number)))
+                return ParsedFile(row_count, {}, (*refused, gave_up(row.number)))
     except SheetRefused as error:
         return ParsedFile(row_count, {}, (*refused, error.refusal))
     return ParsedFile(row_count, good, tuple(refused))
@@ -108,7 +108,8 @@ def plan(good: Mapping[str, R], existing: Mapping[str, R]) -> Plan[R]:
     )
 
 
-def _gave_up(row: int) -> Refusal:
+def gave_up(row: int) -> Refusal:
+    """The last refusal of a file that was not read to its end."""
     return Refusal(
         row, None, "too_many_refusals", f"nothing was read after row {row}: is it the right file?"
     )

@@ -10,6 +10,7 @@ from hub.inbox.incoming import Message, Sender, Tap, Text
 from hub.leads import store
 from hub.leads.desk import Desk
 from hub.leads.intake import Intake
+from hub.leads.lead_file import LeadFile
 from hub.leads.needs import Customer, Rep
 from hub.leads.renderer import LeadRenderer
 from hub.leads.service import Beginning, Leads
@@ -236,6 +237,7 @@ class Market:
         self.units = Units()
         self.leads = Leads(database, self.desk, self.units)
         self.intake: Intake | None = None
+        self.file: LeadFile | None = None
         self.renderer = LeadRenderer(
             self.town, self.book, Unasked(), claim_s=300, contact_s=self.settings.contact_s
         )
