@@ -42,6 +42,7 @@ from hub.outbox.rules import Limits
 from hub.outbox.sender import Sender
 from hub.outbox.service import Outbox
 from hub.registry.service import Registry
+from hub.setbacks import Setbacks
 from hub.store import Database
 from hub.subjects.job import Retention
 from hub.subjects.service import Subjects
@@ -134,7 +135,9 @@ def open_switchboard(
     market, clientele = RegistryDirectory(registry), ContactBook(contacts)
     desk = _desk(config.leads, market, clientele, outbox=outbox, alerts=alerts, clock=clock)
     leads = Leads(database, desk, SalesUnits())
-    outbox.on_change.append(leads.offer_status)
+    outbox.on_change += [leads.offer_status, Setbacks(contacts, leads, alerts).changed]
+    outbox.numbers.on_stopped.append(alerts.number_stopped)
+    outbox.numbers.on_resumed.append(alerts.number_resumed)
     channels: dict[str, Channel] = dict(account.channels)
     channels.update({} if qontak is None else qontak.channels)
     gateway = Gateway(
@@ -165,7 +168,6 @@ def open_switchboard(
         sender=_sender(
             config,
             outbox,
-            alerts,
             channels=channels,
             words=_words(config.leads, market, clientele),
             addresses=AddressBook(registry, contacts, clock),
@@ -217,13 +219,12 @@ def _words(settings: LeadsConfig, market: RegistryDirectory, clientele: ContactB
 def _sender(
     config: HubConfig,
     outbox: Outbox,
-    alerts: Alerts,
     *,
     channels: Mapping[str, Channel],
     words: Renderer,
     addresses: Addresses,
 ) -> Sender:
-    sender = Sender(
+    return Sender(
         outbox,
         channels,
         number_for=lambda role: _name(config.number_for(role)),
@@ -231,9 +232,6 @@ def _sender(
         addresses=addresses,
         limits=_limits(config),
     )
-    sender.on_stopped.append(alerts.number_stopped)
-    sender.on_resumed.append(alerts.number_resumed)
-    return sender
 
 
 def _retention(config: HubConfig, subjects: Subjects, inbox: Inbox) -> Retention:

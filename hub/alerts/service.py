@@ -73,20 +73,27 @@ class Alerts:
         return store.close(connection, key, reason, self._clock.wall_ms())
 
     def number_stopped(self, connection: Connection, number: str, failed: Failed) -> None:
-        """The vendor lets nothing through one of our numbers: the sender's `on_stopped`."""
+        """The vendor lets nothing through one of our numbers: `Numbers.on_stopped` of the outbox.
+
+        Blocked as spam it may still answer.
+        """
+        answers = failed.action == "spam"
+        refused = "first messages" if answers else "everything"
         self.raise_(
             connection,
             "P0",
             "number_stopped",
             f"number_stopped/{number}",
-            what=f"WhatsApp refuses everything from number {number}: {failed.reason[:400]}"
+            what=f"WhatsApp refuses {refused} from number {number}: {failed.reason[:400]}"
             + ("" if failed.code is None else f" ({failed.code})"),
-            consequence="Customers and reps get no messages; offers go stale unseen.",
+            consequence="Who has not written today is told nothing; offers go to others or stale."
+            if answers
+            else "Customers and reps get no messages; offers go stale unseen.",
             action="See what `kickstand-hub whatsapp doctor` says.",
         )
 
     def number_resumed(self, connection: Connection, number: str) -> None:
-        """The vendor takes its messages again: the sender's `on_resumed`."""
+        """The vendor takes its messages again: `Numbers.on_resumed`."""
         self.close(connection, f"number_stopped/{number}", "messages are taken again")
 
     def page(

@@ -2,17 +2,17 @@
 
 import threading
 
-from hub.outbox.messages import Action
 from hub.outbox.rules import Limits
 from shared.clock import Clock
 
 SLOW_MS, SLOW_MAX_MS = 1_000, 60_000
-STOP_MS = 300_000
-"""After the vendor blocked a number one message tries again so much later."""
 
 
 class Gate:
-    """A bucket of messages, and a door that the vendor shuts. Any thread may ask."""
+    """A bucket of messages that the vendor may slow. Any thread may ask.
+
+    That a number is blocked stands in the database: it may be told to another process.
+    """
 
     def __init__(self, limits: Limits, clock: Clock) -> None:
         """Begin open and full."""
@@ -23,7 +23,6 @@ class Gate:
         self._filled_ms = clock.mono_ms()
         self._shut_until_ms = 0
         self._slowed = 0
-        self._stopped = False
 
     def open(self) -> bool:
         """Whether anything may go."""
@@ -41,22 +40,14 @@ class Gate:
             self._tokens -= 1
             return True
 
-    def accepted(self) -> bool:
-        """The vendor has taken a message; whether it had stopped the number before."""
+    def accepted(self) -> None:
+        """The vendor has taken a message."""
         with self._lock:
-            stopped, self._stopped = self._stopped, False
             self._slowed = 0
-        return stopped
 
-    def failed(self, action: Action) -> None:
-        """What the vendor said concerns the whole number, or it does not."""
+    def slow(self) -> None:
+        """The vendor has said that it was too fast."""
         with self._lock:
-            if action == "slow":
-                wait_ms = min(SLOW_MS << min(self._slowed, 10), SLOW_MAX_MS)
-                self._slowed += 1
-            elif action == "stop":
-                wait_ms = STOP_MS
-                self._stopped = True
-            else:
-                return
+            wait_ms = min(SLOW_MS << min(self._slowed, 10), SLOW_MAX_MS)
+            self._slowed += 1
             self._shut_until_ms = max(self._shut_until_ms, self._clock.mono_ms() + wait_ms)

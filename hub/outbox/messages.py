@@ -145,6 +145,8 @@ Action: TypeAlias = Literal[
     "template",  # the window is closed: again as a template
     "unreachable",  # this person cannot be reached: failed, whoever asked is told
     "permanent",  # a mistake of ours or a refusal: failed, shown to an admin
+    "spam",  # too many blocked it: it writes to nobody first, who wrote is answered; alert
+    "wait",  # nobody may be written to first now: this message waits, others go on
     "stop",  # the account is blocked or unpaid: everything through it waits, alert
     "unknown",  # no answer: it may have been sent
 ]

@@ -9,13 +9,19 @@ WINDOW_MS = 24 * 3600 * 1000
 """After a person's last message we may answer freely for so long."""
 WINDOW_MARGIN_MS = 60_000
 """Nearer to its end than this a window counts as closed: the vendor's clock is not ours."""
-WINDOW_CLOSED_CODES = frozenset({131047})
-"""With these a message fails, at once or after it was accepted, when only a template may be sent.
-They are WhatsApp's own, whoever carries the message."""
-TOO_FAST_FOR_ONE = frozenset({131056})
-PASSING_CODES = frozenset({1, 2, 4, 80007, 130429, 131000, 131016, 131057})
-"""Told after it was accepted, these mean that the message did not go and may go in a moment."""
 PASSING_MAX = 5
+"""A message that fails in passing after it was accepted is sent so often again."""
+STOP_MS = 300_000
+"""After the vendor has blocked a number, one message tries again so much later."""
+SLOW_MS = 1_000
+"""After the vendor has said, late, that a number was too fast."""
+HELD_WAIT_MS = 600_000
+"""A message that may not be the first to a person looks again so much later."""
+LIMITED, SPAM = "messaging_limit", "spam"
+HELD_REASONS = (LIMITED, SPAM)
+"""Why a message waits that could only be the first to its person."""
+CANNOT_WAIT = frozenset({"offer", "p0"})
+"""Kinds that are worth nothing later: somebody else is asked instead."""
 DOUBT_WAIT_MS = 5_000
 """A message that may have been sent is sent again so much later: a status often ends the doubt."""
 DOUBTS_MAX = 1

@@ -95,10 +95,6 @@ class Sender:
         self._lock = threading.Lock()
         self._in_flight = 0
         self._first_contacts: dict[str, str] = {}
-        self.on_stopped: list[Callable[[Connection, str, Failed], object]] = []
-        """Told, in a transaction, that the vendor lets nothing through a number."""
-        self.on_resumed: list[Callable[[Connection, str], object]] = []
-        """Told that it does again."""
         outbox.on_enqueue.append(self._wake.set)
 
     # --- one round --------------------------------------------------------------------------
@@ -125,12 +121,15 @@ class Sender:
         for row in store.sending(connection):
             self._outbox.doubt(connection, row, "interrupted")
 
-    def _open_numbers(self) -> dict[Role, str]:
+    def _open_numbers(self, connection: Connection) -> dict[Role, str]:
         numbers = {role: self._number_for(role) for role in ROLES}
         return {
             role: name
             for role, name in numbers.items()
-            if name is not None and name in self._gates and self._gates[name].open()
+            if name is not None
+            and name in self._gates
+            and self._gates[name].open()
+            and self._outbox.numbers.open(connection, name)
         }
 
     def _take(self, connection: Connection) -> tuple[int, list[_Taken]]:
@@ -139,7 +138,7 @@ class Sender:
         for row in late:
             self._outbox.withhold(connection, row, "too_late")
         taken: list[_Taken] = []
-        numbers = self._open_numbers()
+        numbers = self._open_numbers(connection)
         for urgent, threads in ((True, self._threads), (False, self._threads - self._spared)):
             for role, number in numbers.items():
                 room = max(0, threads - self._in_flight - len(taken))
@@ -171,16 +170,13 @@ class Sender:
         """Send one message and write down how that ended."""
         outcome, window_open = self._send(taken)
         gate = self._gates[taken.number]
-        resumed = isinstance(outcome, Accepted) and gate.accepted()
-        if isinstance(outcome, Failed):
-            gate.failed(outcome.action)
+        if isinstance(outcome, Accepted):
+            gate.accepted()
+        elif isinstance(outcome, Failed) and outcome.action == "slow":
+            gate.slow()
 
         def settle(connection: Connection) -> None:
             self._outbox.settle(connection, taken.row.id, outcome, window_open=window_open)
-            if isinstance(outcome, Failed) and outcome.action == "stop":
-                self._tell_stopped(connection, taken.number, outcome)
-            elif resumed:
-                self._tell_resumed(connection, taken.number)
 
         while not self._settled(settle, taken):
             # The vendor has it: what became of it must not be forgotten while we live.
@@ -188,14 +184,6 @@ class Sender:
                 break
         with self._lock:
             self._first_contacts.pop(taken.row.id, None)
-
-    def _tell_stopped(self, connection: Connection, number: str, failed: Failed) -> None:
-        for listener in self.on_stopped:
-            listener(connection, number, failed)
-
-    def _tell_resumed(self, connection: Connection, number: str) -> None:
-        for listener in self.on_resumed:
-            listener(connection, number)
 
     def _settled(self, settle: Callable[[Connection], None], taken: _Taken) -> bool:
         try:
@@ -255,9 +243,14 @@ class Sender:
         """Why a person who has not written to us lately cannot be written to, if so."""
         if rendered.template is None:
             return Failed("unreachable", None, "window_closed")
-        if not self._may_begin(connection, taken, now_ms):
-            return Failed("unreachable", None, "messaging_limit")
-        return None
+        if self._outbox.numbers.silent(connection, taken.number):
+            held = rules.SPAM
+        elif not self._may_begin(connection, taken, now_ms):
+            held = rules.LIMITED
+        else:
+            return None
+        cannot_wait = taken.row.kind in rules.CANNOT_WAIT
+        return Failed("unreachable" if cannot_wait else "wait", None, held)
 
     def _may_begin(self, connection: Connection, taken: _Taken, now_ms: int) -> bool:
         """Whether one person more may be written to first, today."""
@@ -299,7 +292,7 @@ class Sender:
         with self._database.read() as connection:
             return store.any_late(connection, now_ms) or any(
                 store.heads(connection, role, now_ms, 1, urgent=urgent)
-                for role in self._open_numbers()
+                for role in self._open_numbers(connection)
                 for urgent in (True, False)
             )
 
@@ -324,7 +317,9 @@ class Sender:
         with self._database.read() as connection:
             if store.sending(connection) or store.any_late(connection, now_ms):
                 return False
-            return not any(store.waiting(connection, role, now_ms) for role in self._open_numbers())
+            return not any(
+                store.waiting(connection, role, now_ms) for role in self._open_numbers(connection)
+            )
 
     def stop(self) -> None:
         """Finish what is being sent, and let another process send."""

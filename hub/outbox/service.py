@@ -7,7 +7,9 @@ from sqlalchemy import Connection
 
 from hub.inbox.incoming import Status
 from hub.outbox import rules, store
-from hub.outbox.messages import Accepted, Draft, Failed, Role, State, Withhold
+from hub.outbox.codes import TOO_FAST_FOR_ONE, meaning_of
+from hub.outbox.messages import Accepted, Action, Draft, Failed, Role, State, Withhold
+from hub.outbox.numbers import Numbers
 from hub.outbox.store import OutboxRow
 from hub.store import Database
 from shared.clock import Clock
@@ -43,6 +45,7 @@ class Outbox:
         """Touch nothing yet."""
         self.database = database
         self.clock = clock
+        self.numbers = Numbers(clock)
         self.on_change: list[Callable[[Connection, Change], object]] = []
         """Told of every change but one's own enqueueing and withdrawing, in its transaction."""
         self.on_enqueue: list[Callable[[], object]] = []
@@ -85,25 +88,30 @@ class Outbox:
             return None
         if status.status == "failed":
             return self._failed_later(connection, row, status)
+        self.numbers.arrived(connection, row)
         values = {} if row.provider_id else {"provider_id": status.message_id}
         return self._move(connection, row, status.status, values)
 
     def _failed_later(
         self, connection: Connection, row: OutboxRow, status: Status
     ) -> Change | None:
-        code, reason = status.code, status.reason
-        if code in rules.WINDOW_CLOSED_CODES and not row.as_template:
-            said = {"code": code, "reason": reason, "former_id": status.message_id}
-            return self._again_as_template(connection, row, said)
+        """What a refusal means does not depend on when it is told; but it may come for ever."""
+        failed = Failed(
+            meaning_of(status.code) or "permanent", status.code, status.reason or "failed"
+        )
+        if rules.next_state(row.state, "failed") is None:
+            return None
+        if row.number is not None:
+            self.numbers.refused(connection, row.number, failed, late=True)
+        said = {"code": failed.code, "reason": failed.reason}
+        if failed.action == "template" and not row.as_template:
+            return self._again_as_template(connection, row, said | {"former_id": status.message_id})
         tries = row.attempts + 1
-        wait_ms = None
-        if code in rules.TOO_FAST_FOR_ONE:
-            wait_ms = rules.pair_retry_wait_ms(tries)
-        elif code in rules.PASSING_CODES:
-            wait_ms = rules.retry_wait_ms(tries)
-        said = {"code": code, "reason": reason or "failed"}
+        wait_ms = _late_wait_ms(failed.action, tries, row.kind)
         if wait_ms is None or tries > rules.PASSING_MAX:
-            return self._move(connection, row, "failed", {**said, "provider_id": status.message_id})
+            return self._move(connection, row, "failed", said | {"provider_id": status.message_id})
+        if failed.action == "spam":
+            said["reason"] = rules.SPAM
         again = {"provider_id": None, "former_id": status.message_id, "attempts": tries}
         due_ms = self.clock.wall_ms() + wait_ms
         return self._move(connection, row, "again", {**said, **again, "due_ms": due_ms})
@@ -148,6 +156,8 @@ class Outbox:
         values: dict[str, object] = {"provider_id": provider_id, "reason": None, "code": None}
         if not window_open:
             values["first_contact_ms"] = self.clock.wall_ms()
+        if row.number is not None:
+            self.numbers.taken(connection, row.number, first=not window_open)
         changed = self._move(connection, row, "accept", values)
         if changed is None and row.provider_id is None:
             store.change(connection, row.id, provider_id=provider_id)
@@ -159,16 +169,22 @@ class Outbox:
         now_ms = self.clock.wall_ms()
         tries = row.attempts + 1
         said: dict[str, object] = {"code": failed.code, "reason": failed.reason}
+        if row.number is not None:
+            self.numbers.refused(connection, row.number, failed)
         match failed.action:
-            case "retry":
-                said |= {"attempts": tries, "due_ms": now_ms + rules.retry_wait_ms(tries)}
-                return self._move(connection, row, "again", said)
-            case "pair":
-                said |= {"attempts": tries, "due_ms": now_ms + rules.pair_retry_wait_ms(tries)}
+            case "retry" | "pair":
+                waits = (
+                    rules.retry_wait_ms if failed.action == "retry" else rules.pair_retry_wait_ms
+                )
+                said |= {"attempts": tries, "due_ms": now_ms + waits(tries)}
                 return self._move(connection, row, "again", said)
             case "slow" | "stop":
                 # The number waits, not this message.
                 return self._move(connection, row, "again", said | {"due_ms": now_ms})
+            case "spam" | "wait" if row.kind not in rules.CANNOT_WAIT:
+                said["reason"] = rules.SPAM if failed.action == "spam" else failed.reason
+                said["due_ms"] = now_ms + rules.HELD_WAIT_MS
+                return self._move(connection, row, "again", said)
             case "template" if window_open:
                 return self._again_as_template(connection, row, said)
             case "unknown":
@@ -211,7 +227,7 @@ class Outbox:
         store.change(connection, row.id, state=state, at_ms=now_ms, **values)
         if event == "again":
             due_ms = _int(values.get("due_ms")) or 0
-            all_wait = row.urgent or _int(values.get("code")) in rules.TOO_FAST_FOR_ONE
+            all_wait = row.urgent or _int(values.get("code")) in TOO_FAST_FOR_ONE
             store.push(connection, row.to, due_ms, now_ms, urgent=all_wait)
         change = Change(
             id=row.id,
@@ -234,6 +250,7 @@ class Outbox:
     def opened(connection: Connection, number: str, to: str, at_ms: int) -> None:
         """A person wrote to a number of ours: for 24 hours we may answer freely."""
         store.opened(connection, number, to, at_ms)
+        store.release(connection, to, at_ms)
 
     @staticmethod
     def window_open(connection: Connection, number: str, to: str, now_ms: int) -> bool:
@@ -278,6 +295,20 @@ def _of_another_try(row: OutboxRow, status: Status) -> bool:
     if status.message_id == row.former_id:
         return True
     return row.provider_id is not None and row.provider_id != status.message_id
+
+
+def _late_wait_ms(action: Action, tries: int, kind: str) -> int | None:
+    """How long a message waits that was accepted and then refused; None: it has failed."""
+    match action:
+        case "pair":
+            return rules.pair_retry_wait_ms(tries)
+        case "retry" | "slow":
+            return rules.retry_wait_ms(tries)
+        case "stop":
+            return 0  # the number waits, and the message with it
+        case "spam" if kind not in rules.CANNOT_WAIT:
+            return rules.HELD_WAIT_MS
+    return None
 
 
 def _int(value: object) -> int | None:

@@ -92,7 +92,7 @@ OUTBOX_COUNT = Table(
 _READ = (
     "SELECT seq, id, recipient, role, kind, ref, data, created_ms, not_before_ms, not_after_ms,"
     " state, reason, code, at_ms, due_ms, attempts, doubts, as_template, number, provider_id,"
-    " former_id, urgent FROM outbox "
+    " former_id, urgent, first_contact_ms FROM outbox "
 )
 
 
@@ -135,6 +135,13 @@ _SENDING = _reading("WHERE state = 'sending' ORDER BY seq")
 _WAITING = Statement(
     "SELECT count(*) FROM outbox WHERE state = 'queued' AND role = :role"
     " AND not_before_ms <= :now_ms"
+    " AND NOT EXISTS (SELECT 1 FROM outbox AS held WHERE held.recipient = outbox.recipient"
+    " AND held.state IN ('queued', 'sending') AND held.reason IN ('messaging_limit', 'spam'))"
+)
+_RELEASE = Statement(
+    "UPDATE outbox SET due_ms = :now_ms WHERE recipient = :recipient"
+    " AND state IN ('queued', 'sending') AND state = 'queued'"
+    " AND reason IN ('messaging_limit', 'spam') AND due_ms > :now_ms"
 )
 _PUSH = Statement(
     "UPDATE outbox SET due_ms = :due_ms WHERE recipient = :recipient"
@@ -203,6 +210,8 @@ class OutboxRow:
     provider_id: str | None
     former_id: str | None
     urgent: bool
+    first_contact_ms: int | None
+    """When it was accepted as the first message to a person who had not written to us."""
 
     @property
     def outgoing(self) -> Outgoing:
@@ -242,6 +251,7 @@ def _row(values: Values) -> OutboxRow:
         provider_id=values[19],
         former_id=values[20],
         urgent=bool(values[21]),
+        first_contact_ms=values[22],
     )
 
 
@@ -313,7 +323,7 @@ def sending(connection: Connection) -> list[OutboxRow]:
 
 
 def waiting(connection: Connection, role: Role, now_ms: int) -> int:
-    """How many messages to people of `role` want to go."""
+    """How many messages to people of `role` want to go and may, as far as they go first."""
     return int(_WAITING.rows(connection, role=role, now_ms=now_ms)[0][0])
 
 
@@ -393,6 +403,11 @@ def pair(connection: Connection, number: str, party: str) -> tuple[int, int]:
 def opened(connection: Connection, number: str, party: str, at_ms: int) -> None:
     """A person wrote to a number of ours; an older message closes nothing."""
     _OPENED.run(connection, [{"number": number, "party": party, "at_ms": at_ms}])
+
+
+def release(connection: Connection, to: str, now_ms: int) -> None:
+    """A person wrote to us: what could only be the first message to them waits no more."""
+    _RELEASE.run(connection, [{"recipient": to, "now_ms": now_ms}])
 
 
 def closed(connection: Connection, number: str, party: str, before_ms: int) -> None:

@@ -53,18 +53,21 @@ class Phone:
         wamid = wamid or f"wamid.{next(self._numbers)}"
         message = {"from": sender, "id": wamid, "timestamp": "1", **content}
         contact = {"profile": {"name": NAMES.get(sender, "?")}, "wa_id": sender}
+        self.deliver({"contacts": [contact], "messages": [message]}, act=act)
+        return wamid
+
+    def deliver(self, content, *, act=True) -> None:
+        """A webhook with this content, acted on."""
         value = {
             "messaging_product": "whatsapp",
             "metadata": {"display_phone_number": "628110000000", "phone_number_id": "1"},
-            "contacts": [contact],
-            "messages": [message],
+            **content,
         }
         change = {"field": "messages", "value": value}
         body = {"object": "whatsapp_business_account", "entry": [{"id": "w", "changes": [change]}]}
         self.hub.leads.inbox.keep("whatsapp", json.dumps(body).encode(), {})
         while act and self.hub.leads.step():
             pass
-        return wamid
 
     def text(self, sender, words, **more) -> str:
         """Written words."""
@@ -273,3 +276,30 @@ def test_what_a_form_tells_meanwhile_is_not_forgotten_by_the_conversation(phone)
     assert phone.rows("SELECT model, payment, buy_when, state FROM lead") == [
         ("E8", "cash", "now", "UNCLAIMED")
     ]
+
+
+def test_who_has_stopped_messages_at_meta_is_written_to_no_more(phone):
+    """A late 131050 is a customer's opt-out: recorded, their lead ended. A mistake of ours, told
+    for a rep's message, is an alert."""
+    phone.text(BUDI, "siap")
+    phone.text(CUSTOMER, "halo")
+    [(lead, _)] = phone.leads()
+    for recipient, code in (("cus_%", 131050), ("per_%", 132001)):
+        [out_id] = phone.rows(f"SELECT max(id) FROM outbox WHERE recipient LIKE '{recipient}'")[0]  # noqa: S608 - a test
+        phone.hub.database.write(
+            lambda c, of=out_id: c.execute(
+                text("UPDATE outbox SET state = 'accepted' WHERE id = :of"), {"of": of}
+            )
+        )
+        failed = {
+            "id": f"wamid.{code}", "status": "failed", "timestamp": "1",
+            "biz_opaque_callback_data": out_id, "errors": [{"code": code, "title": "told late"}],
+        }  # fmt: skip
+        phone.deliver({"statuses": [failed]})
+
+    assert [(lead, "OPTED_OUT")] == phone.leads()
+    assert [("opt_out", "whatsapp")] == [
+        tuple(row) for row in phone.rows("SELECT what, channel FROM contact_consent")
+        if row[0] == "opt_out"
+    ]  # fmt: skip
+    assert [("message_refused",)] == [tuple(row) for row in phone.rows("SELECT rule FROM alert")]

@@ -12,9 +12,10 @@ from hub.integrations.qontak.parse import code_in
 from hub.integrations.qontak.payloads import broadcast, in_room
 from hub.integrations.qontak.rooms import NotTold, Rooms
 from hub.integrations.qontak.template_ids import NotListed, TemplateIds
-from hub.integrations.whatsapp.codes import ACTIONS, NOT_THIS_TEMPLATE, of_status
+from hub.integrations.whatsapp.codes import NOT_THIS_TEMPLATE, of_status
 from hub.integrations.whatsapp.payloads import Unsendable
 from hub.integrations.whatsapp.reading import identifier
+from hub.outbox.codes import meaning_of
 from hub.outbox.messages import Accepted, Action, Address, Failed, Rendered, TemplateUse
 from shared.clock import Clock
 
@@ -148,8 +149,9 @@ def outcome(answer: Answer) -> Accepted | Failed:
             return Failed("unknown", None, "taken, but without an id")
         return Accepted(provider_id)
     code = code_in(answer.reason)
-    if code in ACTIONS:
-        return Failed(ACTIONS[code], code, answer.reason)
+    meaning = meaning_of(code)
+    if meaning is not None:
+        return Failed(meaning, code, answer.reason)
     return Failed(of_status(answer.status), None, answer.reason)
 
 

@@ -10,6 +10,7 @@ from sqlalchemy import delete
 
 from hub.inbox.incoming import Status
 from hub.outbox.messages import Accepted, Action, Failed
+from hub.outbox.number_store import OUTBOX_NUMBER
 from hub.outbox.rules import Limits
 from hub.outbox.sender import Sender
 from hub.outbox.service import Outbox
@@ -23,13 +24,16 @@ ANSWERS: tuple[Action, ...] = (
     "pair",
     "slow",
     "stop",
+    "spam",
     "template",
     "unreachable",
     "permanent",
 )
 ANSWER = st.sampled_from([None, None, None, *ANSWERS, "silent: taken", "silent: not taken"])
-WORD = st.sampled_from(["sent", "delivered", "read", "failed", "closed", "passing"])
-CODES = {"failed": 131026, "closed": 131047, "passing": 131000}
+WORD = st.sampled_from(
+    ["sent", "delivered", "read", "failed", "closed", "passing", "locked", "spam"]
+)
+CODES = {"failed": 131026, "closed": 131047, "passing": 131000, "locked": 131031, "spam": 131048}
 PERSON = st.sampled_from(["per_a", "per_b", "cus_c"])
 OPERATION = st.one_of(
     st.tuples(st.just("say"), PERSON),
@@ -209,7 +213,8 @@ def test_whatever_happens_everything_is_said_once_or_accounted_for(database, ope
     has arrived or says why not, in order for each person, within the pair rate; what arrived
     twice is within the count of doubts.
     """
-    database.write(lambda connection: connection.execute(delete(OUTBOX)))
+    for table in (OUTBOX, OUTBOX_NUMBER):
+        database.write(lambda connection, table=table: connection.execute(delete(table)))
     world = World(database)
     try:
         for operation, detail in operations:

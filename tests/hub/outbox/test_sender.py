@@ -26,13 +26,16 @@ class Desk:
         self.stopped: list[tuple[str, Failed]] = []
         self.resumed: list[str] = []
         self.outbox.on_change.append(lambda _connection, change: self.changes.append(change))
+        numbers = self.outbox.numbers
+        numbers.on_stopped.append(lambda _c, number, failed: self.stopped.append((number, failed)))
+        numbers.on_resumed.append(lambda _c, number: self.resumed.append(number))
         self.number = "brand"
         self.limits = limits or Limits(pair_burst=5)
         self.sender = self.another()
 
     def another(self):
         """A sender such as the next process has."""
-        sender = Sender(
+        return Sender(
             self.outbox,
             {"brand": self.channel},
             number_for=lambda _role: self.number,
@@ -40,9 +43,6 @@ class Desk:
             addresses=self.words,
             limits={"brand": self.limits},
         )
-        sender.on_stopped.append(lambda _c, number, failed: self.stopped.append((number, failed)))
-        sender.on_resumed.append(lambda _c, number: self.resumed.append(number))
-        return sender
 
     def say(self, *drafts):
         """Enqueue in one transaction; the ids."""
@@ -325,20 +325,25 @@ def test_a_closed_window_without_a_template_reaches_nobody(desk):
 
 
 def test_no_more_strangers_are_written_to_than_allowed(database):
-    """A portfolio's messaging limit: people already written to count once, others are refused."""
+    """A portfolio's messaging limit: people already written to count once. Others wait for their
+    turn, an offer does not: somebody else is asked instead."""
     desk = Desk(database, Limits(first_contacts=2))
     desk.open_window("per_z")
     desk.say(*(draft(f"k{to}{n}", to=f"per_{to}", kind=f"{n}") for n in (1, 2) for to in "abcz"))
     desk.run()
     try:
         assert 6 == len(desk.channel.calls)
-        assert [("failed", "messaging_limit")] * 2 == [
-            each for each in desk.states() if each[0] == "failed"
+        assert [("queued", "messaging_limit"), ("queued", None)] == [
+            each for each in desk.states() if each[0] == "queued"
         ]
-        desk.clock.advance(WINDOW_MS + 1)
-        desk.say(draft("later", to="per_c"))
+        assert desk.sender.idle()
+        desk.say(draft("offer", to="per_d"))
         desk.run()
-        assert "per_c" == desk.channel.calls[-1].to
+        assert ("failed", "messaging_limit") == desk.states()[-1]
+
+        desk.clock.advance(WINDOW_MS + 1)
+        desk.run()
+        assert {"per_c"} == {call.to for call in desk.channel.calls[6:]}
     finally:
         desk.sender.close()
 

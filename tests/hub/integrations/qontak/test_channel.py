@@ -208,7 +208,7 @@ def test_refusals_have_their_consequence(meeting, code, expected):
         (422, "(131026) Message undeliverable", ("unreachable", 131026)),
         (422, "131056 pair rate limit", ("pair", 131056)),
         (422, "text is invalid", ("permanent", None)),
-        (400, "131048", ("stop", 131048)),
+        (400, "131048", ("spam", 131048)),
         (503, "", ("unknown", None)),
     ],
 )

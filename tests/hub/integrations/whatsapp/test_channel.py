@@ -3,8 +3,8 @@
 import pytest
 
 from hub.integrations.whatsapp.channel import MetaChannel
-from hub.integrations.whatsapp.codes import ACTIONS
 from hub.integrations.whatsapp.graph import Graph, GraphSettings
+from hub.outbox.codes import ACTIONS
 from hub.outbox.messages import Accepted, Address, Button, Failed, Rendered, TemplateUse
 from tests.fakes.scripted_server import HANG_UP, OK, SILENCE
 
@@ -99,7 +99,8 @@ def test_every_code_has_its_consequence(channel, meta, code):
         ([131056], "pair"),
         ([131026, 131049, 131050, 130472, 131062], "unreachable"),
         ([130429, 4, 80007, 133016], "slow"),
-        ([131048, 131042, 131031, 368, 0, 190, 3, 10, 200, 299], "stop"),
+        ([131048], "spam"),
+        ([131042, 131031, 368, 0, 190, 3, 10, 200, 299], "stop"),
         ([1, 2, 131000, 131016, 131057], "retry"),
         ([100, 131008, 131009, 131021, 131030, 130497, 135000], "permanent"),
         ([131051, 131052, 131053], "permanent"),
