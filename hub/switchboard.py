@@ -30,6 +30,7 @@ from hub.leads.conversation import Conversation
 from hub.leads.desk import Desk
 from hub.leads.intake import Intake
 from hub.leads.lead_file import LeadFile
+from hub.leads.mornings import IsFree, Mornings
 from hub.leads.neighbours import ContactBook, RegistryDirectory, SalesFollowing, SalesUnits
 from hub.leads.places import locate
 from hub.leads.questions import ScreeningWords
@@ -67,6 +68,7 @@ class Switchboard:
     sales: SalesFollowing
     retention: Retention
     sender: Sender
+    mornings: Mornings
     intake: IntakeDoor
     whatsapp: MetaAccount
     qontak: QontakAccount | None
@@ -76,7 +78,9 @@ class Switchboard:
 
     def step(self) -> int:
         """Act on what came in and on what time has made due; how much that was."""
-        return self.inbox.step(self.gateway.handle) + self.leads.step(self.clock.wall_ms())
+        now_ms = self.clock.wall_ms()
+        done = self.inbox.step(self.gateway.handle) + self.leads.step(now_ms)
+        return done + self.mornings.step(now_ms)
 
     def tap_on_page(self, person: str, button: str, by: str) -> bool:
         """Somebody signed in presses a button of ours; durable on return. Whether it is decided.
@@ -165,6 +169,7 @@ def open_switchboard(
             Subjects(database, contacts=contacts, leads=leads, vault=vault, clock=clock),
             inbox,
         ),
+        mornings=Mornings(database, desk, _is_free(config, outbox)),
         sender=_sender(
             config,
             outbox,
@@ -204,6 +209,18 @@ def _desk(
         settings=settings,
         clock=clock,
     )
+
+
+def _is_free(config: HubConfig, outbox: Outbox) -> IsFree | None:
+    """Whether a rep may be written to freely; None: nobody is asked in the morning."""
+    number = _name(config.number_for("reps"))
+    if number is None or not config.templates.checkin:
+        return None
+
+    def is_free(connection: Connection, person: str, at_ms: int) -> bool:
+        return outbox.window_open(connection, number, person, at_ms)
+
+    return is_free
 
 
 def _words(settings: LeadsConfig, market: RegistryDirectory, clientele: ContactBook) -> Renderer:

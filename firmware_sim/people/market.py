@@ -104,6 +104,9 @@ app_secret_file = "{self._folder / "app_secret.secret"}"
 verify_token_file = "{self._folder / "verify_token.secret"}"
 access_token_file = "{self._folder / "access_token.secret"}"
 
+[templates]
+checkin = []  # a run must not depend on whether it is morning in Indonesia
+
 [leads]
 claim_s = {self.plan.claim_s}
 contact_s = {self.plan.contact_s}

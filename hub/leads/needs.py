@@ -54,6 +54,16 @@ class Directory(Protocol):
         """Opted-in people of a dealer who may be offered a lead now."""
         ...
 
+    def expected(self, connection: Connection, dealer: Dealer, now_ms: int) -> Sequence[Rep]:
+        """Opted-in people of a dealer who may be offered leads today, once it is open."""
+        ...
+
+    def hours_today(
+        self, connection: Connection, dealer: Dealer, now_ms: int
+    ) -> tuple[int, int] | None:
+        """When it opens and closes on its day; None: it does not open on it."""
+        ...
+
     def ready(self, connection: Connection, rep: Rep, until_ms: int) -> None:
         """This person is on duty until then, whatever the hours."""
         ...

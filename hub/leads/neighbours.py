@@ -64,6 +64,18 @@ class RegistryDirectory:
         people = self._registry.reps_on_duty(connection, dealer, now_ms, REPS_MAX)
         return [_as_rep(person) for person in people]
 
+    def expected(self, connection: Connection, dealer: Dealer, now_ms: int) -> Sequence[Rep]:
+        """Opted-in people of a dealer who may be offered leads today, once it is open."""
+        people = self._registry.reps_of_day(connection, dealer, now_ms)
+        return [_as_rep(person) for person in people]
+
+    def hours_today(
+        self, _connection: Connection, dealer: Dealer, now_ms: int
+    ) -> tuple[int, int] | None:
+        """When it opens and closes on its day."""
+        hours = self._registry.hours_of_day(dealer, now_ms)
+        return None if hours is None else (hours.start_ms, hours.end_ms)
+
     def ready(self, connection: Connection, rep: Rep, until_ms: int) -> None:
         """On duty until then, whatever the hours."""
         self._registry.ready(connection, rep.id, until_ms)

@@ -264,6 +264,20 @@ def _reply(row: Outgoing, rep: Rep, zone: str) -> Rendered:
     )
 
 
+def _good_morning(rep: Rep) -> Rendered:
+    """The question that opens a day."""
+    return Rendered(
+        text=words(rep.language, "morning", first_name=rep.first_name),
+        buttons=(_button(rep.language, ("READY", "siap")),),
+        template=TemplateUse(
+            purpose="checkin",
+            language=rep.language,
+            body=(rep.first_name,),
+            payloads=("READY",),
+        ),
+    )
+
+
 # --- to customers ---
 
 
@@ -419,6 +433,8 @@ class LeadRenderer:
                 return Withhold("there is no such person")
             if row.kind == "reply":
                 return _reply(row, rep, self._zone(connection, rep))
+            if row.kind == "morning":
+                return self._morning(connection, row, rep)
         lead = store.get(connection, row.ref)
         if lead is None:
             return Withhold("there is no such lead")
@@ -428,6 +444,13 @@ class LeadRenderer:
         scene = _Scene(stage=self._stage, connection=connection, row=row, lead=lead, rep=rep)
         said = maker(scene)
         return _marked(said, scene) if lead.test and isinstance(said, Rendered) else said
+
+    def _morning(self, connection: Connection, row: Outgoing, rep: Rep) -> Rendered | Withhold:
+        dealer = self._stage.directory.dealer(connection, str(row.data.get("dealer")))
+        expected = self._stage.directory.expected
+        if dealer is None or rep not in expected(connection, dealer, row.created_ms):
+            return Withhold("not there today")
+        return _good_morning(rep)
 
     def _zone(self, connection: Connection, rep: Rep) -> str:
         """Whose clock a rep reads: their first dealer's."""

@@ -45,6 +45,8 @@ TEXTS: Final[Mapping[Language, Mapping[str, str]]] = {
         "state_CONTACTED": "sudah dihubungi",
         "state_DEMO_SCHEDULED": "test ride",
         "state_WON_REPORTED": "menunggu penjualan kasir",
+        "morning": "Selamat pagi {first_name}. Tekan Siap bila Anda bertugas hari ini, "
+        "supaya lead baru langsung sampai kepada Anda.",
         "ready": "✅ Siap. Anda menerima lead sampai {until}.",
         "greeting": "Selamat pagi, {first_name}! Tekan *Siap* untuk menerima lead hari ini.",
         "off_today": "✅ Libur hari ini dicatat. Anda tidak menerima lead sampai besok.",
@@ -122,6 +124,8 @@ TEXTS: Final[Mapping[Language, Mapping[str, str]]] = {
         "state_CONTACTED": "contacted",
         "state_DEMO_SCHEDULED": "test ride",
         "state_WON_REPORTED": "waiting for the till",
+        "morning": "Good morning {first_name}. Tap Ready if you work today, "
+        "so that new leads reach you at once.",
         "ready": "✅ Ready. You receive leads until {until}.",
         "greeting": "Good morning, {first_name}! Tap *Ready* to receive leads today.",
         "off_today": "✅ Noted: off today. You receive no leads until tomorrow.",

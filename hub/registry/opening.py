@@ -78,6 +78,27 @@ def next_open_ms(
     return None
 
 
+def hours_of_day(dealer: Dealer, ms: int, *, holidays: Collection[str] = ()) -> OpenTime | None:
+    """From its first opening to its last closing on the dealer's day that `ms` is in.
+
+    None: it does not open on that day.
+    """
+    day = _local_date(dealer.timezone, ms)
+    spans: list[OpenTime] = []
+    midnight_ms = _moment_ms(dealer.timezone, day, 0)
+    for open_time in open_times(dealer, midnight_ms, holidays=holidays):
+        if _local_date(dealer.timezone, open_time.start_ms) != day:
+            break
+        spans.append(open_time)
+    return OpenTime(spans[0].start_ms, spans[-1].end_ms) if spans else None
+
+
+def clock_ms(zone: str, ms: int, clock: str) -> int:
+    """When it is `clock` (such as ``08:30``) on the day that `ms` is in."""
+    hour, _, minute = clock.partition(":")
+    return _moment_ms(zone, _local_date(zone, ms), 60 * int(hour) + int(minute))
+
+
 def due_ms(
     dealer: Dealer, start_ms: int, open_ms: int, *, holidays: Collection[str] = ()
 ) -> int | None:

@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 from hub.registry import opening, rules, store
 from hub.registry.cells import Column
 from hub.registry.imports import ImportAnswer, Plan, parse_file, plan
-from hub.registry.opening import WhyClosed, local_day
+from hub.registry.opening import OpenTime, WhyClosed, local_day
 from hub.registry.people import service as people
 from hub.registry.people import store as people_store
 from hub.registry.people.rules import Person
@@ -107,6 +107,10 @@ class Registry:
         """When it was open for `open_ms` since `start_ms`; None: never."""
         return opening.due_ms(dealer, start_ms, open_ms, holidays=self.holidays)
 
+    def hours_of_day(self, dealer: Dealer, now_ms: int) -> OpenTime | None:
+        """From opening to closing on the dealer's day; None: it does not open on it."""
+        return opening.hours_of_day(dealer, now_ms, holidays=self.holidays)
+
     # --- On the caller's connection ---
 
     def dealer_in(self, connection: Connection, code: str) -> Dealer | None:
@@ -175,6 +179,13 @@ class Registry:
             return []
         open_now = opening.open_at(dealer, now_ms, holidays=self.holidays)
         return people.reps_on_duty(connection, dealer, now_ms, open_now=open_now)[:limit]
+
+    @staticmethod
+    def reps_of_day(connection: Connection, dealer: Dealer, now_ms: int) -> list[Person]:
+        """Who may be offered leads of this dealer today while it is open, whatever the hour now."""
+        if not dealer.authorised:
+            return []
+        return people.reps_on_duty(connection, dealer, now_ms, open_now=True)
 
     def off_today(self, connection: Connection, person_id: str, day: str) -> None:
         """*LIBUR*: not on duty on this day (theirs, see `today`); *Siap* takes it back."""

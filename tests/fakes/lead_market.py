@@ -113,6 +113,13 @@ class Town:
             if dealer.code in rep.dealers and rep.id not in self.off
         ]
 
+    def expected(self, _connection, dealer, _now_ms):
+        everybody = self.people.values()
+        return [rep for rep in everybody if dealer.code in rep.dealers and rep.id not in self.off]
+
+    def hours_today(self, _connection, _dealer, now_ms):
+        return now_ms, now_ms + 3_600_000
+
     def ready(self, _connection, rep, _until_ms):
         self.off.discard(rep.id)
         for code in rep.dealers:
