@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from hub.store import METADATA, Database
+from firmware_sim.fresh_database import put_migrated
+from hub.store import Database
 from tests.fakes.postgres import PostgresServer, postgres_server
 
 pytest_plugins = ["tests.checks.house_rules"]
@@ -20,30 +21,31 @@ def postgres() -> Iterator[PostgresServer]:
 
 @pytest.fixture
 def postgres_url(postgres: PostgresServer) -> Iterator[str]:
-    """Address of a fresh, empty PostgreSQL database."""
-    with postgres.database() as url:
+    """Address of a fresh PostgreSQL database with this release's tables, and nothing in them."""
+    with postgres.migrated_database() as url:
         yield url
 
 
 @pytest.fixture
 def sqlite_url(tmp_path: Path) -> str:
-    """Address of a fresh SQLite file."""
-    return f"sqlite:///{tmp_path / 'hub.db'}"
+    """Address of a fresh SQLite file with this release's tables, and nothing in them."""
+    path = tmp_path / "hub.db"
+    put_migrated(path)
+    return f"sqlite:///{path}"
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
 def database_url(request: pytest.FixtureRequest) -> str:
-    """Address of a fresh database: the test runs once on each engine."""
+    """Address of a fresh database with this release's tables: the test runs on each engine."""
     url: str = request.getfixturevalue(f"{request.param}_url")
     return url
 
 
 @pytest.fixture
 def database(database_url: str) -> Iterator[Database]:
-    """An open database with the tables of every feature the test has imported."""
+    """An open database with this release's tables, on each engine."""
     opened = Database(database_url)
     try:
-        opened.write(METADATA.create_all)
         yield opened
     finally:
         opened.close()

@@ -16,6 +16,7 @@ from edge_agent.errors import HubUnreachable
 from edge_agent.hub_link import RawAnswer
 from firmware_sim.chaos.clocks import MachineClock
 from firmware_sim.chaos.disk import Cut, Disk, PowerCut
+from firmware_sim.fresh_database import put_migrated
 from hub.app import door_of
 from hub.config import HubConfig, parse_config
 from hub.devices.routes import blueprint
@@ -26,7 +27,6 @@ from hub.ledger.followers import LedgerBatch
 from hub.ledger.placed import Placed
 from hub.ledger.sequencer import Incoming
 from hub.ledger.tables import EPOCH
-from hub.store.migrate import migrate
 from hub.wiring import Hub, open_hub
 from shared import http_signatures as signatures
 from shared.identifiers import HUB_DEVICE
@@ -73,8 +73,8 @@ class HubSide:
         )
         create_keys(folder / "keys")
         self.hub: Hub
+        put_migrated(folder / "hub.db")
         self._boot()
-        migrate(self.hub.database)
 
     def _decide(self) -> Cut | None:
         if self._random.random() >= self.cut_share:

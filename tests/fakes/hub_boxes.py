@@ -10,13 +10,13 @@ from pathlib import Path
 import orjson
 from flask import Flask
 
+from firmware_sim.fresh_database import put_migrated
 from hub.app import create_app
 from hub.config import HubConfig, IngestConfig, ServerConfig
 from hub.keys import create_keys
 from hub.ledger.placed import Placed
 from hub.ledger.sequencer import Incoming
 from hub.store.database import ConnectionFactory, connect_sqlite
-from hub.store.migrate import migrate
 from hub.wiring import Hub, open_hub
 from shared import http_signatures as signatures
 from shared.clock import Clock
@@ -50,8 +50,9 @@ def running(
         ingest=ingest or IngestConfig(),
     )
     create_keys(config.server.keys_dir)
+    if url.startswith("sqlite:///") and not Path(url.removeprefix("sqlite:///")).exists():
+        put_migrated(Path(url.removeprefix("sqlite:///")))
     hub = open_hub(config, clock=clock or ManualClock(), connection_factory=factory)
-    migrate(hub.database)
     try:
         yield hub
     finally:

@@ -17,9 +17,11 @@ import psycopg
 from sqlalchemy import text
 
 from hub.store import Database
+from hub.store.migrate import migrate
 
 PR_SET_PDEATHSIG = 1
 START_DEADLINE_S = 30
+MOLD = "mold"
 PORT = 5432  # names the socket file; nothing listens on the network
 _LIBC = ctypes.CDLL(None, use_errno=True)
 
@@ -63,6 +65,7 @@ class PostgresServer:
         """Make a cluster in `folder` and start it; ready when this returns."""
         self._folder = folder
         self._numbers = count(1)
+        self._has_mold = False
         owner = _owner()
         self._uid = owner.pw_uid if owner else None
         self._gid = owner.pw_gid if owner else None
@@ -132,10 +135,23 @@ class PostgresServer:
             connection.execute(statement.encode())
 
     @contextmanager
-    def database(self) -> Iterator[str]:
-        """The address of a fresh, empty database; dropped at the end, users or not."""
+    def migrated_database(self) -> Iterator[str]:
+        """The address of a fresh database with this release's tables; dropped at the end."""
+        if not self._has_mold:
+            self._execute(f"CREATE DATABASE {MOLD} TEMPLATE template0 ENCODING 'UTF8'")
+            database = Database(self.url(MOLD))
+            migrate(database)
+            database.close()
+            self._has_mold = True
+        with self.database(MOLD) as url:
+            yield url
+
+    @contextmanager
+    def database(self, mold: str = "template0") -> Iterator[str]:
+        """The address of a fresh database, empty as `mold`; dropped at the end, users or not."""
         name = f"test_{next(self._numbers)}"
-        self._execute(f"CREATE DATABASE {name} TEMPLATE template0 ENCODING 'UTF8'")
+        # Copying files is quicker than logging every page of a database that nobody will recover.
+        self._execute(f"CREATE DATABASE {name} TEMPLATE {mold} ENCODING 'UTF8' STRATEGY file_copy")
         try:
             yield self.url(name)
         finally:

@@ -5,10 +5,10 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
+from firmware_sim.fresh_database import put_migrated
 from hub.config import parse_config
 from hub.keys import create_keys
 from hub.ledger.sequencer import Incoming
-from hub.store.migrate import migrate
 from hub.wiring import Hub, open_hub
 from shared.clock import Clock
 from shared.crypto.keys import SigningKey
@@ -98,8 +98,9 @@ def open_empty_hub(
         f'database = "{address}"\n'
     )
     create_keys(config.server.keys_dir)
+    if database is None:
+        put_migrated(folder / "hub.db")
     hub = open_hub(config, clock=clock)
-    migrate(hub.database)
     hub.registry.regions.import_file(b"code,name,timezone\nR,Jawa,Asia/Jakarta\n")
     head = "code,name,region,address,lat,lon,timezone,hours,authorised\n"
     rows = "".join(

@@ -10,7 +10,6 @@ from hub.addresses import AddressBook
 from hub.config import parse_config
 from hub.keys import create_keys
 from hub.outbox.messages import Address, Withhold
-from hub.store.migrate import migrate
 from hub.wiring import open_hub
 from tests.fakes.manual_clock import ManualClock
 
@@ -18,7 +17,7 @@ SETTINGS = """
 [server]
 public_url = "https://hub.example"
 keys_dir = "{folder}/keys"
-database = "sqlite:///{folder}/hub.db"
+database = "{database}"
 [[numbers]]
 name = "brand"
 channel = "meta"
@@ -103,12 +102,11 @@ class Phone:
 
 
 @pytest.fixture
-def phone(tmp_path):
+def phone(tmp_path, sqlite_url):
     """A hub with one dealer and two reps, everything in this thread."""
-    config = parse_config(SETTINGS.format(folder=tmp_path))
+    config = parse_config(SETTINGS.format(folder=tmp_path, database=sqlite_url))
     create_keys(config.server.keys_dir)
     hub = open_hub(config, clock=ManualClock(), threaded=False)
-    migrate(hub.database)
     registry = hub.registry
     for book, content in (
         (registry.regions, REGIONS),

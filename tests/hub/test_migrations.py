@@ -29,6 +29,16 @@ def empty(tmp_path):
     database.close()
 
 
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
+def empty_url(request, tmp_path):
+    """Address of a database without any table, on each engine."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path}/hub.db"
+        return
+    with request.getfixturevalue("postgres").database() as url:
+        yield url
+
+
 def test_migrations_give_the_declared_schema(empty):
     """A table that is declared and not migrated would exist in tests alone."""
     assert all((app, contacts, inbox, leads, outbox, alerts, tokens, qontak, crm))
@@ -61,9 +71,9 @@ def test_what_was_sequenced_cannot_be_changed(empty, table, change):
         empty.write(lambda connection: connection.execute(text(change.format(table))))
 
 
-def test_accounts_outlive_the_step_that_lets_people_sign_in(database_url):
+def test_accounts_outlive_the_step_that_lets_people_sign_in(empty_url):
     """Whoever had signed in still is, on either engine, and the tables are as declared."""
-    database = Database(database_url)
+    database = Database(empty_url)
     config = Config()
     config.set_main_option("script_location", str(SCRIPTS))
 

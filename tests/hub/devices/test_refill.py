@@ -40,7 +40,7 @@ def urls(request, tmp_path):
         return
     server = request.getfixturevalue("postgres")
     with ExitStack() as stack:
-        yield [stack.enter_context(server.database()) for _ in range(2)]
+        yield [stack.enter_context(server.migrated_database()) for _ in range(2)]
 
 
 def morning(hub, boxes):

@@ -7,7 +7,7 @@ import pytest
 
 from hub.leads.states import BEFORE_CLAIM, CLOSED, EVENTS, OPEN, OWNED, STATES, Refusal, after
 from hub.leads.states import sale_status as status_of
-from hub.store import METADATA, Database
+from hub.store import Database
 from tests.fakes.lead_market import Market, a_dealer, a_rep
 
 SALE_STATUSES = {"Pending_Contact", "Demo_Scheduled", "Closed_Won", "Lost_Unresponsive"}
@@ -92,10 +92,9 @@ def what_must_hold(market, lead):
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_whatever_happens_nothing_breaks(tmp_path, seed):
+def test_whatever_happens_nothing_breaks(sqlite_url, seed):
     """Taps, words, time and managers in any order: one owner or none, and an end in sight."""
-    database = Database(f"sqlite:///{tmp_path / 'hub.db'}")
-    database.write(METADATA.create_all)
+    database = Database(sqlite_url)
     dice = random.Random(seed)
     market = Market(database, dealers_per_ring=2, reps_per_dealer=2)
     for place in range(4):

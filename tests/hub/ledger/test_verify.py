@@ -23,7 +23,7 @@ def hub(request, tmp_path_factory):
     with contextlib.ExitStack() as stack:
         url = f"sqlite:///{folder / 'hub.db'}"
         if request.param == "postgres":
-            url = stack.enter_context(request.getfixturevalue("postgres").database())
+            url = stack.enter_context(request.getfixturevalue("postgres").migrated_database())
         opened = stack.enter_context(running(folder, url))
         history(opened, seed=4, entries=600)
         yield opened

@@ -16,7 +16,7 @@ from hub.leads.board import Board
 from hub.portals.installing import install
 from hub.portals.lead_desk import LeadDesk
 from hub.portals.services import Portal
-from hub.store import METADATA, Database
+from hub.store import Database
 from tests.fakes.lead_market import Market
 from tests.fakes.portal_reads import NOW_MS, Network, network
 
@@ -81,7 +81,6 @@ Build = Callable[..., House]
 def build(sqlite_url: str) -> Iterator[Build]:
     """Builds the pages over a network of a given size."""
     database = Database(sqlite_url)
-    database.write(METADATA.create_all)
 
     def make(entries: int = 0, public_url: str = "http://localhost") -> House:
         net = network(entries)

@@ -12,7 +12,7 @@ from hub.inbox.service import Inbox
 from hub.leads.board import Board
 from hub.outbox.service import Outbox
 from hub.portals.api import Sources, api_blueprint
-from hub.store import METADATA, Database
+from hub.store import Database
 from tests.fakes.lead_market import START_MS, Market, a_dealer, a_rep
 
 DOORS = {
@@ -72,7 +72,6 @@ class Api:
 def api(sqlite_url):
     """The API on one engine: what it reads is tested on both elsewhere."""
     database = Database(sqlite_url)
-    database.write(METADATA.create_all)
     yield Api(database)
     database.close()
 

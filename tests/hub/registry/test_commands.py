@@ -9,7 +9,7 @@ from click.testing import CliRunner
 
 from hub.registry.commands import groups
 from hub.registry.service import Registry
-from hub.store import METADATA, Database
+from hub.store import Database
 
 GOOD = "code,name,timezone\nJATIM,Jawa Timur,WIB\n"
 BAD = "code,name,timezone\nJATIM,Jawa Timur,WIB\nBALI,,WITA\n"
@@ -19,7 +19,6 @@ BAD = "code,name,timezone\nJATIM,Jawa Timur,WIB\nBALI,,WITA\n"
 def run(sqlite_url, tmp_path):
     """Run `kickstand-hub …` with a file `rows.csv` of the given text."""
     database = Database(sqlite_url)
-    database.write(METADATA.create_all)
     program = SimpleNamespace(hub=SimpleNamespace(registry=Registry(database)))
     root = click.Group("kickstand-hub", commands=groups)
     file = tmp_path / "rows.csv"

@@ -6,7 +6,7 @@ from sqlalchemy import event
 from hub.sales import reads
 from hub.sales.follower import SalesFollower
 from hub.sales.reads import SaleFilter, UnitFilter
-from hub.store import METADATA, Database
+from hub.store import Database
 from tests.fakes.ledger_entries import START_MS, LedgerWriter, sale_data, unit
 
 HOUR_MS = 3_600_000
@@ -188,7 +188,6 @@ def test_a_unit_is_what_the_ledger_last_said(connection):
 def test_no_question_about_units_sorts_or_scans_them(sqlite_url, ask, wanted):
     """Over 100 k units each is a range of one index; counters need no row at all."""
     database = Database(sqlite_url)
-    database.write(METADATA.create_all)
     with database.read() as connection:
         asked = []
 

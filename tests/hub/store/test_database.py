@@ -8,14 +8,12 @@ from hub.errors import StoreUnavailable
 from hub.ledger.service import MAX_FACT_BYTES, Ledger
 from hub.store import Database, Statement
 from hub.store import database as store
-from hub.store.migrate import migrate
 
 
 @pytest.fixture
-def opened(tmp_path):
+def opened(sqlite_url):
     """A migrated SQLite database."""
-    database = Database(f"sqlite:///{tmp_path}/hub.db")
-    migrate(database)
+    database = Database(sqlite_url)
     yield database
     database.close()
 
@@ -59,12 +57,11 @@ def test_a_fact_that_would_fit_no_event_is_refused_where_it_is_made(opened):
         assert Ledger.pending(connection) == 0
 
 
-def test_writers_of_two_processes_take_turns(tmp_path, monkeypatch):
+def test_writers_of_two_processes_take_turns(sqlite_url, monkeypatch):
     """SQLite's own lock would make them wait in sleeps, or refuse them: here its patience is 0."""
     impatient = [p for p in store.SQLITE_PRAGMAS if "busy_timeout" not in p]
     monkeypatch.setattr(store, "SQLITE_PRAGMAS", (*impatient, "PRAGMA busy_timeout=0"))
-    databases = [Database(f"sqlite:///{tmp_path}/hub.db") for _ in range(2)]
-    migrate(databases[0])
+    databases = [Database(sqlite_url) for _ in range(2)]
     append = Statement("INSERT INTO checkpoint (size, root, at_ms) VALUES (:size, :root, 1)")
 
     def write(database, size):

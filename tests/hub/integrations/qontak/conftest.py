@@ -18,7 +18,7 @@ from hub.integrations.qontak.parse import parse
 from hub.integrations.qontak.rooms import Rooms
 from hub.integrations.qontak.template_ids import TemplateIds
 from hub.outbox.messages import Accepted, Address, Failed, Rendered
-from hub.store import METADATA, Database
+from hub.store import Database
 from tests.fakes.manual_clock import ManualClock
 
 BRAND, CUSTOMER = "6281100000001", "6281200000001"
@@ -82,7 +82,7 @@ def auth(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def meeting(tmp_path, auth) -> Iterator[Meeting]:
+def meeting(sqlite_url, auth) -> Iterator[Meeting]:
     """All of it, running."""
     clock = ManualClock()
     whatsapp = WhatsApp(clock)
@@ -90,8 +90,7 @@ def meeting(tmp_path, auth) -> Iterator[Meeting]:
     integration = qontak.add_channel(BRAND)
     for language in ("id", "en"):
         qontak.templates.approved("lead_offer_v1", language, "Minat {{1}}, {{2}} jauhnya.")
-    database = Database(f"sqlite:///{tmp_path}/hub.db")
-    database.write(METADATA.create_all)
+    database = Database(sqlite_url)
     settings = QontakSettings(
         client_id=qontak.client_id,
         client_secret=qontak.client_secret,

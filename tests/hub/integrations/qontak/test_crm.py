@@ -18,7 +18,7 @@ from hub.integrations.qontak.crm.mirror import CrmMirror
 from hub.leads import store as leads
 from hub.leads.needs import Customer
 from hub.leads.records import Lead
-from hub.store import METADATA, Database
+from hub.store import Database
 from tests.fakes.manual_clock import ManualClock
 
 NOW_MS = 1_800_000_000_000
@@ -124,12 +124,11 @@ class Desk:
 
 
 @pytest.fixture
-def desk(tmp_path) -> Iterator[Desk]:
+def desk(sqlite_url) -> Iterator[Desk]:
     """All of it, running."""
     clock = ManualClock()
     qontak = Qontak(WhatsApp(clock), clock=clock)
-    database = Database(f"sqlite:///{tmp_path}/hub.db")
-    database.write(METADATA.create_all)
+    database = Database(sqlite_url)
     made = Desk(clock, database, qontak)
     made.answer = qontak.crm.answer
     qontak.crm.answer = made.crm  # type: ignore[method-assign]

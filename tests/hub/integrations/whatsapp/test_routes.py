@@ -12,7 +12,7 @@ from hub.integrations.whatsapp.routes import (
     is_signed,
     webhooks,
 )
-from hub.store import METADATA, Database
+from hub.store import Database
 from tests.fakes.manual_clock import ManualClock
 from tests.fakes.whatsapp_bodies import VECTOR_BODY, VECTOR_SECRET, VECTOR_SIGNATURE, signed
 
@@ -159,7 +159,6 @@ def test_what_cannot_be_stored_is_not_answered_200(client, inbox):
 def test_the_real_inbox_stands_behind_the_door(sqlite_url, refusals):
     """A delivery is a row that can be read again, as it came, once the door has answered."""
     database = Database(sqlite_url)
-    database.write(METADATA.create_all)
     inbox = Inbox(database, ManualClock())
     read = []
 
