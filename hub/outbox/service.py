@@ -9,7 +9,7 @@ from hub.inbox.incoming import Status
 from hub.outbox import rules, store
 from hub.outbox.codes import TOO_FAST_FOR_ONE, meaning_of
 from hub.outbox.messages import Accepted, Action, Draft, Failed, Role, State, Withhold
-from hub.outbox.numbers import Numbers
+from hub.outbox.numbers.service import Numbers
 from hub.outbox.store import OutboxRow
 from hub.store import Database
 from shared.clock import Clock

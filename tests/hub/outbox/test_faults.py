@@ -10,7 +10,7 @@ from sqlalchemy import delete
 
 from hub.inbox.incoming import Status
 from hub.outbox.messages import Accepted, Action, Failed
-from hub.outbox.number_store import OUTBOX_NUMBER
+from hub.outbox.numbers.store import OUTBOX_NUMBER
 from hub.outbox.rules import Limits
 from hub.outbox.sender import Sender
 from hub.outbox.service import Outbox

@@ -1,4 +1,4 @@
-"""Our numbers as the vendor treats them: blocked, silenced or well. Any process may learn it."""
+"""Whether a number of ours is blocked, silenced or well. Any process may learn it."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -6,9 +6,10 @@ from typing import Literal
 
 from sqlalchemy import Connection
 
-from hub.outbox import number_store, rules
+from hub.outbox import rules
 from hub.outbox.messages import Failed
-from hub.outbox.number_store import NumberState
+from hub.outbox.numbers import store
+from hub.outbox.numbers.store import NumberState
 from hub.outbox.store import OutboxRow
 from shared.clock import Clock
 
@@ -27,7 +28,7 @@ class Numbers:
     @staticmethod
     def state(connection: Connection, number: str) -> NumberState:
         """What a number may do."""
-        return number_store.state(connection, number)
+        return store.state(connection, number)
 
     def open(self, connection: Connection, number: str) -> bool:
         """Whether anything may go through it."""
@@ -46,7 +47,7 @@ class Numbers:
         match failed.action:
             case "slow" if late:
                 shut_ms = max(before.shut_until_ms, now_ms + rules.SLOW_MS)
-                number_store.keep(connection, number, replace(before, shut_until_ms=shut_ms))
+                store.keep(connection, number, replace(before, shut_until_ms=shut_ms))
                 return
             case "stop":
                 after = replace(before, shut_until_ms=now_ms + rules.STOP_MS, why="stop")
@@ -58,7 +59,7 @@ class Numbers:
                 after = replace(before, silent_until_ms=until_ms, why=why)
             case _:
                 return
-        number_store.keep(connection, number, replace(after, late=late, since_ms=now_ms))
+        store.keep(connection, number, replace(after, late=late, since_ms=now_ms))
         for listener in self.on_stopped:
             listener(connection, number, failed)
 
@@ -82,6 +83,6 @@ class Numbers:
     ) -> None:
         if state.why is None or (state.why == "spam" and not first):
             return
-        number_store.keep(connection, number, NumberState())
+        store.keep(connection, number, NumberState())
         for listener in self.on_resumed:
             listener(connection, number)
