@@ -222,6 +222,13 @@ class LeadsConfig:
     checkin_at: str = "08:30"
     """When reps get the morning message, in their dealer's time."""
 
+    holidays: Literal["none", "public", "all"] = "none"
+    """National days on which every dealer is shut: none, the public holidays, or all with the
+    government's collective leave (cuti bersama). A dealer's own are its `closed_days`."""
+
+    holidays_file: Path | None = None
+    """In place of the shipped list of national days: CSV with `day`, `kind` and `name`."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AlertsConfig:

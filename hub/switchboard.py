@@ -140,8 +140,7 @@ def open_switchboard(
     desk = _desk(config.leads, market, clientele, outbox=outbox, alerts=alerts, clock=clock)
     leads = Leads(database, desk, SalesUnits())
     outbox.on_change += [leads.offer_status, Setbacks(contacts, leads, alerts).changed]
-    outbox.numbers.on_stopped.append(alerts.number_stopped)
-    outbox.numbers.on_resumed.append(alerts.number_resumed)
+    _watch_numbers(outbox, alerts)
     channels: dict[str, Channel] = dict(account.channels)
     channels.update({} if qontak is None else qontak.channels)
     gateway = Gateway(
@@ -209,6 +208,11 @@ def _desk(
         settings=settings,
         clock=clock,
     )
+
+
+def _watch_numbers(outbox: Outbox, alerts: Alerts) -> None:
+    outbox.numbers.on_stopped.append(alerts.number_stopped)
+    outbox.numbers.on_resumed.append(alerts.number_resumed)
 
 
 def _is_free(config: HubConfig, outbox: Outbox) -> IsFree | None:

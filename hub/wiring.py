@@ -7,6 +7,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
+import structlog
+
 from hub.config import HubConfig
 from hub.devices.follower import DeviceFollower
 from hub.devices.service import Devices
@@ -20,17 +22,21 @@ from hub.ledger.proofs import Proofs
 from hub.ledger.refill import Refill
 from hub.ledger.sequencer import Sequencer
 from hub.ledger.service import Ledger
+from hub.registry.national_days import national_days
 from hub.registry.service import Registry
 from hub.sales.follower import SalesFollower
 from hub.store import Database
 from hub.store.database import ConnectionFactory, connect_sqlite
 from hub.vault.service import Vault
 from shared.clock import Clock, SystemClock
+from shared.instants import rfc3339
 
 if TYPE_CHECKING:  # requests, Flask and places cost what all other imports cost together
     from hub.integrations.whatsapp.account import MetaAccount
     from hub.subjects.service import Subjects
     from hub.switchboard import Switchboard
+
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,9 +127,17 @@ def open_hub(
         database=database,
         ledger=ledger,
         devices=devices,
-        registry=Registry(database),
+        registry=Registry(database, holidays=_holidays(config, clock)),
         vault=Vault(database, keys.encryption),
     )
+
+
+def _holidays(config: HubConfig, clock: Clock) -> frozenset[str]:
+    """The national days of the settings. Raises ConfigError."""
+    days = national_days(config.leads.holidays, config.leads.holidays_file)
+    if days and max(days) < rfc3339(clock.wall_ms())[:10]:
+        log.warning("holidays_outdated", last=max(days))
+    return days
 
 
 def elect_sequencer(hub: Hub) -> TextIO | None:

@@ -77,6 +77,7 @@ BUY_WHEN: Final = {
 WHY: Final = {
     "nearest": later("among the nearest that can take it"),
     "closed": later("closed now"),
+    "holiday": later("shut today"),
     "paused": later("paused"),
     "not_opened_yet": later("not opened yet"),
     "closed_down": later("closed down"),

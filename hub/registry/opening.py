@@ -19,7 +19,7 @@ DAY_MS: Final = 24 * 60 * 60 * 1000
 LAST_MS: Final = 250_000_000_000_000
 """Some day in the year 9892: what is later never comes, and calendars end soon after."""
 
-WhyClosed: TypeAlias = Literal["not_opened_yet", "closed_down", "paused", "closed"]
+WhyClosed: TypeAlias = Literal["not_opened_yet", "closed_down", "paused", "holiday", "closed"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +60,16 @@ def why_closed(dealer: Dealer, ms: int, *, holidays: Collection[str] = ()) -> Wh
     """Why the dealer is not open at this moment; None: it is."""
     why = out_of_business(dealer, ms)
     if why is None and not open_at(dealer, ms, holidays=holidays):
-        return "closed"
+        return "holiday" if _shut_all_day(dealer, ms, holidays) else "closed"
     return why
+
+
+def _shut_all_day(dealer: Dealer, ms: int, holidays: Collection[str]) -> bool:
+    """Whether only the calendar keeps it shut on this day: a holiday, or a day of its own."""
+    date_ = _local_date(dealer.timezone, ms)
+    day = date_.isoformat()
+    opens = bool(_week(dealer.hours)[date_.weekday()])
+    return opens and (day in dealer.closed_days or day in holidays)
 
 
 def open_at(dealer: Dealer, ms: int, *, holidays: Collection[str] = ()) -> bool:

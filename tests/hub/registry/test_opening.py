@@ -91,6 +91,9 @@ def test_closed_days_and_holidays_do_not_count():
     start = at("2026-11-20 16:59")
     assert due_ms(shut, start, 2 * MINUTE_MS, holidays={"2026-11-24"}) == at("2026-11-25 09:01")
     assert due_ms(shut, start, 2 * MINUTE_MS) == at("2026-11-24 09:01")
+    assert why_closed(shut, at("2026-11-23 10:00")) == "holiday"
+    assert why_closed(shut, at("2026-11-24 10:00"), holidays={"2026-11-24"}) == "holiday"
+    assert why_closed(shut, at("2026-11-22 10:00"), holidays={"2026-11-22"}) == "closed"
 
 
 def test_a_pause_ends_when_it_says():
