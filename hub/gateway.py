@@ -27,6 +27,7 @@ from hub.inbox.incoming import (
 )
 from hub.inbox.service import InboxRow, Outcome, first_time
 from hub.leads.conversation import Conversation
+from hub.leads.neighbours import as_rep
 from hub.leads.service import Leads
 from hub.outbox.service import Outbox
 from hub.registry.people.rules import Person
@@ -184,7 +185,8 @@ class Gateway:
     ) -> None:
         content = message.content
         if isinstance(content, Tap):
-            decided = self._leads.tap(connection, person.id, content, message=message, row=row)
+            rep = as_rep(person)
+            decided = self._leads.tap(connection, rep, content, message=message, row=row)
             if decided is not None:
                 return
         self._leads.rep_message(connection, person.id, message, row)

@@ -8,6 +8,8 @@ import secrets
 DEVICE_ID = re.compile(r"dev_[a-z2-7]{26}")
 HUB_DEVICE = "hub"
 """The device id under which the hub's own facts stand on the ledger."""
+_TO_BASE32 = b"abcdefghijklmnopqrstuvwxyz234567" * 8
+"""A random byte's low five bits as a character; all 32 are equally likely."""
 
 
 def base32_lower(data: bytes, length: int) -> str:
@@ -25,4 +27,4 @@ def device_id(public_key: bytes) -> str:
 
 def new_id(prefix: str) -> str:
     """A fresh id such as ``clm_…`` with 130 random bits."""
-    return f"{prefix}_{base32_lower(secrets.token_bytes(17), 26)}"
+    return f"{prefix}_{secrets.token_bytes(26).translate(_TO_BASE32).decode('ascii')}"

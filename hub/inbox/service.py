@@ -1,9 +1,10 @@
 """Keeping what comes in, and acting on it once, in order."""
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal, TypeAlias
 
 import orjson
@@ -23,7 +24,7 @@ __all__ = ["Handle", "Inbox", "InboxRow", "Outcome", "first_time"]
 
 KEEP_MAX = 64
 """Deliveries stored by one commit."""
-GROUP_MAX = 16
+GROUP_MAX = 32
 """Rows acted on in one transaction: bounds how long others wait for the writer."""
 ATTEMPTS_MAX = 3
 SEEN_DAYS = 30
@@ -44,7 +45,17 @@ class Outcome:
     """Whose data the body holds (cus_…, per_…): found again when they ask for it or its end."""
 
 
+GONE = Outcome("kept", "its body was erased")
 Handle: TypeAlias = Callable[[Connection, InboxRow], Outcome]
+
+
+class _RowFailed(Exception):
+    """A row of a group could not be acted on."""
+
+    def __init__(self, seq: int) -> None:
+        """`seq`: the row's number."""
+        super().__init__(seq)
+        self.seq = seq
 
 
 class Inbox:
@@ -119,13 +130,22 @@ class Inbox:
         when it fails. A row that fails three times is kept, so that it blocks nobody. 0 when
         nothing waits, or while another process is at it.
         """
-        return self._database.write(lambda connection: self._act(connection, handle))
+        try:
+            return self._database.write(partial(self._act, handle=handle, each_alone=False))
+        except _RowFailed as failed:
+            # Nothing of the group is written. Once more, and this time each can fail alone.
+            log.info("inbox_group_repeated", seq=failed.seq)
+            return self._database.write(partial(self._act, handle=handle, each_alone=True))
 
-    def _act(self, connection: Connection, handle: Handle) -> int:
+    def _act(self, connection: Connection, handle: Handle, *, each_alone: bool) -> int:
         if not store.try_lock_work(connection):
             return 0
+        group = store.waiting(connection, GROUP_MAX)
+        if not each_alone and not any(waiting.attempts for waiting in group):
+            self._act_on_all(connection, group, handle)
+            return len(group)
         closed = 0
-        for waiting in store.waiting(connection, GROUP_MAX):
+        for waiting in group:
             if not self._act_on(connection, waiting, handle):
                 # It is tried again before those behind it: taps keep their order.
                 return closed + 1
@@ -133,9 +153,21 @@ class Inbox:
         return closed
 
     @staticmethod
+    def _act_on_all(connection: Connection, group: Sequence[store.Waiting], handle: Handle) -> None:
+        """Rows that all go through, as nearly always: a savepoint for each would cost a tenth."""
+        closed = []
+        for waiting in group:
+            try:
+                outcome = GONE if waiting.row is None else handle(connection, waiting.row)
+            except Exception as error:
+                raise _RowFailed(waiting.seq) from error
+            closed.append((waiting.seq, outcome))
+        _close(connection, closed)
+
+    @staticmethod
     def _act_on(connection: Connection, waiting: store.Waiting, handle: Handle) -> bool:
         """Whether the row is closed. What this cannot write down did not happen to the row."""
-        outcome = Outcome("kept", "its body was erased")
+        outcome = GONE
         if waiting.row is not None:
             try:
                 with savepoint(connection):
@@ -148,13 +180,7 @@ class Inbox:
                 if waiting.attempts + 1 < ATTEMPTS_MAX:
                     return False
                 outcome = Outcome("kept", f"failed {ATTEMPTS_MAX} times: {type(error).__name__}")
-        store.close(
-            connection,
-            waiting.seq,
-            state=outcome.state,
-            reason=outcome.reason,
-            subjects=outcome.subjects,
-        )
+        _close(connection, [(waiting.seq, outcome)])
         return True
 
     def waits(self, inbox_id: str) -> bool:
@@ -215,3 +241,13 @@ class Inbox:
                 limit=limit,
             )
         )
+
+
+def _close(connection: Connection, outcomes: Iterable[tuple[int, Outcome]]) -> None:
+    store.close(
+        connection,
+        [
+            store.Closed(seq=seq, state=each.state, reason=each.reason, subjects=each.subjects)
+            for seq, each in outcomes
+        ],
+    )

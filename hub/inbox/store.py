@@ -155,6 +155,16 @@ class Waiting:
     row: InboxRow | None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Closed:
+    """What became of a row."""
+
+    seq: int
+    state: str
+    reason: str | None
+    subjects: tuple[str, ...]
+
+
 def lock_numbers(connection: Connection) -> None:
     """Be the only one who numbers rows until this transaction ends."""
     if connection.dialect.name != "sqlite":
@@ -201,12 +211,16 @@ def any_new(connection: Connection) -> bool:
     return bool(_ANY_NEW.rows(connection))
 
 
-def close(
-    connection: Connection, seq: int, *, state: str, reason: str | None, subjects: Iterable[str]
-) -> None:
-    """Nothing is left to do about a row."""
-    _CLOSE.run(connection, [{"seq": seq, "state": state, "reason": reason}])
-    _SUBJECT.run(connection, [{"subject": subject, "seq": seq} for subject in subjects])
+def close(connection: Connection, rows: Iterable[Closed]) -> None:
+    """Nothing is left to do about these rows."""
+    rows = list(rows)
+    _CLOSE.run(
+        connection, [{"seq": row.seq, "state": row.state, "reason": row.reason} for row in rows]
+    )
+    _SUBJECT.run(
+        connection,
+        [{"subject": subject, "seq": row.seq} for row in rows for subject in row.subjects],
+    )
 
 
 def count_failure(connection: Connection, seq: int) -> None:

@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 from hub.config import LeadsConfig
 from hub.leads import store
 from hub.leads.needs import Alarms, Customers, Directory, Facts, Outgoing
-from hub.leads.records import Lead
+from hub.leads.records import Lead, Standing
 from hub.leads.states import CLOSED, Event, Refusal, after
 from hub.outbox.messages import Draft, Role
 from shared.clock import Clock
@@ -62,7 +62,7 @@ class Desk:
     def say(
         self,
         connection: Connection,
-        lead: Lead,
+        lead: Lead | Standing,
         kind: str,
         to: str,
         *,

@@ -57,17 +57,17 @@ class RegistryDirectory:
     def rep(self, connection: Connection, person: str) -> Rep | None:
         """One person, on duty or not."""
         found = self._registry.person(connection, person)
-        return None if found is None else _as_rep(found)
+        return None if found is None else as_rep(found)
 
     def on_duty(self, connection: Connection, dealer: Dealer, now_ms: int) -> Sequence[Rep]:
         """Opted-in people of a dealer who may be offered a lead now."""
         people = self._registry.reps_on_duty(connection, dealer, now_ms, REPS_MAX)
-        return [_as_rep(person) for person in people]
+        return [as_rep(person) for person in people]
 
     def expected(self, connection: Connection, dealer: Dealer, now_ms: int) -> Sequence[Rep]:
         """Opted-in people of a dealer who may be offered leads today, once it is open."""
         people = self._registry.reps_of_day(connection, dealer, now_ms)
-        return [_as_rep(person) for person in people]
+        return [as_rep(person) for person in people]
 
     def hours_today(
         self, _connection: Connection, dealer: Dealer, now_ms: int
@@ -104,7 +104,8 @@ class RegistryDirectory:
         return start_ms + open_ms if due is None else due
 
 
-def _as_rep(person: Person) -> Rep:
+def as_rep(person: Person) -> Rep:
+    """A person of the registry, as far as a lead is concerned."""
     return Rep(id=person.id, name=person.name, language=person.language, dealers=person.dealers)
 
 

@@ -93,6 +93,18 @@ class Lead:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """What of a lead decides a tap: seven of eight taps on it need no more."""
+
+    id: str
+    state: State
+    rep: str | None
+    dealer: str | None
+    claimed_ms: int | None
+    round: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Offer:
     """One lead offered to one person in one round."""
 

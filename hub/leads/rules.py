@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
-from hub.leads.records import Decision, Lead, Offer
+from hub.leads.records import Decision, Lead, Offer, Standing
 from hub.leads.states import CLOSED, OWNED
 from hub.registry.rules import Dealer
 
@@ -68,7 +68,7 @@ def longest_waiting(people: Sequence[T], last_ms: Sequence[int], limit: int) -> 
     return [people[place] for place in order[:limit]]
 
 
-def late_tap(lead: Lead, person: str, offer: Offer | None) -> Decision:
+def late_tap(lead: Lead | Standing, person: str, offer: Offer | None) -> Decision:
     """What a tap is that did not win."""
     if offer is None:
         return "not_offered"

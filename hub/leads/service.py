@@ -116,15 +116,15 @@ class Leads:
     def tap(
         self,
         connection: Connection,
-        party: str | None,
+        party: Rep | str | None,
         tap: Tap,
         *,
         message: Message,
         row: Arrival,
     ) -> Decision | None:
-        """Decide a tap of `party` (per_…, cus_… or nobody we know); None: it is no tap of ours."""
-        person = None
-        if party is not None and party.startswith("per_"):
+        """Decide a tap of `party` (a rep, cus_… or nobody we know); None: it is no tap of ours."""
+        person = party if isinstance(party, Rep) else None
+        if isinstance(party, str) and party.startswith("per_"):
             person = self._desk.directory.rep(connection, party)
         if tap.id is None:
             tap = self._titled(connection, person, tap)
@@ -136,7 +136,8 @@ class Leads:
         kind, lead = found.groups()
         if kind in {"CALLED_YES", "CALLED_NO"}:
             yes = kind == "CALLED_YES"
-            self._reports.called(connection, lead, yes=yes, party=party, row=row)
+            who = party.id if isinstance(party, Rep) else party
+            self._reports.called(connection, lead, yes=yes, party=who, row=row)
             return None
         if person is None:
             return self._stranger(connection, lead, message, row)

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, func, insert, select, update
 
-from hub.leads.records import Happened, Lead, Offer
+from hub.leads.records import Happened, Lead, Offer, Standing
 from hub.leads.states import CLOSED, OWNED, State
 from hub.leads.tables import LEAD, LEAD_ANSWER, LEAD_CURSOR, LEAD_EVENT, LEAD_OFFER
 from hub.ledger.tables import ENTRY
@@ -23,18 +23,18 @@ _OFFER_LIST: Final = ", ".join(f'"{name}"' for name in _OFFER_COLUMNS)
 
 def as_lead(row: Sequence[Any]) -> Lead:
     """A lead from its columns in the order of its fields."""
-    values = dict(zip(_LEAD_COLUMNS, row, strict=True))
-    return Lead(**{name: _typed(name, value) for name, value in values.items()})
+    return Lead(**_typed(dict(zip(_LEAD_COLUMNS, row, strict=True))))
 
 
 def as_offer(row: Sequence[Any]) -> Offer:
     """An offer from its columns in the order of its fields."""
-    values = dict(zip(_OFFER_COLUMNS, row, strict=True))
-    return Offer(**{name: _typed(name, value) for name, value in values.items()})
+    return Offer(**_typed(dict(zip(_OFFER_COLUMNS, row, strict=True))))
 
 
-def _typed(name: str, value: Any) -> Any:
-    return bool(value) if name in _TRUTHS else value
+def _typed(values: dict[str, Any]) -> dict[str, Any]:
+    for name in _TRUTHS & values.keys():
+        values[name] = bool(values[name])
+    return values
 
 
 def _plain(name: str, value: object) -> object:
@@ -172,6 +172,29 @@ def claim(connection: Connection, lead: str, person: str, at_ms: int) -> Lead | 
     """Give an unclaimed lead to a person who holds a live offer of it; None: not to them."""
     found = _CLAIM.rows(connection, lead=lead, person=person, at_ms=at_ms)
     return as_lead(found[0]) if found else None
+
+
+_STANDING: Final = Statement(
+    "SELECT lead.state, lead.rep, lead.dealer, lead.claimed_ms, lead.round, {}"  # noqa: S608 - our own names
+    " FROM lead LEFT JOIN lead_offer o ON o.lead = lead.id AND o.person = :person"
+    " WHERE lead.id = :lead ORDER BY o.round DESC LIMIT 1".format(
+        ", ".join(f"o.{name}" for name in _OFFER_COLUMNS)
+    )
+)
+
+
+def standing(
+    connection: Connection, lead: str, person: str
+) -> tuple[Standing, Offer | None] | None:
+    """How the race for a lead stands, and the newest offer this person had of it."""
+    for state, rep, dealer, claimed_ms, round_, *offer in _STANDING.rows(
+        connection, lead=lead, person=person
+    ):
+        held = Standing(
+            id=lead, state=state, rep=rep, dealer=dealer, claimed_ms=claimed_ms, round=round_
+        )
+        return held, None if offer[0] is None else as_offer(offer)
+    return None
 
 
 # --- offers ---

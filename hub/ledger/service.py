@@ -17,13 +17,16 @@ from hub.ledger.refill import Refill
 from hub.ledger.sequencer import Sequencer, lock_ledger
 from hub.ledger.tables import EPOCH, LANE_HEAD, PENDING
 from hub.ledger.tree import newest_checkpoint
-from hub.store import Database
+from hub.store import Database, Statement
 from shared import merkle
 from shared.checkpoint import NoteKey, tlog_proof
 from shared.wire.batch import leaf
 
 MAX_FACT_BYTES = 16 * 1024
 """Far below MAX_EVENT_BYTES, so that an envelope always fits around it."""
+_PEND = Statement(
+    "INSERT INTO ledger_pending (type, data, at_ms) VALUES (:type, :data, :at_ms) RETURNING id"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,8 +88,7 @@ class Ledger:
         if len(encoded) > MAX_FACT_BYTES:
             # Refused here, in its author's transaction: later it would block every other fact.
             raise ValueError(f"a fact of {len(encoded)} bytes; at most {MAX_FACT_BYTES}")
-        result = connection.execute(insert(PENDING).values(type=kind, data=encoded, at_ms=now_ms))
-        [pending_id] = result.inserted_primary_key or (0,)
+        [[pending_id]] = _PEND.rows(connection, type=kind, data=encoded, at_ms=now_ms)
         return int(pending_id)
 
     @staticmethod

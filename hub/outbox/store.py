@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import cast
 
 import orjson
@@ -354,21 +355,32 @@ def withdraw(
     now_ms: int,
 ) -> int:
     """Withhold what waits about `ref`; how many. What has gone is not sent a second time."""
-    which = [OUTBOX.c.ref == ref]
+    if kinds is not None and not kinds:
+        return 0
+    gone, waiting = _withdrawals(None if kinds is None else len(kinds), of_one=to is not None)
+    values: dict[str, object] = {f"kind{turn}": kind for turn, kind in enumerate(kinds or ())}
+    values |= {"ref": ref} if to is None else {"ref": ref, "recipient": to}
+    gone.run(connection, [values])
+    return len(waiting.rows(connection, reason=reason, now_ms=now_ms, **values))
+
+
+@cache
+def _withdrawals(kinds: int | None, *, of_one: bool) -> tuple[Statement, Statement]:
+    """For what has gone, and for what waits: of so many kinds, of one person or of all."""
+    which = "WHERE ref = :ref"
     if kinds is not None:
-        which.append(OUTBOX.c.kind.in_(list(kinds)))
-    if to is not None:
-        which.append(OUTBOX.c.recipient == to)
-    connection.execute(
-        update(OUTBOX)
-        .where(*which, OUTBOX.c.state.in_(("sending", "accepted")))
-        .values(not_after_ms=0)
+        which += " AND kind IN ({})".format(", ".join(f":kind{turn}" for turn in range(kinds)))
+    if of_one:
+        which += " AND recipient = :recipient"
+    return (
+        Statement(
+            f"UPDATE outbox SET not_after_ms = 0 {which} AND state IN ('sending', 'accepted')"  # noqa: S608 - our own names
+        ),
+        Statement(
+            "UPDATE outbox SET state = 'withheld', reason = :reason, at_ms = :now_ms"  # noqa: S608 - our own names
+            f" {which} AND state = 'queued' RETURNING id"
+        ),
     )
-    return connection.execute(
-        update(OUTBOX)
-        .where(*which, OUTBOX.c.state == "queued")
-        .values(state="withheld", reason=reason, at_ms=now_ms)
-    ).rowcount
 
 
 def on_its_way(connection: Connection, recipient: str) -> bool:

@@ -115,7 +115,7 @@ class Registry:
 
     def dealer_in(self, connection: Connection, code: str) -> Dealer | None:
         """The dealer with exactly this code."""
-        return store.by_code(connection, Dealer, [code]).get(code)
+        return store.one(connection, Dealer, code)
 
     def dealers_in(self, connection: Connection) -> list[Dealer]:
         """Every dealer, by code."""
@@ -123,11 +123,11 @@ class Registry:
 
     def region_in(self, connection: Connection, code: str) -> Region | None:
         """The region with exactly this code."""
-        return store.by_code(connection, Region, [code]).get(code)
+        return store.one(connection, Region, code)
 
     def model_in(self, connection: Connection, code: str) -> Model | None:
         """The model with exactly this code."""
-        return store.by_code(connection, Model, [code]).get(code)
+        return store.one(connection, Model, code)
 
     def models_in(self, connection: Connection) -> list[Model]:
         """Every model, by code."""
@@ -204,7 +204,7 @@ class Registry:
 
 def _known(connection: Connection, code: str) -> Dealer:
     wanted = code.strip().upper()
-    found = store.by_code(connection, Dealer, [wanted]).get(wanted)
+    found = store.one(connection, Dealer, wanted)
     if found is None:
         raise CannotBe(f"there is no dealer {code!r}; `dealer list` shows which there are")
     return found
@@ -268,7 +268,7 @@ class Book(Generic[R]):
         """The row with this code, in any case of letters; None if there is none."""
         wanted = code.strip().upper()
         with self._database.read() as connection:
-            return store.by_code(connection, self._kind, [wanted]).get(wanted)
+            return store.one(connection, self._kind, wanted)
 
     def page(self, *, after: str = "", limit: int = 100) -> list[R]:
         """At most `limit` rows (never above MAX_PAGE) with a code above `after`, by code."""

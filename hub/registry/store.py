@@ -10,14 +10,13 @@ from sqlalchemy import (
     Connection,
     ForeignKey,
     Index,
-    Row,
     Table,
     bindparam,
     select,
 )
 
 from hub.registry.rules import Dealer, Model, Region
-from hub.store import INT64, METADATA, TEXT, bulk_insert
+from hub.store import INT64, METADATA, TEXT, Statement, bulk_insert
 
 LIST_SEPARATOR: Final = "|"
 
@@ -99,8 +98,19 @@ def _stored(row: Region | Model | Dealer) -> dict[str, object]:
     return values
 
 
-def _loaded(kind: type[R], row: Row[Any]) -> R:
-    stored = row._mapping  # noqa: SLF001 - SQLAlchemy's public way to a row's names
+_ONE: Final = {
+    kind: Statement(
+        "SELECT {} FROM {} WHERE code = :code".format(  # noqa: S608 - our own names
+            ", ".join(table.c.keys()), table.name
+        )
+    )
+    for kind, table in _TABLES.items()
+}
+
+
+def _loaded(kind: type[R], row: Sequence[Any]) -> R:
+    """A row from the columns in the order of the table."""
+    stored = dict(zip(_TABLES[kind].c.keys(), row, strict=True))
     values: dict[str, Any] = {}
     for field in fields(kind):
         name = field.name
@@ -112,6 +122,12 @@ def _loaded(kind: type[R], row: Row[Any]) -> R:
         else:
             values[name] = bool(stored[name]) if name in _YES_OR_NO else stored[name]
     return kind(**values)
+
+
+def one(connection: Connection, kind: type[R], code: str) -> R | None:
+    """The row with exactly this code."""
+    rows = _ONE[kind].rows(connection, code=code)
+    return _loaded(kind, rows[0]) if rows else None
 
 
 def by_code(connection: Connection, kind: type[R], codes: Iterable[str]) -> dict[str, R]:

@@ -42,7 +42,7 @@ class Statement:
 
     @staticmethod
     def _driver(connection: Connection) -> Any:
-        return connection.connection.driver_connection
+        return connection.connection.dbapi_connection  # which with both drivers is the driver's own
 
     def _text(self, connection: Connection) -> str:
         return self._sqlite if connection.dialect.name == "sqlite" else self._postgres

@@ -55,8 +55,9 @@ def text(values: Object, name: str, chars_max: int = TEXT_CHARS_MAX) -> str | No
     value = values.get(name)
     if not isinstance(value, str):
         return None
-    storable = value.encode("utf-8", "replace").decode().replace("\0", "")
-    return storable[:chars_max] or None
+    if not value.isascii():
+        value = value.encode("utf-8", "replace").decode()
+    return value.replace("\0", "")[:chars_max] or None
 
 
 def identifier(values: Object, name: str) -> str | None:

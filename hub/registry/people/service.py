@@ -163,11 +163,11 @@ def learn_bsuid(connection: Connection, person_id: str, bsuid: str) -> bool:
 def zone_of(connection: Connection, person: Person) -> str:
     """The time zone of the first place a person works at; head office's for the others."""
     for code in person.dealers[:1]:
-        dealer = registry_store.by_code(connection, Dealer, [code]).get(code)
+        dealer = registry_store.one(connection, Dealer, code)
         if dealer is not None:
             return dealer.timezone
     for code in person.regions[:1]:
-        region = registry_store.by_code(connection, Region, [code]).get(code)
+        region = registry_store.one(connection, Region, code)
         if region is not None:
             return region.timezone
     return HEAD_OFFICE_ZONE
@@ -175,4 +175,6 @@ def zone_of(connection: Connection, person: Person) -> str:
 
 def works_today(connection: Connection, person: Person, now_ms: int) -> bool:
     """Does the person work for the network on the day it is where they work?"""
+    if person.active_from is None and person.active_until is None:
+        return True
     return rules.active_on(person, local_day(zone_of(connection, person), now_ms))

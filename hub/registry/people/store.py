@@ -10,7 +10,6 @@ from sqlalchemy import (
     Connection,
     ForeignKey,
     Index,
-    Row,
     Table,
     delete,
     insert,
@@ -19,7 +18,7 @@ from sqlalchemy import (
 )
 
 from hub.registry.people.rules import ROLES, Person
-from hub.store import INT64, METADATA, TEXT
+from hub.store import INT64, METADATA, TEXT, Statement
 
 LIST_SEPARATOR: Final = "|"
 ROLE_LIST: Final = ", ".join(f"'{role}'" for role in ROLES)
@@ -98,8 +97,21 @@ def _stored(row: Person) -> dict[str, object]:
     return asdict(row) | {name: LIST_SEPARATOR.join(getattr(row, name)) for name in _LISTS}
 
 
-def _loaded(row: Row[Any]) -> Person:
-    values = dict(row._mapping)  # noqa: SLF001 - SQLAlchemy's public way to a row's names
+_NAMES: Final = tuple(person.c.keys())
+_READ: Final = "SELECT {} FROM person".format(  # noqa: S608 - our own names
+    ", ".join(f"person.{name}" for name in _NAMES)
+)
+# Asked for every message that comes in and for every one that goes out.
+_OF_ID: Final = Statement(_READ + " WHERE id = :id")
+_OF_PHONE: Final = Statement(_READ + " WHERE phone = :phone")
+_OF_BSUID: Final = Statement(
+    _READ + " JOIN person_bsuid ON person_bsuid.person = person.id WHERE bsuid = :bsuid"
+)
+
+
+def _loaded(row: Sequence[Any]) -> Person:
+    """A person from the columns in the order of the table."""
+    values = dict(zip(_NAMES, row, strict=True))
     for name in _LISTS:
         values[name] = tuple(values[name].split(LIST_SEPARATOR)) if values[name] else ()
     return Person(**values)
@@ -113,21 +125,21 @@ def everybody(connection: Connection) -> dict[str, Person]:
 
 def by_id(connection: Connection, id_: str) -> Person | None:
     """One person."""
-    row = connection.execute(select(person).where(person.c.id == id_)).one_or_none()
-    return None if row is None else _loaded(row)
+    return _only(_OF_ID.rows(connection, id=id_))
 
 
 def by_phone(connection: Connection, phone: str) -> Person | None:
     """Whose phone it is."""
-    row = connection.execute(select(person).where(person.c.phone == phone)).one_or_none()
-    return None if row is None else _loaded(row)
+    return _only(_OF_PHONE.rows(connection, phone=phone))
 
 
 def by_bsuid(connection: Connection, bsuid: str) -> Person | None:
     """Whose WhatsApp id it is."""
-    query = select(person).join(person_bsuid).where(person_bsuid.c.bsuid == bsuid)
-    row = connection.execute(query).one_or_none()
-    return None if row is None else _loaded(row)
+    return _only(_OF_BSUID.rows(connection, bsuid=bsuid))
+
+
+def _only(rows: Sequence[Sequence[Any]]) -> Person | None:
+    return _loaded(rows[0]) if rows else None
 
 
 def bsuid_of(connection: Connection, id_: str) -> str | None:
