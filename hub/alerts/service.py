@@ -1,11 +1,12 @@
 """Raising, closing and listing alerts."""
 
 from collections.abc import Collection, Mapping
-from typing import Any, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 
 from sqlalchemy import Connection
 
 from hub.alerts import store
+from hub.alerts.deeds import Deeds
 from hub.outbox.messages import Failed
 from hub.outbox.service import Outbox, delivery
 from hub.store import Database
@@ -14,6 +15,17 @@ from shared.identifiers import new_id
 from shared.instants import rfc3339
 
 Tier: TypeAlias = Literal["P0", "P1", "P2"]
+SHOWN: Final = (
+    *("id", "tier", "rule", "rule_version", "key", "region", "dealer", "serial"),
+    *("what", "consequence", "action", "owner", "count", "close_reason", "absorbed_by"),
+)
+TIMES: Final = {
+    "act_by": "act_by_ms",
+    "first_at": "first_ms",
+    "last_at": "last_ms",
+    "closed_at": "closed_ms",
+    "snoozed_until": "snoozed_until_ms",
+}
 
 
 class Alerts:
@@ -23,6 +35,7 @@ class Alerts:
         """Touch nothing yet."""
         self._database = database
         self._clock = clock
+        self.deeds: Final = Deeds(database, clock)
 
     def raise_(
         self,
@@ -107,30 +120,25 @@ class Alerts:
         """Alerts behind `after`, oldest first, in the contract's words; of `dealers` alone."""
         with self._database.read() as connection:
             rows = store.page(connection, after, limit + 1, only_open=only_open, dealers=dealers)
-            items = [_object(connection, row) for row in rows[:limit]]
+            items = [self._object(connection, row) for row in rows[:limit]]
         return {"items": items, "next": items[-1]["id"] if len(rows) > limit else None}
 
     def show(self, alert_id: str) -> dict[str, object] | None:
         """One alert in the contract's words."""
         with self._database.read() as connection:
             row = store.of_id(connection, alert_id)
-            return None if row is None else _object(connection, row)
+            return None if row is None else self._object(connection, row)
 
-
-SHOWN = (
-    *("id", "tier", "rule", "rule_version", "key", "state", "region", "dealer", "serial"),
-    *("what", "consequence", "action", "owner", "count", "close_reason", "absorbed_by"),
-)
-
-
-def _object(connection: Connection, row: Mapping[str, Any]) -> dict[str, object]:
-    times = {"act_by": "act_by_ms", "first_at": "first_ms", "last_at": "last_ms"}
-    times["closed_at"] = "closed_ms"
-    return {
-        **{name: row[name] for name in SHOWN},
-        **{name: None if row[ms] is None else rfc3339(row[ms]) for name, ms in times.items()},
-        "active": bool(row["active"]),
-        "seen": bool(row["seen"]),
-        "occurrences_url": f"/alerts/{row['id']}.json?part=occurrences",
-        "deliveries": [delivery(sent) for sent in Outbox.of(connection, row["id"])],
-    }
+    def _object(self, connection: Connection, row: Mapping[str, Any]) -> dict[str, object]:
+        until_ms = row["snoozed_until_ms"]
+        # Put off until a time that has come: open again, without anybody writing that down.
+        over = row["state"] == "snoozed" and (until_ms or 0) <= self._clock.wall_ms()
+        return {
+            **{name: row[name] for name in SHOWN},
+            **{name: None if row[ms] is None else rfc3339(row[ms]) for name, ms in TIMES.items()},
+            "state": "open" if over else row["state"],
+            "active": bool(row["active"]),
+            "seen": bool(row["seen"]),
+            "occurrences_url": f"/alerts/{row['id']}.json?part=occurrences",
+            "deliveries": [delivery(sent) for sent in Outbox.of(connection, row["id"])],
+        }

@@ -3,7 +3,17 @@
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from sqlalchemy import CheckConstraint, Column, Connection, Index, Table, select, update
+from sqlalchemy import (
+    CheckConstraint,
+    Column,
+    Connection,
+    ForeignKey,
+    Index,
+    Table,
+    insert,
+    select,
+    update,
+)
 
 from hub.store import INT64, METADATA, TEXT, Statement
 
@@ -35,6 +45,7 @@ ALERT = Table(
     Column("closed_ms", INT64),
     Column("close_reason", TEXT),
     Column("absorbed_by", TEXT),
+    Column("snoozed_until_ms", INT64),
     CheckConstraint("tier IN ('P0', 'P1', 'P2')", name="alert_tier"),
     CheckConstraint("state IN ('open', 'acked', 'snoozed', 'closed')", name="alert_state"),
     CheckConstraint(
@@ -46,6 +57,20 @@ ALERT = Table(
     Index("alert_region", "region", "seq"),
     Index("alert_dealer", "dealer", "seq"),
 )
+
+ALERT_DEED = Table(
+    "alert_deed",
+    METADATA,
+    Column("n", INT64, primary_key=True, autoincrement=True),
+    Column("alert", TEXT, ForeignKey("alert.id"), nullable=False),
+    Column("at_ms", INT64, nullable=False),
+    Column("by", TEXT, nullable=False),
+    Column("deed", TEXT, nullable=False),
+    Column("value", TEXT),
+    CheckConstraint("deed IN ('ack', 'snooze', 'resolve', 'feedback')", name="alert_deed_known"),
+    Index("alert_deed_alert", "alert", "n"),
+)
+"""What people did about alerts. Ids and words of a list only."""
 
 _RAISE = Statement(
     "INSERT INTO alert (id, tier, rule, rule_version, key, open_key, state, active, seen, region,"
@@ -99,3 +124,26 @@ def of_id(connection: Connection, alert_id: str) -> Mapping[str, Any] | None:
     """One alert."""
     row = connection.execute(select(ALERT).where(ALERT.c.id == alert_id)).one_or_none()
     return None if row is None else row._asdict()
+
+
+def change_open(connection: Connection, alert_id: str, **values: object) -> bool:
+    """Change an alert that is not closed; whether there was one."""
+    changed = connection.execute(
+        update(ALERT).where(ALERT.c.id == alert_id, ALERT.c.open_key.is_not(None)).values(**values)
+    )
+    return bool(changed.rowcount)
+
+
+def did(
+    connection: Connection, alert_id: str, *, by: str, deed: str, value: str | None, now_ms: int
+) -> None:
+    """Write down what somebody did about an alert."""
+    connection.execute(
+        insert(ALERT_DEED).values(alert=alert_id, at_ms=now_ms, by=by, deed=deed, value=value)
+    )
+
+
+def deeds_of(connection: Connection, alert_id: str) -> list[Mapping[str, Any]]:
+    """What was done about an alert, in order."""
+    of = select(ALERT_DEED).where(ALERT_DEED.c.alert == alert_id).order_by(ALERT_DEED.c.n)
+    return [row._asdict() for row in connection.execute(of)]

@@ -1,16 +1,19 @@
-"""Alerts: what is wrong, what follows from it, and what to do."""
+"""Alerts: what is wrong, what follows from it, what to do, and the buttons that say it is done."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Final, cast
 
 import orjson
-from flask import Response, abort, g, make_response, render_template
+from flask import Response, abort, g, make_response, redirect, render_template, request
 
+from hub.alerts.deeds import MINUTE_MS, SNOOZE_MINUTES_MAX, Done
 from hub.alerts.service import Alerts
-from hub.portals.formats import number
-from hub.portals.languages import later, say_many
+from hub.portals.answers import fault_page, problem, wants_data
+from hub.portals.formats import duration, number
+from hub.portals.languages import later, say, say_many
 from hub.portals.lead_desk import viewer_of
+from hub.portals.lead_words import person_name
 from hub.portals.lists import Form, JsonRow, Page, Query, as_csv, as_json, page_of, read_slice
 from hub.portals.pages import every_form, everyones
 from hub.portals.read_models import Slice
@@ -23,6 +26,20 @@ COLUMNS: Final = (
     "close_reason",
 )
 TIERS: Final = {"P0": "bad", "P1": "odd", "P2": "beat"}
+DEEDS: Final = {
+    "ack": later("Somebody is at it"),
+    "snooze": later("Put off for"),
+    "resolve": later("Closed"),
+    "feedback": later("Judged"),
+}
+REASONS: Final = {
+    "solved": later("solved"),
+    "false_alarm": later("a false alarm"),
+    "not_needed": later("not needed any more"),
+}
+OPINIONS: Final = {"useful": later("worth it"), "useless": later("not worth it")}
+SNOOZES: Final = (60, 4 * 60, 24 * 60)
+"""Minutes."""
 STATES: Final = {
     "open": later("open"),
     "acked": later("somebody is at it"),
@@ -78,11 +95,94 @@ def alerts(form: Form) -> Response:
     return make_response(html)
 
 
-@every_form("/alerts/<alert>", "json", on=everyones)
+@every_form("/alerts/<alert>", "html", "json", on=everyones)
 def alert(alert: str, form: Form) -> Response:
-    """One alert as JSON."""
-    del form
+    """One alert: what is wrong, what follows, what to do, and what was done about it."""
+    found = _found(alert)
+    if form == "json":
+        return Response(orjson.dumps(found), content_type="application/json")
+    html = render_template(
+        "portals/alert.html",
+        alert=found,
+        history=_alerts().deeds.history(alert),
+        may_act=_may_act(found),
+        marks=TIERS,
+        states=STATES,
+        deeds=DEEDS,
+        reasons=REASONS,
+        opinions=OPINIONS,
+        snoozes=SNOOZES,
+        moment=_moment,
+        person_name=person_name,
+        value_text=_value_text,
+    )
+    return make_response(html)
+
+
+@everyones.post("/alerts/<alert>/<any(ack,snooze,resolve,feedback):deed>")
+def act(alert: str, deed: str) -> Response:
+    """What somebody does about it. 409: it is closed. As JSON it answers with the alert."""
+    if not _may_act(_found(alert)):
+        abort(403)
+    deeds, by = _alerts().deeds, viewer_of(g.account).id
+    if deed == "ack":
+        done = deeds.ack(alert, by=by)
+    elif deed == "snooze":
+        done = deeds.snooze(alert, by=by, minutes=_minutes())
+    elif deed == "resolve":
+        done = deeds.resolve(alert, by=by, reason=_chosen("reason", REASONS))
+    else:
+        done = deeds.feedback(alert, by=by, opinion=_chosen("opinion", OPINIONS))
+    if not done:
+        return _closed()
+    if wants_data():
+        return Response(orjson.dumps(_alerts().show(alert)), content_type="application/json")
+    return cast("Response", redirect(f"/alerts/{alert}", 303))
+
+
+def _closed() -> Response:
+    text = say("The alert is closed. Nothing was done.")
+    if wants_data():
+        return problem(409, "closed", text)
+    return fault_page(409, title=say("It is not so any more"), text=text)
+
+
+def _found(alert: str) -> JsonRow:
     found, dealers = _alerts().show(alert), _dealers()
     if found is None or (dealers is not None and found["dealer"] not in dealers):
         abort(404)
-    return Response(orjson.dumps(found), content_type="application/json")
+    return found
+
+
+def _may_act(alert: JsonRow) -> bool:
+    """Whoever may decide about leads may about alerts: of their region, or of their dealers."""
+    who = viewer_of(g.account)
+    return who.acts and (
+        who.everything or alert["region"] in who.regions or alert["dealer"] in who.dealers
+    )
+
+
+def _field(name: str) -> str:
+    body = request.get_json(silent=True) if request.is_json else request.form
+    return str(body.get(name, "")) if isinstance(body, Mapping) else ""
+
+
+def _chosen(name: str, known: Mapping[str, str]) -> str:
+    value = _field(name) or next(iter(known))
+    if value not in known:
+        abort(422)
+    return value
+
+
+def _minutes() -> int:
+    text = _field("minutes") or str(SNOOZES[0])
+    if not (text.isascii() and text.isdecimal() and 0 < int(text[:9]) <= SNOOZE_MINUTES_MAX):
+        abort(422)
+    return int(text)
+
+
+def _value_text(deed: Done) -> str:
+    if deed.deed == "snooze":
+        return duration(int(deed.value or 0) * MINUTE_MS)
+    known = {**REASONS, **OPINIONS}
+    return say(known[deed.value]) if deed.value in known else ""

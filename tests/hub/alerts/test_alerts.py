@@ -16,7 +16,15 @@ SAID = {"consequence": "The customer waits.", "action": "Call them."}
 KEYS = {
     *("id", "tier", "rule", "rule_version", "key", "state", "active", "seen", "region", "dealer"),
     *("serial", "what", "consequence", "action", "act_by", "owner", "count", "first_at"),
-    *("last_at", "closed_at", "close_reason", "absorbed_by", "occurrences_url", "deliveries"),
+    *(
+        "last_at",
+        "closed_at",
+        "close_reason",
+        "snoozed_until",
+        "absorbed_by",
+        "occurrences_url",
+        "deliveries",
+    ),
 }
 
 
@@ -152,3 +160,30 @@ def test_what_was_sent_about_an_alert_is_shown_with_it(alerts, database, clock):
             "state": "queued", "reason": None, "at": "2027-01-15T08:00:00.000Z",
         }
     ] == alerts.show(alert)["deliveries"]  # fmt: skip
+
+
+def test_deeds_change_what_is_open_and_stay_on_record(alerts, database, clock):
+    """Acked, put off until it is open again by itself, closed once; judged even after that."""
+    alert, deeds = unclaimed(alerts, database), alerts.deeds
+
+    assert deeds.ack(alert, by="per_b")
+    assert ("acked", "per_b", True) == tuple(
+        alerts.show(alert)[k] for k in ("state", "owner", "seen")
+    )
+    assert deeds.snooze(alert, by="per_b", minutes=60)
+    clock.advance(3_599_000)
+    assert "snoozed" == alerts.show(alert)["state"]
+    clock.advance(1_000)
+    assert "open" == alerts.show(alert)["state"]
+    assert deeds.resolve(alert, by="acc_1", reason="solved")
+    assert not deeds.resolve(alert, by="acc_1", reason="solved")
+    assert not deeds.ack(alert, by="per_b")
+    assert deeds.feedback(alert, by="per_b", opinion="useless")
+    assert not deeds.feedback("alr_gone", by="per_b", opinion="useful")
+
+    shown = alerts.show(alert)
+    assert ("closed", False, "solved") == (shown["state"], shown["active"], shown["close_reason"])
+    assert [("ack", None), ("snooze", "60"), ("resolve", "solved"), ("feedback", "useless")] == [
+        (done.deed, done.value) for done in deeds.history(alert)
+    ]
+    assert unclaimed(alerts, database) != alert

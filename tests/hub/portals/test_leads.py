@@ -242,3 +242,30 @@ def test_alerts_say_what_follows_and_what_to_do(house, market, admin, person):
     assert mine["dealer"] == "SBY01"
     assert person("per_f").get(f"/alerts/{mine['id']}.json").status_code == 404
     assert json.loads(admin.text(f"/alerts/{mine['id']}.json"))["what"] == "What SBY01"
+
+
+def test_an_alert_is_answered_by_buttons(house, market, admin, person):
+    """Acked, put off, closed and judged, as a form or as JSON; not by others, not when closed."""
+    alerts = Alerts(house.database, market.clock)
+    said = {"what": "Late.", "consequence": "Then this.", "action": "Do that."}
+    alert = market.do(lambda c: alerts.raise_(c, "P1", "x", "x/1", dealer="SBY01", **said))
+    mine, path = person("per_m"), f"/alerts/{alert}"
+    assert "Do that." in mine.text(path)
+    assert mine.client.post(f"{path}/ack").status_code in {400, 403}
+    assert mine.post(f"{path}/ack").headers["Location"] == path
+    assert (alerts.show(alert)["state"], alerts.show(alert)["owner"]) == ("acked", "per_m")
+    assert person("per_f").post(f"{path}/ack").status_code == 404
+    for who in ("per_e", "per_1"):
+        assert person(who).post(f"{path}/resolve").status_code == 403
+    assert admin.post(f"{path}/snooze", minutes="0").status_code == 422
+    assert admin.post(f"{path}/resolve", reason="Budi says so").status_code == 422
+    answer = admin.client.post(
+        f"{path}/snooze",
+        json={"minutes": 60},
+        headers={"Accept": "application/json", "X-CSRFToken": admin.token()},
+    )
+    assert json.loads(answer.data)["state"] == "snoozed"
+    assert admin.post(f"{path}/resolve", reason="solved").status_code == 303
+    assert admin.post(f"{path}/ack").status_code == 409
+    assert admin.post(f"{path}/feedback", opinion="useful").status_code == 303
+    assert "worth it" in admin.text(path)
