@@ -19,6 +19,7 @@ from hub.portals.api import Sources, api_blueprint
 from hub.portals.installing import install
 from hub.portals.lead_desk import LeadDesk
 from hub.portals.login import signed_in
+from hub.portals.mail_desk import MailDesk
 from hub.portals.services import Portal
 from hub.portals.stored_dealers import StoredDealers
 from hub.portals.stored_devices import StoredDevices
@@ -92,6 +93,13 @@ def _portal(hub: Hub) -> Portal:
             press=hub.leads.tap_on_page,
         ),
         alerts=hub.leads.alerts,
+        mail=MailDesk(
+            hub.database,
+            hub.leads.inbox,
+            hub.leads.contacts,
+            clock=hub.clock,
+            days=hub.config.leads.raw_body_days,
+        ),
         clock=hub.clock,
         public_url=hub.config.server.public_url.rstrip("/"),
         vkey=hub.ledger.key.vkey,

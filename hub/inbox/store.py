@@ -32,6 +32,22 @@ INBOX_NEW = Index(
     sqlite_where=INBOX.c.state == "new",
     postgresql_where=INBOX.c.state == "new",
 )
+INBOX_KEPT = Index(
+    "inbox_kept",
+    INBOX.c.seq,
+    sqlite_where=INBOX.c.state == "kept",
+    postgresql_where=INBOX.c.state == "kept",
+)
+INBOX_READING = Table(
+    "inbox_reading",
+    METADATA,
+    Column("n", INT64, primary_key=True, autoincrement=True),
+    Column("inbox", TEXT, nullable=False),
+    Column("at_ms", INT64, nullable=False),
+    Column("by", TEXT, nullable=False),
+    Index("inbox_reading_of", "inbox", "n"),
+)
+"""Who was shown what a delivery holds: it may hold somebody's name and number."""
 INBOX_BODY = Table(
     "inbox_body",
     METADATA,

@@ -49,6 +49,7 @@ OUTBOX = Table(
 )
 _QUEUED = OUTBOX.c.state == "queued"
 _OPEN = OUTBOX.c.state.in_(("queued", "sending"))
+_UNSAID = OUTBOX.c.state.in_(("failed", "withheld"))
 _FIRST = OUTBOX.c.first_contact_ms.is_not(None)
 OUTBOX_DUE = Index(
     "outbox_due",
@@ -75,6 +76,12 @@ OUTBOX_FIRST_CONTACT = Index(
     sqlite_where=_FIRST,
     postgresql_where=_FIRST,
 )
+OUTBOX_UNSAID = Index(
+    "outbox_unsaid",
+    OUTBOX.c.seq,
+    sqlite_where=_UNSAID,
+    postgresql_where=_UNSAID,
+)
 OUTBOX_PAIR = Table(
     "outbox_pair",
     METADATA,
@@ -90,11 +97,13 @@ OUTBOX_COUNT = Table(
     Column("value", INT64, nullable=False),
 )
 
-_READ = (
-    "SELECT seq, id, recipient, role, kind, ref, data, created_ms, not_before_ms, not_after_ms,"
-    " state, reason, code, at_ms, due_ms, attempts, doubts, as_template, number, provider_id,"
-    " former_id, urgent, first_contact_ms FROM outbox "
+COLUMNS = (
+    *("seq", "id", "recipient", "role", "kind", "ref", "data", "created_ms", "not_before_ms"),
+    *("not_after_ms", "state", "reason", "code", "at_ms", "due_ms", "attempts", "doubts"),
+    *("as_template", "number", "provider_id", "former_id", "urgent", "first_contact_ms"),
 )
+"""What a message is read from, in this order (see `as_row`)."""
+_READ = f"SELECT {', '.join(COLUMNS)} FROM outbox "  # noqa: S608 - our own names
 
 
 def _reading(rest: str) -> Statement:
@@ -228,7 +237,8 @@ class OutboxRow:
         )
 
 
-def _row(values: Values) -> OutboxRow:
+def as_row(values: Values) -> OutboxRow:
+    """A message from its columns, in the order of `columns`."""
     return OutboxRow(
         seq=values[0],
         id=values[1],
@@ -281,23 +291,23 @@ def add(connection: Connection, out_id: str, draft: Draft, now_ms: int) -> str:
 def of_id(connection: Connection, out_id: str) -> OutboxRow | None:
     """One message."""
     found = _OF_ID.rows(connection, id=out_id)
-    return _row(found[0]) if found else None
+    return as_row(found[0]) if found else None
 
 
 def of_provider_id(connection: Connection, provider_id: str) -> OutboxRow | None:
     """The message that a vendor knows under this id."""
     found = _OF_PROVIDER_ID.rows(connection, provider_id=provider_id)
-    return _row(found[0]) if found else None
+    return as_row(found[0]) if found else None
 
 
 def of_ref(connection: Connection, ref: str) -> list[OutboxRow]:
     """Everything said about `ref`, in order."""
-    return [_row(values) for values in _OF_REF.rows(connection, ref=ref)]
+    return [as_row(values) for values in _OF_REF.rows(connection, ref=ref)]
 
 
 def page(connection: Connection, after: str | None, limit: int) -> list[OutboxRow]:
     """Messages behind `after`, oldest first."""
-    return [_row(each) for each in _PAGE.rows(connection, after=after or "", limit=limit)]
+    return [as_row(each) for each in _PAGE.rows(connection, after=after or "", limit=limit)]
 
 
 def heads(
@@ -305,12 +315,12 @@ def heads(
 ) -> list[OutboxRow]:
     """What may go to people of `role` now, at most one message each: the urgent, or the others."""
     found = _HEADS.rows(connection, role=role, now_ms=now_ms, limit=limit, urgent=int(urgent))
-    return [_row(each) for each in found]
+    return [as_row(each) for each in found]
 
 
 def late(connection: Connection, now_ms: int, limit: int) -> list[OutboxRow]:
     """What waits and would come too late."""
-    return [_row(each) for each in _LATE.rows(connection, now_ms=now_ms, limit=limit)]
+    return [as_row(each) for each in _LATE.rows(connection, now_ms=now_ms, limit=limit)]
 
 
 def any_late(connection: Connection, now_ms: int) -> bool:
@@ -320,7 +330,7 @@ def any_late(connection: Connection, now_ms: int) -> bool:
 
 def sending(connection: Connection) -> list[OutboxRow]:
     """What was taken to be sent and has no outcome."""
-    return [_row(each) for each in _SENDING.rows(connection)]
+    return [as_row(each) for each in _SENDING.rows(connection)]
 
 
 def waiting(connection: Connection, role: Role, now_ms: int) -> int:

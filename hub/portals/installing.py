@@ -8,6 +8,7 @@ from hub.portals import (
     lead_actions,
     lead_pages,
     ledger_pages,
+    mail_pages,
     sale_pages,
     unit_pages,
 )
@@ -27,6 +28,7 @@ SECTIONS = (
     lead_actions,
     alert_pages,
     device_pages,
+    mail_pages,
 )
 """Importing a section registers its addresses with the blueprint."""
 

@@ -19,6 +19,7 @@ from hub.portals.assets import asset_url
 from hub.portals.formats import NOTHING
 from hub.portals.languages import LANGUAGES, current_language, say
 from hub.portals.lead_desk import LeadDesk, viewer_of
+from hub.portals.mail_desk import MailDesk
 from hub.portals.read_models import (
     Count,
     Dealer,
@@ -58,6 +59,7 @@ class Portal:
     leads: LeadDesk | None = None
     """None: this hub has no leads, and no page of them."""
     alerts: Alerts | None = None
+    mail: MailDesk | None = None
 
     def verifier(self) -> bytes:
         """The single-file verifier as it ships."""
@@ -140,7 +142,13 @@ def navigation() -> list[Item]:
     account = g.get("account")
     if account is not None and not account.head_office:
         return portal().everyones(_on_offer(account))
-    return portal().side_counts.items(g.now_ms)
+    admins = account is not None and account.role == "admin" and portal().mail is not None
+    return portal().side_counts.items(g.now_ms) + (mail_items() if admins else [])
+
+
+def mail_items() -> list[Item]:
+    """What admins have besides."""
+    return [Item(say("Inbox"), "/inbox", None), Item(say("Outbox"), "/outbox", None)]
 
 
 def ledger_state() -> LedgerState:

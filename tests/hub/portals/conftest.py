@@ -12,9 +12,11 @@ from werkzeug.test import TestResponse
 from hub.accounts.service import Accounts, create_admin
 from hub.alerts.service import Alerts
 from hub.contacts.service import Contacts
+from hub.inbox.service import Inbox
 from hub.leads.board import Board
 from hub.portals.installing import install
 from hub.portals.lead_desk import LeadDesk
+from hub.portals.mail_desk import MailDesk
 from hub.portals.services import Portal
 from hub.store import Database
 from tests.fakes.lead_market import Market
@@ -109,6 +111,13 @@ def build(sqlite_url: str) -> Iterator[Build]:
                     press=lambda person, button, _by: market.tap(person, button) is not None,
                 ),
                 alerts=Alerts(database, market.clock),
+                mail=MailDesk(
+                    database,
+                    Inbox(database, market.clock),
+                    Contacts(b"k" * 32),
+                    clock=market.clock,
+                    days=30,
+                ),
             ),
         )
         app.add_url_rule("/v1/time", "time", lambda: {"now_ms": 1}, methods=["GET", "POST"])

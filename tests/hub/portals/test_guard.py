@@ -17,6 +17,7 @@ PLACES = {
     "name": "n",
     "lead": "led_x",
     "alert": "alr_x",
+    "delivery": "inb_x",
 }
 OPEN = {"/login", "/login/t", "/assets/n"}
 KIB = 1024
