@@ -20,6 +20,7 @@ from hub.portals.installing import install
 from hub.portals.lead_desk import LeadDesk
 from hub.portals.login import signed_in
 from hub.portals.mail_desk import MailDesk
+from hub.portals.network_desk import NetworkDesk
 from hub.portals.services import Portal
 from hub.portals.stored_dealers import StoredDealers
 from hub.portals.stored_devices import StoredDevices
@@ -93,6 +94,7 @@ def _portal(hub: Hub) -> Portal:
             press=hub.leads.tap_on_page,
         ),
         alerts=hub.leads.alerts,
+        network=NetworkDesk(hub.database, hub.registry, hub.clock),
         mail=MailDesk(
             hub.database,
             hub.leads.inbox,

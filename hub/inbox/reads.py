@@ -139,5 +139,5 @@ def _wanted(query: Select[Any], state: str | None, source: str | None) -> Select
     return query if source is None else query.where(INBOX.c.source == source)
 
 
-def _as_kept(row: Row[Any]) -> Kept:
+def _as_kept(row: Row[*tuple[Any, ...]]) -> Kept:
     return Kept(**row._mapping)  # noqa: SLF001 - SQLAlchemy's public way to a row's names

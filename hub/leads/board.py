@@ -1,6 +1,6 @@
 """Looking at leads: lists, one lead, who a customer is, and who would get a lead at a place."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Protocol, TypeVar
 
@@ -204,6 +204,11 @@ class Board:
         now_ms = self._desk.clock.wall_ms() if at_ms is None else at_ms
         with self._database.read() as connection:
             return self._routing.explain(connection, lat, lon, now_ms)
+
+    def loads(self) -> Mapping[str, int]:
+        """How many leads each dealer has in hand, of those its capacity is held against."""
+        with self._database.read() as connection:
+            return store.loads(connection)
 
     # --- parts ---
 

@@ -39,6 +39,11 @@ class Viewer:
     only: str | None = None
     """A rep, who may know the customers of their own leads alone."""
 
+    @property
+    def wide(self) -> bool:
+        """Do they look after dealers at all places, or of whole regions?"""
+        return self.everything or bool(self.regions)
+
     def owns(self, lead: Lead) -> bool:
         """Is it theirs: claimed by one of their dealers, of their region, or everything is?"""
         return self.everything or lead.dealer in self.dealers or lead.region in self.regions

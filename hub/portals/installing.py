@@ -4,11 +4,13 @@ from flask import Flask
 
 from hub.portals import (
     alert_pages,
+    dealer_pages,
     device_pages,
     lead_actions,
     lead_pages,
     ledger_pages,
     mail_pages,
+    people_pages,
     sale_pages,
     unit_pages,
 )
@@ -28,6 +30,8 @@ SECTIONS = (
     lead_actions,
     alert_pages,
     device_pages,
+    dealer_pages,
+    people_pages,
     mail_pages,
 )
 """Importing a section registers its addresses with the blueprint."""

@@ -41,6 +41,10 @@ class Actions(Protocol):
         """Close it without a sale."""
         ...
 
+    def test_offer(self, connection: Connection, person: str, now_ms: int) -> str | None:
+        """Offer a person a made-up lead; its id. None: there is no such person at a dealer."""
+        ...
+
 
 Deed = Callable[[Connection, int], bool]
 Press = Callable[[str, str, str], bool]
@@ -121,6 +125,21 @@ class LeadDesk:
             mine = whole is not None and whole.may_act and bool(viewer.dealers)
             offered = [whole.lead.rep] if mine and whole is not None and whole.lead.rep else []
         return person if person in offered else None
+
+    def test_offer(self, viewer: Viewer, person: str) -> str | None:
+        """Send somebody an offer that is marked as a test; the lead's id.
+
+        To oneself, and as a manager to one's people. None: they work at no dealer of the viewer.
+        """
+        rep = self.board.rep(person)
+        theirs = rep is not None and bool(viewer.dealers.intersection(rep.dealers))
+        if rep is None or not (person == viewer.id or (viewer.acts and (theirs or viewer.wide))):
+            return None
+        lead = self._database.write(
+            lambda c: self._actions.test_offer(c, person, self._clock.wall_ms())
+        )
+        log.info("lead_test_offer", lead=lead, to=person, by=viewer.id)
+        return lead
 
     def candidates(self, viewer: Viewer, lead: Lead) -> list[Rep]:
         """Who may be given a lead: people on duty of its dealer and of those near by."""

@@ -20,6 +20,7 @@ from hub.portals.formats import NOTHING
 from hub.portals.languages import LANGUAGES, current_language, say
 from hub.portals.lead_desk import LeadDesk, viewer_of
 from hub.portals.mail_desk import MailDesk
+from hub.portals.network_desk import NetworkDesk
 from hub.portals.read_models import (
     Count,
     Dealer,
@@ -60,6 +61,7 @@ class Portal:
     """None: this hub has no leads, and no page of them."""
     alerts: Alerts | None = None
     mail: MailDesk | None = None
+    network: NetworkDesk | None = None
 
     def verifier(self) -> bytes:
         """The single-file verifier as it ships."""
@@ -70,7 +72,11 @@ class Portal:
         free = say("%(n)s free", n=formats.number(unclaimed)) if unclaimed else None
         leads = [] if self.leads is None else [Item(say("Leads"), "/leads", free)]
         alerts = [] if self.alerts is None else [Item(say("Alerts"), "/alerts", None)]
-        return leads + alerts
+        network = [
+            *([Item(say("Stores"), "/dealers", None)] if self.network is not None else []),
+            *([Item(say("People"), "/people", None)] if self.network is not None else []),
+        ]
+        return leads + alerts + network
 
     @property
     def secure(self) -> bool:

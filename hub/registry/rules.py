@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from hub.registry import cells
@@ -169,6 +169,24 @@ def dealer_row(
     if isinstance(paused, str):
         paused = cells.midnight_ms(paused, read["timezone"])
     return Dealer(**read, paused_until_ms=paused)
+
+
+EDITED: Final = ("hours", "closed_days", "capacity", "timezone", "paused_until")
+"""What of a dealer changes from day to day, and may be changed without a file."""
+
+
+def edited_dealer(dealer: Dealer, cells_: Mapping[str, str]) -> Dealer | Sequence[Refusal]:
+    """The dealer with some of `EDITED` replaced, as a row of a file would; or every refusal."""
+    columns = [column for column in DEALER_COLUMNS if column.name in cells_]
+    read = read_row(1, cells_, columns)
+    if not isinstance(read, dict):
+        return read
+    if "paused_until" in read:
+        paused = read.pop("paused_until")
+        if isinstance(paused, str):
+            paused = cells.midnight_ms(paused, read.get("timezone", dealer.timezone))
+        read["paused_until_ms"] = paused
+    return replace(dealer, **read)
 
 
 def read_row(

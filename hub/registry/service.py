@@ -71,6 +71,25 @@ class Registry:
 
         return self._database.write(work)
 
+    def edit_dealer(self, code: str, cells: Mapping[str, str]) -> Sequence[Refusal]:
+        """Change what of a dealer changes from day to day (`rules.EDITED`); why not, if anything.
+
+        The cells are read as those of a file. Durable when it returns; one refusal changes
+        nothing. Raises CannotBe.
+        """
+        unknown = set(cells) - set(rules.EDITED)
+        if unknown:
+            raise CannotBe(f"of a dealer only {' '.join(rules.EDITED)} are changed by hand")
+
+        def work(connection: Connection) -> Sequence[Refusal]:
+            changed = rules.edited_dealer(_known(connection, code), cells)
+            if not isinstance(changed, Dealer):
+                return changed
+            store.change(connection, [changed])
+            return ()
+
+        return self._database.write(work)
+
     def away(
         self, person_id: str, from_day: str, until_day: str, *, deputy: str | None = None
     ) -> None:
@@ -190,6 +209,20 @@ class Registry:
     def off_today(self, connection: Connection, person_id: str, day: str) -> None:
         """*LIBUR*: not on duty on this day (theirs, see `today`); *Siap* takes it back."""
         people.off_today(connection, person_id, day)
+
+    def absences(self, connection: Connection, person: Person, now_ms: int) -> list[Absence]:
+        """When a person is away, from today on."""
+        return people_store.absences_of(
+            connection, person.id, self.today(connection, person, now_ms)
+        )
+
+    def away_on(self, connection: Connection, day: str) -> frozenset[str]:
+        """Who is away on a day."""
+        return frozenset(absence.person for absence in people_store.absences(connection, day))
+
+    def everybody_in(self, connection: Connection) -> list[Person]:
+        """Everybody of the people's file, by id."""
+        return list(people_store.everybody(connection).values())
 
     def ready(self, connection: Connection, person_id: str, until_ms: int) -> None:
         """*Siap*: on duty until then, at any hour. Nothing happens for an unknown person."""

@@ -242,6 +242,19 @@ def absences(connection: Connection, day: str) -> list[Absence]:
     ]
 
 
+def absences_of(connection: Connection, id_: str, day: str) -> list[Absence]:
+    """When somebody is away from this day on, in order."""
+    query = (
+        select(person_away)
+        .where(person_away.c.person == id_, person_away.c.until_day >= day)
+        .order_by(person_away.c.from_day)
+    )
+    return [
+        Absence(row.person, row.from_day, row.until_day, row.deputy, bool(row.own))
+        for row in connection.execute(query)
+    ]
+
+
 def set_ready(connection: Connection, id_: str, until_ms: int) -> None:
     """On duty until then, whatever was before."""
     not_ready(connection, id_)

@@ -17,7 +17,9 @@ from hub.leads.board import Board
 from hub.portals.installing import install
 from hub.portals.lead_desk import LeadDesk
 from hub.portals.mail_desk import MailDesk
+from hub.portals.network_desk import NetworkDesk
 from hub.portals.services import Portal
+from hub.registry.service import Registry
 from hub.store import Database
 from tests.fakes.lead_market import Market
 from tests.fakes.portal_reads import NOW_MS, Network, network
@@ -111,6 +113,7 @@ def build(sqlite_url: str) -> Iterator[Build]:
                     press=lambda person, button, _by: market.tap(person, button) is not None,
                 ),
                 alerts=Alerts(database, market.clock),
+                network=NetworkDesk(database, Registry(database), market.clock),
                 mail=MailDesk(
                     database,
                     Inbox(database, market.clock),

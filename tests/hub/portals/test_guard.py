@@ -18,6 +18,8 @@ PLACES = {
     "lead": "led_x",
     "alert": "alr_x",
     "delivery": "inb_x",
+    "code": "SBY99",
+    "person": "per_x",
 }
 OPEN = {"/login", "/login/t", "/assets/n"}
 KIB = 1024

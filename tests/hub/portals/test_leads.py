@@ -247,13 +247,24 @@ def test_alerts_say_what_follows_and_what_to_do(house, market, admin, person):
 def test_an_alert_is_answered_by_buttons(house, market, admin, person):
     """Acked, put off, closed and judged, as a form or as JSON; not by others, not when closed."""
     alerts = Alerts(house.database, market.clock)
-    said = {"what": "Late.", "consequence": "Then this.", "action": "Do that."}
-    alert = market.do(lambda c: alerts.raise_(c, "P1", "x", "x/1", dealer="SBY01", **said))
+    alert = market.do(
+        lambda c: alerts.raise_(
+            c,
+            "P1",
+            "x",
+            "x/1",
+            what="Late.",
+            consequence="Then this.",
+            action="Do that.",
+            dealer="SBY01",
+        )
+    )
     mine, path = person("per_m"), f"/alerts/{alert}"
     assert "Do that." in mine.text(path)
     assert mine.client.post(f"{path}/ack").status_code in {400, 403}
     assert mine.post(f"{path}/ack").headers["Location"] == path
-    assert (alerts.show(alert)["state"], alerts.show(alert)["owner"]) == ("acked", "per_m")
+    shown = json.loads(mine.text(f"{path}.json"))
+    assert (shown["state"], shown["owner"]) == ("acked", "per_m")
     assert person("per_f").post(f"{path}/ack").status_code == 404
     for who in ("per_e", "per_1"):
         assert person(who).post(f"{path}/resolve").status_code == 403
