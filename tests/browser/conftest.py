@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from hub.jobs import Worker
 from hub.wiring import Hub
 from tests.fakes.served_app import served_as_in_life
 from tests.fakes.stocked_hub import Box, enrol_boxes, open_empty_hub, stock
+from tests.fakes.stocked_leads import stock_leads
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 FLAGS = [
@@ -34,6 +35,13 @@ class Site:
     hub: Hub
     boxes: list[Box]
     url: str
+    known: Mapping[str, str]
+    """Ids of some leads, an alert and a delivery."""
+
+    def person_link(self, person: str) -> str:
+        """A fresh link of somebody of the people's file."""
+        now_ms = self.hub.clock.wall_ms()
+        return self.url + Accounts(self.hub.database).person_link(person, now_ms=now_ms)
 
     def login_link(self) -> str:
         """A fresh link of the admin."""
@@ -54,10 +62,11 @@ def serve(folder: Path, *, stocked: bool) -> Iterator[Site]:
     boxes = enrol_boxes(hub) if stocked else []
     if stocked:
         stock(hub, boxes, hub.clock.wall_ms())
+    known = stock_leads(hub, hub.clock.wall_ms()) if stocked else {}
     worker = Worker(hub.database, hub.ledger, sequences=True)
     worker.start()
     with served_as_in_life(create_app(hub), threads=4) as url:
-        yield Site(hub, boxes, url)
+        yield Site(hub, boxes, url, known)
     worker.stop()
     hub.close()
 
@@ -96,8 +105,9 @@ def visit(browser: Browser) -> Iterator[Visit]:
         scheme: str = "light",
         language: str = "en",
         scripts: bool = True,
+        person: str | None = None,
     ) -> Page:
-        link = site.login_link()
+        link = site.login_link() if person is None else site.person_link(person)
         # An account remembers its language: every visitor begins with the one asked for.
         Accounts(site.hub.database).choose_language(1, language)
         context = browser.new_context(
@@ -112,7 +122,7 @@ def visit(browser: Browser) -> Iterator[Visit]:
         page = context.new_page()
         page.goto(link)
         page.locator("form.panel button").click()
-        page.wait_for_url("**/account")
+        page.wait_for_url("**/account" if person is None else "**/leads")
         return page
 
     yield sign_in
