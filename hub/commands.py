@@ -15,7 +15,7 @@ from hub.errors import AnotherSequencer
 from hub.integrations.whatsapp.commands import whatsapp_group
 from hub.jobs import Worker
 from hub.keys import create_keys
-from hub.leads.commands import lead_group
+from hub.leads.commands import lead_group, place_group
 from hub.ledger.commands import ledger_group
 from hub.registry.commands import groups as registry_groups
 from hub.registry.commands import person_group
@@ -248,6 +248,7 @@ COMMANDS: tuple[click.Command, ...] = (
     *registry_groups,
     whatsapp_group,
     lead_group,
+    place_group,
     token_group,
     subject_group,
 )

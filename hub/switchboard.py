@@ -25,6 +25,7 @@ from hub.integrations.whatsapp.parse import parse as parse_meta
 from hub.integrations.whatsapp.routes import Refusals
 from hub.integrations.whatsapp.settings import settings_from
 from hub.keys import HubKeys
+from hub.leads.atlas import Atlas
 from hub.leads.board import Board
 from hub.leads.conversation import Conversation
 from hub.leads.desk import Desk
@@ -32,7 +33,6 @@ from hub.leads.intake import Intake
 from hub.leads.lead_file import LeadFile
 from hub.leads.mornings import IsFree, Mornings
 from hub.leads.neighbours import ContactBook, RegistryDirectory, SalesFollowing, SalesUnits
-from hub.leads.places import locate
 from hub.leads.questions import ScreeningWords
 from hub.leads.renderer import LeadRenderer
 from hub.leads.routes import IntakeDoor, read_keys
@@ -113,6 +113,11 @@ class Switchboard:
         """Leads that come in files, through the same intake as requests."""
         return LeadFile(self.intake.database, self.intake.intake, self.clock)
 
+    @property
+    def atlas(self) -> Atlas:
+        """What people write for places."""
+        return Atlas(self.intake.database)
+
     def idle(self) -> bool:
         """Whether nothing that came in or is due waits, and nothing that may go out."""
         return self.inbox.idle() and self.leads.idle(self.clock.wall_ms()) and self.sender.idle()
@@ -136,6 +141,7 @@ def open_switchboard(
     qontak = connect_qontak(config, database, clock)
     contacts = Contacts(keys.contacts, ErasureJournal(config.server.keys_dir / "erasures"))
     outbox, alerts = Outbox(database, clock), Alerts(database, clock)
+    inbox, atlas = Inbox(database, clock), Atlas(database)
     market, clientele = RegistryDirectory(registry), ContactBook(contacts)
     desk = _desk(config.leads, market, clientele, outbox=outbox, alerts=alerts, clock=clock)
     leads = Leads(database, desk, SalesUnits())
@@ -150,10 +156,9 @@ def open_switchboard(
         contacts=contacts,
         outbox=outbox,
         leads=leads,
-        conversation=Conversation(desk, leads, contacts, registry),
+        conversation=Conversation(desk, leads, contacts, registry, places=atlas.places),
         on_template=_on_template(account, alerts),
     )
-    inbox = Inbox(database, clock)
     return Switchboard(
         contacts=contacts,
         inbox=inbox,
@@ -161,7 +166,7 @@ def open_switchboard(
         alerts=alerts,
         leads=leads,
         gateway=gateway,
-        board=Board(database, desk, contacts),
+        board=Board(database, desk, contacts, places=atlas.places),
         sales=SalesFollowing(database, vault, leads.winning, position=position),
         retention=_retention(
             config,
@@ -178,7 +183,7 @@ def open_switchboard(
         ),
         intake=IntakeDoor(
             database=database,
-            intake=Intake(desk, leads, contacts, locate=locate),
+            intake=Intake(desk, leads, contacts, locate=atlas.locate),
             keys=read_keys(config.intake.keys_file),
             clock=clock,
         ),

@@ -9,6 +9,7 @@ from sqlalchemy import Connection
 from hub.leads import objects, reads, store
 from hub.leads.desk import Desk
 from hub.leads.needs import Customer, Rep
+from hub.leads.places import Places, shipped
 from hub.leads.reads import Chosen, Part, Viewer
 from hub.leads.records import Happened, Lead, Offer
 from hub.leads.routing import Routing, Stop
@@ -78,8 +79,16 @@ class Identity:
 class Board:
     """The leads of one database, for people and machines that look."""
 
-    def __init__(self, database: Database, desk: Desk, readings: Readings) -> None:
-        """Read with what `desk` holds; log readings with `readings`."""
+    def __init__(
+        self,
+        database: Database,
+        desk: Desk,
+        readings: Readings,
+        *,
+        places: Callable[[], Places] = shipped,
+    ) -> None:
+        """Read with what `desk` holds; log readings with `readings`; look up with `places`."""
+        self.places: Final = places
         self._database = database
         self._desk = desk
         self._readings = readings

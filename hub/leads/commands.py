@@ -1,6 +1,7 @@
-"""`kickstand-hub lead import|nearest|show|release|transfer|close`."""
+"""`kickstand-hub lead import|nearest|show|release|transfer|close`, `place import|list`."""
 
 from collections.abc import Callable
+from dataclasses import asdict
 from datetime import datetime
 from typing import Final, Protocol
 
@@ -8,6 +9,7 @@ import click
 import orjson
 from sqlalchemy import Connection
 
+from hub.leads.atlas import Atlas
 from hub.leads.board import Board
 from hub.leads.lead_file import LeadFile
 from hub.leads.places import check_pin
@@ -48,6 +50,11 @@ class WithBoard(Protocol):
     @property
     def file(self) -> LeadFile:
         """For taking leads in."""
+        ...
+
+    @property
+    def atlas(self) -> Atlas:
+        """What people write for places."""
         ...
 
 
@@ -95,6 +102,34 @@ def _file(program: Program) -> LeadFile:
 lead_group.add_command(
     import_command("Take leads in from a CSV or XLSX file, each row once.", _file)
 )
+
+
+@click.group(name="place", help="What people write for places, beside the list that ships.")
+def place_group() -> None:
+    """Places."""
+
+
+def _atlas(program: Program) -> Atlas:
+    return program.hub.leads.atlas
+
+
+place_group.add_command(
+    import_command("Add and change names of places from a CSV or XLSX file.", _atlas)
+)
+
+
+@place_group.command(name="list", help="List the names that were imported.")
+@json_option
+@click.pass_obj
+def places(program: Program, *, as_json: bool) -> None:
+    """By spelling."""
+    aliases = _atlas(program).all()
+    if as_json:
+        items = [asdict(alias) for alias in aliases]
+        click.echo(orjson.dumps({"items": items, "next": None}).decode())
+        return
+    for alias in aliases:
+        click.echo(f"{alias.alias:<24} {alias.name}")
 
 
 @lead_group.command(help="Say who would get a lead at this place, and why not the others.")

@@ -3,7 +3,7 @@
 The words and the order of the questions are `screening`'s; here they meet the tables.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Final, Literal, Protocol
 
@@ -15,6 +15,7 @@ from hub.leads import screening, store
 from hub.leads.answers import Command, command
 from hub.leads.desk import DAY_MS, Desk, detail
 from hub.leads.needs import Arrival
+from hub.leads.places import Places, shipped
 from hub.leads.questions import CONSENT_VERSION
 from hub.leads.records import Lead
 from hub.leads.screening import Answered, Say, Screening
@@ -74,8 +75,17 @@ class Stock(Protocol):
 class Conversation:
     """Hears customers. Everything happens on the caller's connection, once for each message."""
 
-    def __init__(self, desk: Desk, leads: Leads, people: People, stock: Stock) -> None:
-        """Nothing is read yet."""
+    def __init__(
+        self,
+        desk: Desk,
+        leads: Leads,
+        people: People,
+        stock: Stock,
+        *,
+        places: Callable[[], Places] = shipped,
+    ) -> None:
+        """Nothing is read yet. `places`: what is known of places at that moment."""
+        self._places = places
         self._desk = desk
         self._leads = leads
         self._people = people
@@ -190,7 +200,7 @@ class Conversation:
         state = told if talked is None else _with(talked, told)
         if lead.state in OWNED and not isinstance(message.content, Pin | Tap | Text):
             return lead.id
-        answered = screening.answer(state, message.content, models=models)
+        answered = screening.answer(state, message.content, models=models, places=self._places())
         lead = self._keep(connection, lead, answered, row)
         if answered.phone is not None and not self._people.renumbered(
             connection, lead.contact, phone=answered.phone, now_ms=row.received_ms

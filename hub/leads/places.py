@@ -77,8 +77,16 @@ class Place:
 class Places:
     """The shipped list with aliases."""
 
-    def __init__(self, places: Sequence[Place], aliases: Iterable[tuple[str, str]] = ()) -> None:
-        """`aliases` are (what people write, name of a place); unknown names are left out."""
+    def __init__(
+        self,
+        places: Sequence[Place],
+        aliases: Iterable[tuple[str, str]] = (),
+        own: Sequence[Place] = (),
+    ) -> None:
+        """`aliases` are (what people write, name of a place); unknown names are left out.
+
+        `own` are points that somebody has named: they mean themselves and nothing else.
+        """
         self._places = tuple(places)
         self._index: dict[str, list[Place]] = {}
         for place in self._places:
@@ -89,6 +97,8 @@ class Places:
             best = min((_RANK[place.kind] for place in meant), default=0)
             if meant and (key := _key(written)):
                 self._index[key] = [place for place in meant if _RANK[place.kind] == best]
+        self._places += tuple(own)
+        self._index |= {_key(place.name): [place] for place in own}
         self._by_id = {place.id: place for place in reversed(self._places)}
         self._city_keys = sorted(
             key
@@ -137,6 +147,27 @@ class Places:
         ]
         away_km, place = min(local, key=lambda found: found[0], default=(math.inf, None))
         return place if away_km <= NEAR_KM else None
+
+    def has(self, name: str) -> bool:
+        """Whether a place has this name or a shipped spelling of it."""
+        return _key(name) in self._index
+
+    def locate(self, text: str) -> tuple[float, float, str] | None:
+        """Where a written place of a form or a file is, with its area; None unless it is clear.
+
+        A whole province is not: nobody can be asked which part of it is meant.
+        """
+        point = coordinates(text)
+        if point is not None:
+            lat, lon = point if check_pin(*point) == "ok" else (point[1], point[0])
+            near = self.nearest(lat, lon) if check_pin(lat, lon) == "ok" else None
+            return None if near is None else (lat, lon, near.area)
+        found = self.resolve(text)
+        if len(found) != 1 or (
+            found[0].kind == "province" and found[0].name not in SMALL_PROVINCES
+        ):
+            return None
+        return found[0].lat, found[0].lon, found[0].area
 
     def place(self, identity: str) -> Place | None:
         """The place with this id."""
@@ -237,19 +268,8 @@ def resolve(text: str) -> list[Place]:
 
 
 def locate(text: str) -> tuple[float, float, str] | None:
-    """Where a written place of a form or a file is, with its area; None unless it is clear.
-
-    A whole province is not: nobody can be asked which part of it is meant.
-    """
-    point = coordinates(text)
-    if point is not None:
-        lat, lon = point if check_pin(*point) == "ok" else (point[1], point[0])
-        near = shipped().nearest(lat, lon) if check_pin(lat, lon) == "ok" else None
-        return None if near is None else (lat, lon, near.area)
-    found = resolve(text)
-    if len(found) != 1 or (found[0].kind == "province" and found[0].name not in SMALL_PROVINCES):
-        return None
-    return found[0].lat, found[0].lon, found[0].area
+    """Where a written place is, by the shipped list alone."""
+    return shipped().locate(text)
 
 
 def read_aliases(text: str) -> list[tuple[str, str]]:
@@ -258,10 +278,37 @@ def read_aliases(text: str) -> list[tuple[str, str]]:
     return [(row["alias"], row["name"]) for row in rows if row.get("alias") and row.get("name")]
 
 
-def with_aliases(text: str) -> Places:
-    """The shipped list with more aliases than ship, which win."""
-    own = read_aliases(_data("aliases.csv"))
-    return Places(_read_places(), [*own, *read_aliases(text)])
+def spelling(written: str) -> str | None:
+    """By what a name is found in a text; None: it could not be, as it says nothing by itself."""
+    words = _words(written)
+    key = "".join(words)
+    if not 0 < len(words) <= _NAME_WORDS_MAX or key in _FILLERS:
+        return None
+    return key
+
+
+Own: TypeAlias = tuple[str, str | None, tuple[float, float] | None, str | None]
+"""What people write, the name of the place they mean or a point, and what that point lies in."""
+
+
+def with_own(own: Iterable[Own]) -> Places:
+    """The shipped list with a network's own names, which win."""
+    aliases = read_aliases(_data("aliases.csv"))
+    points: list[Place] = []
+    for written, name, at, region in own:
+        if name is not None:
+            aliases.append((written, name))
+        elif at is not None:
+            points.append(_point(written, at, region))
+    return Places(_read_places(), aliases, points)
+
+
+def _point(name: str, at: tuple[float, float], region: str | None) -> Place:
+    # A city by its kind: whoever named it did not mean the word, as a district's name may be.
+    near = shipped().nearest(*at)
+    around = region or (near and (near.city or near.name).removeprefix("Kota "))
+    area = f"{name}, {around}" if around else name
+    return Place(name=name, kind="city", lat=at[0], lon=at[1], area=area, city=name, province="")
 
 
 def _data(name: str) -> str:

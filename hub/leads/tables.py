@@ -135,3 +135,20 @@ LEAD_ANSWER: Final = Table(
     Column("at_ms", INT64, nullable=False),
 )
 """What the intake's door answered to an idempotency key."""
+
+PLACE_ALIAS: Final = Table(
+    "place_alias",
+    METADATA,
+    Column("key", TEXT, primary_key=True),
+    Column("alias", TEXT, nullable=False),
+    Column("place", TEXT),
+    Column("lat_udeg", INT64),
+    Column("lon_udeg", INT64),
+    Column("region", TEXT),
+    Column("changed_no", INT64, nullable=False),
+    CheckConstraint("(lat_udeg IS NULL) = (lon_udeg IS NULL)", name="place_alias_point"),
+    CheckConstraint("(place IS NULL) = (lat_udeg IS NOT NULL)", name="place_alias_means"),
+    Index("place_alias_changed", "changed_no"),
+    sqlite_strict=True,
+)
+"""What people of this network write for places, beside the list that ships."""

@@ -8,7 +8,7 @@ from flask import Response, abort, g, make_response, render_template, request
 
 from hub.leads.board import Identity, Row
 from hub.leads.objects import ROUTER_COLUMNS
-from hub.leads.places import check_pin, coordinates, resolve
+from hub.leads.places import check_pin, coordinates
 from hub.leads.reads import COUNT_MAX, Chosen, Part, Special, Viewer
 from hub.leads.states import STATES
 from hub.portals.choices import Menu, store_menu, time_menu, zone_of_choice
@@ -250,7 +250,9 @@ def nearest(form: Form) -> Response:
         pin=pin,
         fault=fault,
         stops=stops,
-        places=resolve(text)[:PLACES_SHOWN] if text is not None and pin is None else [],
+        places=desk().board.places().resolve(text)[:PLACES_SHOWN]
+        if text is not None and pin is None
+        else [],
         **WORDS,
     )
     return make_response(html)
@@ -268,7 +270,7 @@ def _pin(query: Query) -> tuple[tuple[float, float] | None, str | None]:
     elif text is not None:
         pin = coordinates(text)
         if pin is None:
-            found = resolve(text)
+            found = desk().board.places().resolve(text)
             if len(found) == 1:
                 pin = (found[0].lat, found[0].lon)
             elif not found:

@@ -70,6 +70,8 @@ def parse_file(
     content: bytes,
     columns: Sequence[Column],
     rule: Callable[[int, Mapping[str, str]], R | Sequence[Refusal]],
+    *,
+    key_column: str = "code",
 ) -> ParsedFile[R]:
     """Read a whole file. A file that cannot be read has no good rows and one refusal.
 
@@ -86,7 +88,8 @@ def parse_file(
             if isinstance(verdict, Sequence):
                 refused += verdict
             elif verdict.code in good:
-                refused.append(_repeated(row.number, verdict.code, first_rows[verdict.code]))
+                first_row = first_rows[verdict.code]
+                refused.append(_repeated(row.number, key_column, verdict.code, first_row))
             else:
                 good[verdict.code] = verdict
                 first_rows[verdict.code] = row.number
@@ -115,5 +118,5 @@ def gave_up(row: int) -> Refusal:
     )
 
 
-def _repeated(row: int, code: str, first_row: int) -> Refusal:
-    return Refusal(row, "code", "repeated", f"code: {code} stands in row {first_row} already")
+def _repeated(row: int, column: str, code: str, first_row: int) -> Refusal:
+    return Refusal(row, column, "repeated", f"{column}: {code} stands in row {first_row} already")

@@ -14,7 +14,7 @@ from hub.leads.places import (
     locate,
     resolve,
     shipped,
-    with_aliases,
+    with_own,
 )
 
 ROWS = list(
@@ -166,7 +166,8 @@ def test_coordinates_in_a_form_are_taken_either_way_round():
 
 def test_own_aliases_win():
     """A brand's own word for a place is understood, one for nowhere is passed over."""
-    places = with_aliases("alias,name\nkota pahlawan,Kota Surabaya\nsby,Kota Medan\nx,Atlantis\n")
+    meant = {"kota pahlawan": "Kota Surabaya", "sby": "Kota Medan", "x": "Atlantis"}
+    places = with_own((written, name, None, None) for written, name in meant.items())
 
     assert ["Surabaya, Jawa Timur"] == [place.area for place in places.resolve("kota pahlawan")]
     assert ["Medan, Sumatera Utara"] == [place.area for place in places.resolve("sby")]
