@@ -1,4 +1,4 @@
-"""Where per_… and cus_… are reached."""
+"""Where per_…, cus_… and dlr_… are reached."""
 
 from sqlalchemy import Connection
 
@@ -21,11 +21,22 @@ class AddressBook:
 
     def address(self, connection: Connection, to: str) -> Address | Withhold:
         """As it is now; who has left, or has not agreed to messages, gets none."""
-        if not to.startswith("per_"):
-            reach = self._contacts.address(connection, to)
-            if isinstance(reach, Reach):
-                return Address(phone=reach.phone, bsuid=reach.bsuid)
-            return Withhold(reach.reason)
+        if to.startswith("dlr_"):
+            return self._mailbox(connection, to.removeprefix("dlr_"))
+        if to.startswith("per_"):
+            return self._person(connection, to)
+        reach = self._contacts.address(connection, to)
+        if isinstance(reach, Reach):
+            return Address(phone=reach.phone, bsuid=reach.bsuid)
+        return Withhold(reach.reason)
+
+    def _mailbox(self, connection: Connection, code: str) -> Address | Withhold:
+        dealer = self._registry.dealer_in(connection, code)
+        if dealer is None or dealer.email is None:
+            return Withhold("no e-mail address of this dealer is known")
+        return Address(phone=None, bsuid=None, email=dealer.email)
+
+    def _person(self, connection: Connection, to: str) -> Address | Withhold:
         person = self._registry.person(connection, to)
         if person is None:
             return Withhold("there is no such person")

@@ -86,7 +86,8 @@ class WhatsAppConfig:
     """The WhatsApp Business account, for its templates."""
 
     messaging_limit: Literal["auto"] | int = "auto"
-    """People who may be written to first within 24 hours; auto asks the Graph API."""
+    """People who may be written to first within 24 hours, by all numbers together; auto asks the
+    Graph API now and then, and is 250 until it has answered."""
 
     app_secret_file: Path | None = None
     """Holds the secret that webhooks are signed with."""
@@ -248,6 +249,26 @@ class AlertsConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SmtpConfig:
+    """``[smtp]``: e-mail to dealers whom WhatsApp does not reach. Without `host` none is sent."""
+
+    host: str | None = None
+    """The mail server. Encrypted (STARTTLS, or from the start on port 465) before any password."""
+
+    port: int = 587
+    """Its port."""
+
+    username: str | None = None
+    """Whom we sign in as; without it we do not."""
+
+    password_file: Path | None = None
+    """Holds the password."""
+
+    from_: str | None = None
+    """The sender's address. In the file the key is `from`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class IntakeConfig:
     """``[intake]``: leads from partners and scripts (`POST /api/v1/lead`)."""
 
@@ -267,6 +288,7 @@ class HubConfig:
     templates: TemplatesConfig = field(default_factory=TemplatesConfig)
     leads: LeadsConfig = field(default_factory=LeadsConfig)
     alerts: AlertsConfig = field(default_factory=AlertsConfig)
+    smtp: SmtpConfig = field(default_factory=SmtpConfig)
     intake: IntakeConfig = field(default_factory=IntakeConfig)
 
     def number_for(self, role: Literal["customers", "reps"]) -> NumberConfig | None:
@@ -274,14 +296,15 @@ class HubConfig:
         return next((n for n in self.numbers if n.serves in {role, "both"}), None)
 
 
-LATER_TABLES = frozenset({"tiktok", "google_ads", "meta_leads", "feishu", "smtp", "map"})
+LATER_TABLES = frozenset({"tiktok", "google_ads", "meta_leads", "feishu", "map"})
 """Tables of the contract whose features are not part of this release: accepted, unread."""
 
 
 def _table(kind: type[T], values: object, name: str) -> T:
     if not isinstance(values, dict):
         raise ConfigError(f"[{name}] is not a table")
-    known = {item.name: item for item in fields(kind)}  # type: ignore[arg-type]
+    # Python keeps some words for itself: from_ is `from` in the file.
+    known = {item.name.rstrip("_"): item for item in fields(kind)}  # type: ignore[arg-type]
     for key in values:
         if key not in known:
             raise ConfigError(
@@ -292,7 +315,7 @@ def _table(kind: type[T], values: object, name: str) -> T:
         found = _value(known[key].type, value)
         if found is _WRONG:
             raise ConfigError(f"[{name}] {key} = {value!r}: expected {_name(known[key].type)}")
-        read[key] = found
+        read[known[key].name] = found
     try:
         return kind(**read)
     except TypeError as error:
@@ -342,16 +365,20 @@ def parse_config(text: str) -> HubConfig:
     _at_least("server", "threads", server.threads, 1)
     for key in ("wait_s_max", "queue_batches_max", "invitation_s", "key_overlap_s"):
         _at_least("ingest", key, getattr(ingest, key), 0)
+    whatsapp = _table(WhatsAppConfig, document.get("whatsapp", {}), "whatsapp")
+    if whatsapp.messaging_limit != "auto":
+        _at_least("whatsapp", "messaging_limit", whatsapp.messaging_limit, 0)
     leads, alerts = _leads(document.get("leads", {})), _alerts(document.get("alerts", {}))
     return HubConfig(
         server=server,
         ingest=ingest,
-        whatsapp=_table(WhatsAppConfig, document.get("whatsapp", {}), "whatsapp"),
+        whatsapp=whatsapp,
         qontak=_table(QontakConfig, document.get("qontak", {}), "qontak"),
         numbers=_numbers(document.get("numbers", [])),
         templates=_table(TemplatesConfig, document.get("templates", {}), "templates"),
         leads=leads,
         alerts=alerts,
+        smtp=_smtp(document.get("smtp", {})),
         intake=_table(IntakeConfig, document.get("intake", {}), "intake"),
     )
 
@@ -369,6 +396,15 @@ def _alerts(values: object) -> AlertsConfig:
     alerts = _table(AlertsConfig, values, "alerts")
     _clock("alerts", "digest_at", alerts.digest_at)
     return alerts
+
+
+def _smtp(values: object) -> SmtpConfig:
+    smtp = _table(SmtpConfig, values, "smtp")
+    if smtp.host is not None and smtp.from_ is None:
+        raise ConfigError("[smtp] from is missing: the address that dealers' e-mail comes from")
+    if not 0 < smtp.port <= PORT_MAX:
+        raise ConfigError(f"[smtp] port = {smtp.port}: expected a port up to {PORT_MAX}")
+    return smtp
 
 
 def _numbers(tables: object) -> tuple[NumberConfig, ...]:

@@ -69,12 +69,12 @@ class Errands:
 
 
 def _refresh(hub: Hub) -> int:
-    """Ask Meta which templates may be used; what it does not answer now it will answer later."""
+    """Ask Meta what may be sent at present; what it does not answer now it will answer later."""
     if hub.whatsapp.settings.access_token:
         try:
-            hub.whatsapp.shelf.refresh()
+            hub.whatsapp.refresh()
         except (ShelfUnreadable, Unreached, Misaddressed) as error:
-            log.warning("templates_not_listed", error=str(error)[:200])
+            log.warning("whatsapp_account_not_read", error=str(error)[:200])
     return 0
 
 

@@ -9,13 +9,16 @@ from sqlalchemy import Connection
 
 from hub.addresses import AddressBook
 from hub.alerts.service import Alerts
-from hub.config import HubConfig, LeadsConfig, NumberConfig
+from hub.config import HubConfig, NumberConfig
 from hub.contacts.erasures import ErasureJournal
 from hub.contacts.service import Contacts
 from hub.gateway import Gateway, Parse
 from hub.inbox import page_taps
 from hub.inbox.incoming import PageTap, TemplateNews
 from hub.inbox.service import Inbox, InboxRow
+from hub.integrations.mail import NAME as MAIL_NAME
+from hub.integrations.mail import MailChannel
+from hub.integrations.mail import settings_from as mail_settings
 from hub.integrations.qontak.account import QontakAccount
 from hub.integrations.qontak.account import connect as connect_qontak
 from hub.integrations.qontak.crm.mirror import CrmMirror
@@ -28,10 +31,10 @@ from hub.keys import HubKeys
 from hub.leads.atlas import Atlas
 from hub.leads.board import Board
 from hub.leads.conversation import Conversation
-from hub.leads.desk import Desk
+from hub.leads.desk import Desk, IsFree
 from hub.leads.intake import Intake
 from hub.leads.lead_file import LeadFile
-from hub.leads.mornings import IsFree, Mornings
+from hub.leads.mornings import Mornings
 from hub.leads.neighbours import ContactBook, RegistryDirectory, SalesFollowing, SalesUnits
 from hub.leads.questions import ScreeningWords
 from hub.leads.renderer import LeadRenderer
@@ -52,6 +55,9 @@ from shared.clock import Clock
 
 PER_SECOND: Final = {"meta": 50.0, "qontak": 20.0}
 """Messages of one number; Qontak's broadcasts have a pace of their own, in its channel."""
+
+
+MAIL_LIMITS: Final = Limits(pair_ms=60_000, pair_burst=10, per_second=2.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,12 +149,10 @@ def open_switchboard(
     outbox, alerts = Outbox(database, clock), Alerts(database, clock)
     inbox, atlas = Inbox(database, clock), Atlas(database)
     market, clientele = RegistryDirectory(registry), ContactBook(contacts)
-    desk = _desk(config.leads, market, clientele, outbox=outbox, alerts=alerts, clock=clock)
+    desk = _desk(config, market, clientele, outbox=outbox, alerts=alerts, clock=clock)
     leads = Leads(database, desk, SalesUnits())
     outbox.on_change += [leads.offer_status, Setbacks(contacts, leads, alerts).changed]
     _watch_numbers(outbox, alerts)
-    channels: dict[str, Channel] = dict(account.channels)
-    channels.update({} if qontak is None else qontak.channels)
     gateway = Gateway(
         parsers=_parsers(account, qontak),
         rooms=None if qontak is None else partial(_heard_rooms, qontak),
@@ -173,13 +177,14 @@ def open_switchboard(
             Subjects(database, contacts=contacts, leads=leads, vault=vault, clock=clock),
             inbox,
         ),
-        mornings=Mornings(database, desk, _is_free(config, outbox)),
+        mornings=Mornings(database, desk, desk.is_free if config.templates.checkin else None),
         sender=_sender(
             config,
             outbox,
-            channels=channels,
-            words=_words(config.leads, market, clientele),
+            channels=_channels(config, account, qontak, clock),
+            words=_words(config, market, clientele),
             addresses=AddressBook(registry, contacts, clock),
+            first_contacts=_first_contacts(config, account),
         ),
         intake=IntakeDoor(
             database=database,
@@ -196,7 +201,7 @@ def open_switchboard(
 
 
 def _desk(
-    settings: LeadsConfig,
+    config: HubConfig,
     market: RegistryDirectory,
     clientele: ContactBook,
     *,
@@ -210,8 +215,9 @@ def _desk(
         alerts=alerts,
         facts=Ledger,
         customers=clientele,
-        settings=settings,
+        settings=config.leads,
         clock=clock,
+        is_free=_is_free(config, outbox),
     )
 
 
@@ -221,9 +227,9 @@ def _watch_numbers(outbox: Outbox, alerts: Alerts) -> None:
 
 
 def _is_free(config: HubConfig, outbox: Outbox) -> IsFree | None:
-    """Whether a rep may be written to freely; None: nobody is asked in the morning."""
+    """Whether a rep may be written to freely; None: no number speaks to reps."""
     number = _name(config.number_for("reps"))
-    if number is None or not config.templates.checkin:
+    if number is None:
         return None
 
     def is_free(connection: Connection, person: str, at_ms: int) -> bool:
@@ -232,13 +238,26 @@ def _is_free(config: HubConfig, outbox: Outbox) -> IsFree | None:
     return is_free
 
 
-def _words(settings: LeadsConfig, market: RegistryDirectory, clientele: ContactBook) -> Renderer:
+def _channels(
+    config: HubConfig, account: MetaAccount, qontak: QontakAccount | None, clock: Clock
+) -> dict[str, Channel]:
+    """Everything that carries messages, by name."""
+    mail = mail_settings(config.smtp)
+    return {
+        **account.channels,
+        **({} if qontak is None else qontak.channels),
+        **({} if mail is None else {MAIL_NAME: MailChannel(mail, clock)}),
+    }
+
+
+def _words(config: HubConfig, market: RegistryDirectory, clientele: ContactBook) -> Renderer:
     return LeadRenderer(
         market,
         clientele,
         ScreeningWords(),
-        claim_s=settings.claim_s,
-        contact_s=settings.contact_s,
+        claim_s=config.leads.claim_s,
+        contact_s=config.leads.contact_s,
+        portal_url=config.server.public_url.rstrip("/"),
     )
 
 
@@ -249,6 +268,7 @@ def _sender(
     channels: Mapping[str, Channel],
     words: Renderer,
     addresses: Addresses,
+    first_contacts: Callable[[], int | None],
 ) -> Sender:
     return Sender(
         outbox,
@@ -257,6 +277,7 @@ def _sender(
         renderer=words,
         addresses=addresses,
         limits=_limits(config),
+        first_contacts=first_contacts,
     )
 
 
@@ -294,13 +315,15 @@ def _names(market: RegistryDirectory) -> Callable[[Connection, str], str | None]
     return name
 
 
-def _limits(config: HubConfig) -> dict[str, Limits]:
+def _first_contacts(config: HubConfig, account: MetaAccount) -> Callable[[], int | None]:
+    """How many strangers may be written to in a day: as Meta says, or the settings."""
     limit = config.whatsapp.messaging_limit
-    first_contacts = None if limit == "auto" else limit
-    return {
-        number.name: Limits(first_contacts=first_contacts, per_second=PER_SECOND[number.channel])
-        for number in config.numbers
-    }
+    return (lambda: account.messaging_limit) if limit == "auto" else (lambda: limit)
+
+
+def _limits(config: HubConfig) -> dict[str, Limits]:
+    numbers = {one.name: Limits(per_second=PER_SECOND[one.channel]) for one in config.numbers}
+    return numbers | {MAIL_NAME: MAIL_LIMITS}
 
 
 def _on_template(

@@ -92,17 +92,21 @@ class Alerts:
         """
         answers = failed.action == "spam"
         refused = "first messages" if answers else "everything"
+        if number == "mail":
+            who, doctor = "The mail server", "[smtp] in hub.toml"
+        else:
+            who, doctor = "WhatsApp", "what `kickstand-hub whatsapp doctor` says"
         self.raise_(
             connection,
             "P0",
             "number_stopped",
             f"number_stopped/{number}",
-            what=f"WhatsApp refuses {refused} from number {number}: {failed.reason[:400]}"
+            what=f"{who} refuses {refused} from number {number}: {failed.reason[:400]}"
             + ("" if failed.code is None else f" ({failed.code})"),
             consequence="Who has not written today is told nothing; offers go to others or stale."
             if answers
             else "Customers and reps get no messages; offers go stale unseen.",
-            action="See what `kickstand-hub whatsapp doctor` says.",
+            action=f"See {doctor}.",
         )
 
     def number_resumed(self, connection: Connection, number: str) -> None:

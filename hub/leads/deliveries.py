@@ -7,8 +7,8 @@ from sqlalchemy import Connection
 
 from hub.leads import rules, store
 from hub.leads.claims import Claims
-from hub.leads.desk import Desk, detail
-from hub.leads.records import Offer, OfferState
+from hub.leads.desk import MINUTE_MS, Desk, detail
+from hub.leads.records import Lead, Offer, OfferState
 from hub.leads.routing import Routing
 from hub.outbox.service import Change
 
@@ -56,13 +56,23 @@ class Deliveries:
         if lead is None or lead.state != "UNCLAIMED" or lead.round != offer.round:
             return
         offers = store.offers_of(connection, lead.id)
-        now_ms = self._desk.clock.wall_ms()
         if offer.dealer in rules.unreached_dealers(offers, offer.ring, offer.round):
-            if offer.ring == lead.ring and self._routing.route(connection, lead, now_ms, want=1):
-                return
-            again = store.lock(connection, lead.id)
-            if again is not None:
-                self._claims.go_on(connection, again, now_ms)
+            self._unreached(connection, lead, offer)
+
+    def _unreached(self, connection: Connection, lead: Lead, offer: Offer) -> None:
+        """Others there who may be written to freely; else its mailbox, and the next dealer."""
+        now_ms = self._desk.clock.wall_ms()
+        current = offer.ring == lead.ring
+        if current and self._routing.ask_others_there(connection, lead, offer, now_ms):
+            return
+        due_ms = lead.next_step_ms if lead.next_step == "claim" else None
+        lasts_ms = max(MINUTE_MS, (due_ms or now_ms) - now_ms)
+        self._desk.mail_dealer(connection, lead, offer.dealer, lasts_ms=lasts_ms, now_ms=now_ms)
+        if current and self._routing.route(connection, lead, now_ms, want=1):
+            return
+        again = store.lock(connection, lead.id)
+        if again is not None:
+            self._claims.go_on(connection, again, now_ms)
 
     def notice(self, connection: Connection, change: Change) -> None:
         """Something else was said about a lead: its timeline shows that it went out."""

@@ -1,8 +1,8 @@
 """What every use case of leads works with, and the small steps that all of them take."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeAlias
 
 import orjson
 from sqlalchemy import Connection
@@ -47,6 +47,10 @@ CUSTOMER_KINDS: Final = (
 )
 
 
+IsFree: TypeAlias = Callable[[Connection, str, int], bool]
+"""Whether a person's window is open at a time."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Desk:
     """The other features, the settings and the clock."""
@@ -58,6 +62,8 @@ class Desk:
     customers: Customers
     settings: LeadsConfig
     clock: Clock
+    is_free: IsFree | None = None
+    """Whether a rep may be written to without a template; None: of nobody that is known."""
 
     def say(
         self,
@@ -108,6 +114,27 @@ class Desk:
                 not_before_ms=now,
                 not_after_ms=now + HOUR_MS,
                 urgent=True,
+            ),
+        )
+
+    def mail_dealer(
+        self, connection: Connection, lead: Lead, dealer: str, *, lasts_ms: int, now_ms: int
+    ) -> None:
+        """Tell a dealer's mailbox that this lead waits in the portal, once a round."""
+        if lead.test:
+            return
+        self.outbox.enqueue(
+            connection,
+            Draft(
+                key=f"mail/{lead.id}/{dealer}/{lead.round}",
+                to=f"dlr_{dealer}",
+                role="reps",
+                kind="lead_waits",
+                ref=lead.id,
+                data={"dealer": dealer, "round": lead.round},
+                not_before_ms=now_ms,
+                not_after_ms=now_ms + lasts_ms,
+                channel="mail",
             ),
         )
 

@@ -1,15 +1,14 @@
 """The morning message: one tap of *Siap* opens a rep's window, and the day's offers are free."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
 from functools import partial
-from typing import Final, TypeAlias
+from typing import Final
 
 from sqlalchemy import Connection
 
 from hub.leads import store
-from hub.leads.desk import HOUR_MS, MINUTE_MS, Desk
+from hub.leads.desk import HOUR_MS, MINUTE_MS, Desk, IsFree
 from hub.outbox.messages import Draft
 from hub.registry.opening import clock_ms, local_day
 from hub.registry.rules import Dealer
@@ -20,7 +19,6 @@ LATE_MS: Final = HOUR_MS
 LOOK_MS: Final = MINUTE_MS
 """A dealer that was imported or changed since the last look is seen so soon."""
 
-IsFree: TypeAlias = Callable[[Connection, str, int], bool]
 """Whether a person may be written to freely at a moment, as they last wrote."""
 
 

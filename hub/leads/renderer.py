@@ -35,6 +35,7 @@ class _Stage:
     questions: Questions
     claim_s: int
     contact_s: int
+    portal_url: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -380,7 +381,21 @@ def _button(language: str, tap: tuple[str, str]) -> Button:
     return Button(tap[0], words(language, tap[1]))
 
 
+def _lead_waits(scene: _Scene) -> Rendered | Withhold:
+    """To a mailbox that others read as well: what is wanted and where, never by whom."""
+    lead = scene.lead
+    if lead.state != "UNCLAIMED" or lead.round != scene.row.data.get("round"):
+        return Withhold("no longer offered")
+    link = f"{scene.stage.portal_url}/leads/{lead.id}"
+    shown = _wishes(scene)
+    return Rendered(
+        subject=scene.say("mail_subject", **shown),
+        text=scene.say("mail_text", **shown, link=link),
+    )
+
+
 _MAKERS: Final[Mapping[str, _Maker]] = {
+    "lead_waits": _lead_waits,
     "offer": _offer,
     "card": _card,
     "card_contact": _card_contact,
@@ -420,14 +435,18 @@ class LeadRenderer:
         *,
         claim_s: int,
         contact_s: int,
+        portal_url: str = "",
     ) -> None:
-        """`questions` words what a customer is asked; an offer lives `claim_s` at the vendor."""
-        self._stage = _Stage(directory, customers, questions, claim_s, contact_s)
+        """`questions` words what a customer is asked; an offer lives `claim_s` at the vendor.
+
+        `portal_url`: where a dealer's people sign in, without a slash at its end.
+        """
+        self._stage = _Stage(directory, customers, questions, claim_s, contact_s, portal_url)
 
     def render(self, connection: Connection, row: Outgoing) -> Rendered | Withhold:
         """The words, or why it must not be said any more. No writes."""
         rep = None
-        if row.role == "reps":
+        if row.role == "reps" and row.kind != "lead_waits":
             rep = self._stage.directory.rep(connection, row.to)
             if rep is None:
                 return Withhold("there is no such person")

@@ -131,6 +131,31 @@ class Routing:
         stop = Stop(near, chosen=True, why="test", reps=(rep,))
         self._offer(connection, lead, [stop], ring=1, now_ms=now_ms)
 
+    def ask_others_there(
+        self, connection: Connection, lead: Lead, offer: Offer, now_ms: int
+    ) -> bool:
+        """Nobody of the offer's dealer was reached: ask those there whose window is open, too.
+
+        Whether there were any. The lead is locked.
+        """
+        dealer = self._desk.directory.dealer(connection, offer.dealer)
+        is_free = self._desk.is_free
+        if dealer is None or is_free is None or not rules.may_be_routed(lead):
+            return False
+        taken = _not_again(lead, store.offers_of(connection, lead.id))
+        taken |= {
+            rep.id
+            for rep in self._desk.directory.on_duty(connection, dealer, now_ms)
+            if not is_free(connection, rep.id, now_ms)
+        }
+        reps = self._reps(connection, dealer, now_ms, taken)
+        if not reps:
+            return False
+        near = Near(dealer, offer.distance_m / 1000, None)
+        stop = Stop(near, chosen=True, why="nearest", reps=tuple(reps))
+        self._offer(connection, lead, [stop], ring=offer.ring, now_ms=now_ms, why=lead.nearest)
+        return True
+
     def route(
         self, connection: Connection, lead: Lead, now_ms: int, *, want: int | None = None
     ) -> bool:
@@ -150,11 +175,7 @@ class Routing:
             now_ms,
             want=want,
             asked={offer.dealer for offer in offers if offer.round == lead.round},
-            not_people={
-                offer.person
-                for offer in offers
-                if offer.round == lead.round or offer.state == "lost"
-            },
+            not_people=_not_again(lead, offers),
         )
         chosen = [stop for stop in stops if stop.chosen]
         if chosen:
@@ -172,7 +193,9 @@ class Routing:
         *,
         ring: int,
         now_ms: int,
+        why: str | None = None,
     ) -> None:
+        """`why`: the explanation that is kept, if it is not that of `stops`."""
         settings = self._desk.settings
         chosen = [stop for stop in stops if stop.chosen]
         deadline_ms = min(
@@ -190,7 +213,7 @@ class Routing:
             now_ms,
             ring=ring,
             region=lead.region or chosen[0].near.dealer.region,
-            nearest=_shown(stops, lead, now_ms),
+            nearest=why or _shown(stops, lead, now_ms),
             offered_ms=lead.offered_ms or now_ms,
             next_step="claim",
             next_step_ms=deadline_ms,
@@ -276,6 +299,11 @@ class Routing:
             key=str(lead.round),
             data={"opens_ms": opening if opening > now_ms else None},
         )
+
+
+def _not_again(lead: Lead, offers: Sequence[Offer]) -> set[str]:
+    """People who get no offer of this lead in this round."""
+    return {offer.person for offer in offers if offer.round == lead.round or offer.state == "lost"}
 
 
 def _shown(stops: Sequence[Stop], lead: Lead, now_ms: int) -> str:

@@ -62,6 +62,11 @@ TEXTS: Final[Mapping[Language, Mapping[str, str]]] = {
         "checkin": "Apakah {first_name} dari {dealer} sudah menghubungi Anda?",
         "sorry": "Maaf. Kami mencarikan dealer lain untuk Anda.",
         "thanks": "Terima kasih!",
+        "mail_subject": "Lead menunggu: {model}, {area}",
+        "mail_text": "Sebuah lead menunggu dealer Anda, dan tim Anda tidak terjangkau lewat "
+        "WhatsApp.\n\nModel: {model}\nLokasi: {area}\nPembayaran: {payment}\n"
+        "Rencana beli: {buy_when}\n\nYang pertama menekan Claim di portal mendapatkannya:\n"
+        "{link}\n",
         "claim": "Claim",
         "skip": "Lewati",
         "contacted": "Sudah dihubungi",
@@ -139,6 +144,10 @@ TEXTS: Final[Mapping[Language, Mapping[str, str]]] = {
         "checkin": "Has {first_name} of {dealer} contacted you?",
         "sorry": "Sorry. We are looking for another dealer for you.",
         "thanks": "Thank you!",
+        "mail_subject": "A lead is waiting: {model}, {area}",
+        "mail_text": "A lead is waiting for your store, and your people cannot be reached on "
+        "WhatsApp.\n\nModel: {model}\nPlace: {area}\nPayment: {payment}\n"
+        "Wants to buy: {buy_when}\n\nThe first to press Claim in the portal gets it:\n{link}\n",
         "claim": "Claim",
         "skip": "Skip",
         "contacted": "Contacted",

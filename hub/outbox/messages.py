@@ -7,6 +7,7 @@ from typing import Literal, Protocol, TypeAlias
 from sqlalchemy import Connection
 
 Role: TypeAlias = Literal["customers", "reps"]
+Medium: TypeAlias = Literal["whatsapp", "mail"]
 State: TypeAlias = Literal[
     "queued", "sending", "accepted", "delivered", "read", "failed", "withheld"
 ]
@@ -18,7 +19,7 @@ class Draft:
 
     key: str
     to: str
-    """per_… or cus_…"""
+    """per_… or cus_…; dlr_ and its code for a dealer's mailbox."""
     role: Role
     """Which of our numbers speaks: the one that serves this role."""
     kind: str
@@ -32,6 +33,7 @@ class Draft:
     """Later it would be untrue or unwanted: then it is withheld, not sent."""
     urgent: bool = False
     """Somebody has just acted and waits for it: it overtakes whatever is not."""
+    channel: Medium = "whatsapp"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,6 +100,8 @@ class Rendered:
     """lat, lon, name of a place to show."""
     template: TemplateUse | None = None
     ttl_ms: int | None = None
+    subject: str = ""
+    """Of an e-mail."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,10 +121,11 @@ class Renderer(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Address:
-    """Where a person is reached; at least one of the two."""
+    """Where a person is reached: by phone or bsuid, a mailbox by e-mail."""
 
     phone: str | None
     bsuid: str | None
+    email: str | None = None
 
 
 class Addresses(Protocol):

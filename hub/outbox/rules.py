@@ -104,8 +104,6 @@ class Limits:
     vendor lends up to 45 (Meta, Cloud API throughput)."""
     per_second: float = 50.0
     """Messages to everybody together."""
-    first_contacts: int | None = None
-    """People who may be written to within 24 hours without having written to us; None: any."""
 
 
 def pair_wait_ms(paced_ms: int, now_ms: int, limits: Limits) -> int:

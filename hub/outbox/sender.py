@@ -25,11 +25,13 @@ from hub.outbox.messages import (
 )
 from hub.outbox.rules import Limits
 from hub.outbox.service import Outbox
-from hub.outbox.store import OutboxRow
+from hub.outbox.store import OutboxRow, Road
 from hub.store.sole import Sole
 
 ROLES: tuple[Role, ...] = ("reps", "customers")
 """Reps first: somebody has tapped and waits."""
+MAIL = Road("reps", "mail")
+"""E-mail to dealers: its channel has this name, and no window is ever closed."""
 THREADS = 8
 SPARED_THREADS = 2
 """Kept free for what is urgent, so that it waits for no slow answer to something else."""
@@ -71,9 +73,14 @@ class Sender:
         renderer: Renderer,
         addresses: Addresses,
         limits: Mapping[str, Limits] | None = None,
+        first_contacts: Callable[[], int | None] = lambda: None,
         threads: int = THREADS,
     ) -> None:
-        """`channels` and `limits` by the name of our number. Starts nothing yet."""
+        """`channels` and `limits` by the name of our number. Starts nothing yet.
+
+        `first_contacts`: how many people may at present be written to within 24 hours without
+        having written to us, by all our numbers together; None: any.
+        """
         self._outbox = outbox
         self._database = outbox.database
         self._clock = outbox.clock
@@ -94,6 +101,7 @@ class Sender:
         self._stop = threading.Event()
         self._lock = threading.Lock()
         self._in_flight = 0
+        self._first_contacts_max = first_contacts
         self._first_contacts: dict[str, str] = {}
         outbox.on_enqueue.append(self._wake.set)
 
@@ -119,13 +127,14 @@ class Sender:
     def _recover(self, connection: Connection) -> None:
         """What was being sent when the sender before us died may have gone."""
         for row in store.sending(connection):
-            self._outbox.doubt(connection, row, "interrupted")
+            self._outbox.doubt(connection, row, "interrupted", first=True)
 
-    def _open_numbers(self, connection: Connection) -> dict[Role, str]:
-        numbers = {role: self._number_for(role) for role in ROLES}
+    def _open_roads(self, connection: Connection) -> dict[Road, str]:
+        numbers: dict[Road, str | None] = {Road(role): self._number_for(role) for role in ROLES}
+        numbers[MAIL] = MAIL.channel
         return {
-            role: name
-            for role, name in numbers.items()
+            road: name
+            for road, name in numbers.items()
             if name is not None
             and name in self._gates
             and self._gates[name].open()
@@ -138,11 +147,11 @@ class Sender:
         for row in late:
             self._outbox.withhold(connection, row, "too_late")
         taken: list[_Taken] = []
-        numbers = self._open_numbers(connection)
+        roads = self._open_roads(connection)
         for urgent, threads in ((True, self._threads), (False, self._threads - self._spared)):
-            for role, number in numbers.items():
+            for road, number in roads.items():
                 room = max(0, threads - self._in_flight - len(taken))
-                heads = store.heads(connection, role, now_ms, room, urgent=urgent)
+                heads = store.heads(connection, road, now_ms, room, urgent=urgent)
                 taken += self._of_heads(connection, heads, number, now_ms)
         return len(late), taken
 
@@ -229,8 +238,9 @@ class Sender:
             rendered = self._renderer.render(connection, row.outgoing)
             if isinstance(rendered, Withhold):
                 return rendered
-            window_open = not row.as_template and self._outbox.window_open(
-                connection, taken.number, row.to, now_ms
+            window_open = row.channel == "mail" or (
+                not row.as_template
+                and self._outbox.window_open(connection, taken.number, row.to, now_ms)
             )
             refused = None
             if not window_open:
@@ -254,7 +264,7 @@ class Sender:
 
     def _may_begin(self, connection: Connection, taken: _Taken, now_ms: int) -> bool:
         """Whether one person more may be written to first, today."""
-        most = self._gates[taken.number].limits.first_contacts
+        most = self._first_contacts_max()
         if most is None:
             return True
         with self._lock:
@@ -291,8 +301,8 @@ class Sender:
             return True
         with self._database.read() as connection:
             return store.any_late(connection, now_ms) or any(
-                store.heads(connection, role, now_ms, 1, urgent=urgent)
-                for role in self._open_numbers(connection)
+                store.heads(connection, road, now_ms, 1, urgent=urgent)
+                for road in self._open_roads(connection)
                 for urgent in (True, False)
             )
 
@@ -318,7 +328,7 @@ class Sender:
             if store.sending(connection) or store.any_late(connection, now_ms):
                 return False
             return not any(
-                store.waiting(connection, role, now_ms) for role in self._open_numbers(connection)
+                store.waiting(connection, road, now_ms) for road in self._open_roads(connection)
             )
 
     def stop(self) -> None:

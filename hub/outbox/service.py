@@ -159,8 +159,14 @@ class Outbox:
         if row.number is not None:
             self.numbers.taken(connection, row.number, first=not window_open)
         changed = self._move(connection, row, "accept", values)
-        if changed is None and row.provider_id is None:
-            store.change(connection, row.id, provider_id=provider_id)
+        if changed is None:
+            # A status overtook the answer, which alone says the id and whom it was the first to.
+            store.change(
+                connection,
+                row.id,
+                provider_id=row.provider_id or provider_id,
+                first_contact_ms=values.get("first_contact_ms", row.first_contact_ms),
+            )
         return changed
 
     def _failed(
@@ -188,21 +194,27 @@ class Outbox:
             case "template" if window_open:
                 return self._again_as_template(connection, row, said)
             case "unknown":
-                return self.doubt(connection, row, failed.reason)
+                return self.doubt(connection, row, failed.reason, first=not window_open)
         return self._move(connection, row, "refuse", said)
 
-    def doubt(self, connection: Connection, row: OutboxRow, reason: str) -> Change | None:
+    def doubt(
+        self, connection: Connection, row: OutboxRow, reason: str, *, first: bool
+    ) -> Change | None:
         """It may have been sent: it is sent again once, a little later, and counted.
 
-        What a status says until then ends the doubt.
+        What a status says until then ends the doubt. `first`: if it was, then to somebody who had
+        not written to us: that counts against the messaging limit.
         """
         if row.state != "sending":
             return None
         store.count(connection, DOUBTFUL)
+        now_ms = self.clock.wall_ms()
+        values: dict[str, object] = {"first_contact_ms": now_ms} if first else {}
         if row.doubts >= rules.DOUBTS_MAX:
-            return self._move(connection, row, "refuse", {"code": None, "reason": reason})
-        due_ms = self.clock.wall_ms() + rules.DOUBT_WAIT_MS
-        values = {"doubts": row.doubts + 1, "due_ms": due_ms, "reason": reason}
+            values |= {"code": None, "reason": reason}
+            return self._move(connection, row, "refuse", values)
+        due_ms = now_ms + rules.DOUBT_WAIT_MS
+        values |= {"doubts": row.doubts + 1, "due_ms": due_ms, "reason": reason}
         return self._move(connection, row, "again", values)
 
     def withhold(self, connection: Connection, row: OutboxRow, reason: str) -> Change | None:
@@ -280,7 +292,7 @@ def delivery(row: OutboxRow) -> dict[str, object]:
     return {
         "id": row.id,
         "to": row.to,
-        "channel": "whatsapp",
+        "channel": row.channel,
         "kind": row.kind,
         "state": "queued" if row.state == "sending" else row.state,
         "reason": row.reason,

@@ -8,7 +8,7 @@ from typing import cast
 import orjson
 from sqlalchemy import CheckConstraint, Column, Connection, Index, Table, bindparam, delete, update
 
-from hub.outbox.messages import Draft, Outgoing, Role, State
+from hub.outbox.messages import Draft, Medium, Outgoing, Role, State
 from hub.store import INT64, METADATA, TEXT, Statement, Values
 
 OUTBOX = Table(
@@ -38,6 +38,7 @@ OUTBOX = Table(
     Column("former_id", TEXT),
     Column("first_contact_ms", INT64),
     Column("urgent", INT64, nullable=False, server_default="0"),
+    Column("channel", TEXT, nullable=False, server_default="whatsapp"),
     CheckConstraint(
         "state IN ('queued', 'sending', 'accepted', 'delivered', 'read', 'failed', 'withheld')",
         name="outbox_state",
@@ -101,6 +102,7 @@ COLUMNS = (
     *("seq", "id", "recipient", "role", "kind", "ref", "data", "created_ms", "not_before_ms"),
     *("not_after_ms", "state", "reason", "code", "at_ms", "due_ms", "attempts", "doubts"),
     *("as_template", "number", "provider_id", "former_id", "urgent", "first_contact_ms"),
+    "channel",
 )
 """What a message is read from, in this order (see `as_row`)."""
 _READ = f"SELECT {', '.join(COLUMNS)} FROM outbox "  # noqa: S608 - our own names
@@ -112,9 +114,9 @@ def _reading(rest: str) -> Statement:
 
 _ADD = Statement(
     "INSERT INTO outbox (id, key, recipient, role, kind, ref, data, created_ms, not_before_ms,"
-    " not_after_ms, state, at_ms, due_ms, attempts, doubts, as_template, urgent)"
+    " not_after_ms, state, at_ms, due_ms, attempts, doubts, as_template, urgent, channel)"
     " VALUES (:id, :key, :recipient, :role, :kind, :ref, :data, :now_ms, :not_before_ms,"
-    " :not_after_ms, 'queued', :now_ms, :not_before_ms, 0, 0, 0, :urgent)"
+    " :not_after_ms, 'queued', :now_ms, :not_before_ms, 0, 0, 0, :urgent, :channel)"
     " ON CONFLICT (key) DO NOTHING RETURNING id"
 )
 _OF_KEY = Statement("SELECT id FROM outbox WHERE key = :key")
@@ -127,7 +129,7 @@ _PAGE = _reading(
 # Of each recipient only the first of those that want to go: the order in which things were said,
 # except that what is urgent waits for nothing else.
 _HEADS = _reading(
-    "WHERE state = 'queued' AND role = :role AND urgent = :urgent"
+    "WHERE state = 'queued' AND role = :role AND urgent = :urgent AND channel = :channel"
     " AND due_ms <= :now_ms AND not_after_ms >= :now_ms AND NOT EXISTS ("
     "SELECT 1 FROM outbox AS ahead WHERE ahead.recipient = outbox.recipient"
     " AND ahead.state IN ('queued', 'sending') AND ahead.urgent >= outbox.urgent"
@@ -143,7 +145,7 @@ _ANY_LATE = Statement(
 )
 _SENDING = _reading("WHERE state = 'sending' ORDER BY seq")
 _WAITING = Statement(
-    "SELECT count(*) FROM outbox WHERE state = 'queued' AND role = :role"
+    "SELECT count(*) FROM outbox WHERE state = 'queued' AND role = :role AND channel = :channel"
     " AND not_before_ms <= :now_ms"
     " AND NOT EXISTS (SELECT 1 FROM outbox AS held WHERE held.recipient = outbox.recipient"
     " AND held.state IN ('queued', 'sending') AND held.reason IN ('messaging_limit', 'spam'))"
@@ -192,6 +194,14 @@ _FIRST_CONTACTS = Statement(
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Road:
+    """To whom, and by what."""
+
+    role: Role
+    channel: Medium = "whatsapp"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutboxRow:
     """A message of ours and what became of it."""
@@ -222,6 +232,7 @@ class OutboxRow:
     urgent: bool
     first_contact_ms: int | None
     """When it was accepted as the first message to a person who had not written to us."""
+    channel: Medium
 
     @property
     def outgoing(self) -> Outgoing:
@@ -263,6 +274,7 @@ def as_row(values: Values) -> OutboxRow:
         former_id=values[20],
         urgent=bool(values[21]),
         first_contact_ms=values[22],
+        channel=cast(Medium, values[23]),
     )
 
 
@@ -281,6 +293,7 @@ def add(connection: Connection, out_id: str, draft: Draft, now_ms: int) -> str:
         not_before_ms=max(draft.not_before_ms, now_ms),
         not_after_ms=draft.not_after_ms,
         urgent=int(draft.urgent),
+        channel=draft.channel,
     )
     if not added:
         added = _OF_KEY.rows(connection, key=draft.key)
@@ -311,10 +324,17 @@ def page(connection: Connection, after: str | None, limit: int) -> list[OutboxRo
 
 
 def heads(
-    connection: Connection, role: Role, now_ms: int, limit: int, *, urgent: bool
+    connection: Connection, road: Road, now_ms: int, limit: int, *, urgent: bool
 ) -> list[OutboxRow]:
-    """What may go to people of `role` now, at most one message each: the urgent, or the others."""
-    found = _HEADS.rows(connection, role=role, now_ms=now_ms, limit=limit, urgent=int(urgent))
+    """What may go by `road` now, at most one message a person: the urgent, or the others."""
+    found = _HEADS.rows(
+        connection,
+        role=road.role,
+        channel=road.channel,
+        now_ms=now_ms,
+        limit=limit,
+        urgent=int(urgent),
+    )
     return [as_row(each) for each in found]
 
 
@@ -333,9 +353,10 @@ def sending(connection: Connection) -> list[OutboxRow]:
     return [as_row(each) for each in _SENDING.rows(connection)]
 
 
-def waiting(connection: Connection, role: Role, now_ms: int) -> int:
-    """How many messages to people of `role` want to go and may, as far as they go first."""
-    return int(_WAITING.rows(connection, role=role, now_ms=now_ms)[0][0])
+def waiting(connection: Connection, road: Road, now_ms: int) -> int:
+    """How many messages want to go by `road` and may, as far as they go first."""
+    found = _WAITING.rows(connection, role=road.role, channel=road.channel, now_ms=now_ms)
+    return int(found[0][0])
 
 
 def change(connection: Connection, out_id: str, **values: object) -> None:

@@ -240,14 +240,17 @@ class Market:
             customers=self.book,
             settings=self.settings,
             clock=self.clock,
+            is_free=lambda _connection, person, _at_ms: person in self.free,
         )
+        self.free: set[str] = set()
         self.units = Units()
         self.leads = Leads(database, self.desk, self.units)
         self.intake: Intake | None = None
         self.file: LeadFile | None = None
         self.renderer = LeadRenderer(
-            self.town, self.book, Unasked(), claim_s=300, contact_s=self.settings.contact_s
-        )
+            self.town, self.book, Unasked(), claim_s=300, contact_s=self.settings.contact_s,
+            portal_url="https://hub.example",
+        )  # fmt: skip
         self.messages = 0
 
     def pass_time(self, ms):

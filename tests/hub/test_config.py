@@ -85,6 +85,9 @@ WRONG = {
         '[[numbers]]\nname="b"\nchannel="meta"\nserves="both"\n'
         'phone="62811000000"\nphone_number_id="1"\n'
     ),
+    "[smtp] from is missing": GOOD + '[smtp]\nhost = "mail.example"\n',
+    "unknown key 'from_' in [smtp]; known keys: from, host": GOOD + '[smtp]\nfrom_ = "a@b"\n',
+    "port = 0: expected a port": GOOD + "[smtp]\nport = 0\n",
     "[[numbers]] is not a list": "numbers = 1\n" + GOOD,
     "database = 'mysql://h/d': expected": GOOD + 'database = "mysql://h/d"\n',
 }

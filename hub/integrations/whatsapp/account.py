@@ -49,6 +49,11 @@ class MetaAccount:
         }
         self.numbers = {number.phone_number_id: number.name for number in settings.numbers}
         """For `parse`."""
+        self.messaging_limit: int | None = FIRST_TIER
+        """People who may be written to first within 24 hours, as Meta last said; None: any number.
+
+        The first tier's until it has: too slow is repaired by itself, blocked is not.
+        """
 
     @property
     def webhook_settings(self) -> WebhookSettings:
@@ -57,16 +62,20 @@ class MetaAccount:
             app_secret=self.settings.app_secret, verify_token=self.settings.verify_token
         )
 
-    def messaging_limit(self) -> int | None:
-        """People who may be written to first within 24 hours; None: any number of them.
+    def refresh(self) -> None:
+        """Ask Meta which templates may be used and how many people may be written to first.
 
-        The first tier's when Meta does not answer: too slow is repaired by itself, blocked is not.
+        Raises ShelfUnreadable. What it does not answer stays as it was.
         """
+        self.messaging_limit = self._asked_limit()
+        self.shelf.refresh()
+
+    def _asked_limit(self) -> int | None:
         try:
             answer = self.graph.get(self.settings.waba_id, {"fields": LIMIT_FIELD})
         except (Unreached, Misaddressed):
-            return FIRST_TIER
-        return limit_of(answer)
+            return self.messaging_limit
+        return limit_of(answer) if answer.refusal is None else self.messaging_limit
 
 
 def limit_of(answer: Answer) -> int | None:

@@ -178,6 +178,44 @@ def test_an_unreachable_dealer_gives_its_place_away_at_once(market):
     assert (market.get(lead).ring, market.kinds(lead).count("offer.failed")) == (1, 1)
 
 
+def test_an_unreachable_dealer_s_mailbox_is_told_that_a_lead_waits(market):
+    """What is wanted and where and a link into the portal; nobody's name or number. Claimed from
+    there by who was not reached, it is theirs; after that it is not said any more."""
+    lead = market.lead()
+    status_of(market, lead, "per_1", "failed")
+
+    [mail] = market.outbox.said("lead_waits")
+    said = market.words(mail)
+    assert (mail.to, mail.channel) == ("dlr_SBY01", "mail")
+    assert f"https://hub.example/leads/{lead}" in said.text
+    for private in ("Budi", "Santoso", "6281", "7890"):
+        assert private not in said.text + said.subject
+    assert market.tap("per_1", f"CLAIM_{lead}") == "won"
+    assert isinstance(market.words(mail), Withhold)
+
+
+def test_others_of_an_unreachable_dealer_are_asked_where_a_window_is_open(market):
+    """Before its place is given away: who has written today, although it had its share of reps
+    already. Not reached either, the mailbox is told and the next dealer asked."""
+    for number in range(5, 9):
+        rep = a_rep(number, "SBY01")
+        market.town.people[rep.id] = rep
+    lead = market.lead()
+    first = asked(market)
+    assert 3 == len(first)
+    [more] = {"per_5", "per_6", "per_7", "per_8", "per_1"} - {*first, "per_8"} - {first[0]}
+    market.free = {more, first[0]}
+    for person in first:
+        status_of(market, lead, person, "failed")
+
+    assert [*first, more] == asked(market)
+    assert [] == market.outbox.said("lead_waits")
+    status_of(market, lead, more, "failed")
+    assert 1 == len(market.outbox.said("lead_waits"))
+    assert [*first, more, "per_2"] == asked(market)
+    assert {"SBY01", "SBY02"} == {offer.dealer for offer in market.offers(lead)}
+
+
 def test_statuses_move_an_offer_only_forward(market):
     """They come late and in any order."""
     lead = market.lead()

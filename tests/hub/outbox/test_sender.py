@@ -1,5 +1,7 @@
 """What waits is sent in order, as fast as allowed, once; what cannot be sent says why."""
 
+from dataclasses import replace
+
 import pytest
 
 from hub.inbox.incoming import Status
@@ -30,6 +32,7 @@ class Desk:
         numbers.on_stopped.append(lambda _c, number, failed: self.stopped.append((number, failed)))
         numbers.on_resumed.append(lambda _c, number: self.resumed.append(number))
         self.number = "brand"
+        self.most = None
         self.limits = limits or Limits(pair_burst=5)
         self.sender = self.another()
 
@@ -42,6 +45,7 @@ class Desk:
             renderer=self.words,
             addresses=self.words,
             limits={"brand": self.limits},
+            first_contacts=lambda: self.most,
         )
 
     def say(self, *drafts):
@@ -326,8 +330,10 @@ def test_a_closed_window_without_a_template_reaches_nobody(desk):
 
 def test_no_more_strangers_are_written_to_than_allowed(database):
     """A portfolio's messaging limit: people already written to count once. Others wait for their
-    turn, an offer does not: somebody else is asked instead."""
-    desk = Desk(database, Limits(first_contacts=2))
+    turn, until the person writes, and an offer does not: somebody else is asked. What may have been
+    sent counts."""
+    desk = Desk(database)
+    desk.most = 2
     desk.open_window("per_z")
     desk.say(*(draft(f"k{to}{n}", to=f"per_{to}", kind=f"{n}") for n in (1, 2) for to in "abcz"))
     desk.run()
@@ -341,7 +347,16 @@ def test_no_more_strangers_are_written_to_than_allowed(database):
         desk.run()
         assert ("failed", "messaging_limit") == desk.states()[-1]
 
-        desk.clock.advance(WINDOW_MS + 1)
+        desk.channel.script = [Failed("unknown", None, "silence")]
+        desk.most = 3
+        desk.say(draft("silent", to="per_e", kind="card"))
+        desk.run()
+        desk.say(draft("one more", to="per_f"))
+        desk.run()
+        assert ("failed", "messaging_limit") == desk.states()[-1]
+        del desk.channel.calls[6:]
+
+        desk.open_window("per_c")
         desk.run()
         assert {"per_c"} == {call.to for call in desk.channel.calls[6:]}
     finally:
@@ -460,3 +475,25 @@ def test_of_two_processes_one_sends(desk):
     assert {"accepted"} == {state for state, _ in desk.states()}
     with desk.database.read() as connection:
         assert 1 == desk.outbox.doubtful(connection)
+
+
+def test_mail_goes_its_own_road(desk):
+    """No window, no messaging limit, and while WhatsApp has blocked the number it still goes."""
+    mail = ScriptedChannel(name="mail")
+    desk.most = 0
+    desk.channel.script = [Failed("stop", 131031, "locked")]
+    desk.sender.close()
+    desk.sender = Sender(
+        desk.outbox, {"brand": desk.channel, "mail": mail}, number_for=lambda _role: "brand",
+        renderer=desk.words, addresses=desk.words,
+    )  # fmt: skip
+    desk.open_window("per_a")
+    desk.say(draft("offer"))
+    desk.run()
+    desk.say(replace(draft("mail", to="dlr_SBY01"), channel="mail", role="reps"))
+    desk.run()
+
+    assert [("dlr_SBY01", True)] == [(call.to, call.window_open) for call in mail.calls]
+    assert {"whatsapp": "queued", "mail": "accepted"} == {
+        each["channel"]: each["state"] for each in desk.outbox.page(None, 9)["items"]
+    }

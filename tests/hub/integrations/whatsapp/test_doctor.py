@@ -17,6 +17,7 @@ from hub.integrations.whatsapp.doctor import examine
 from hub.integrations.whatsapp.graph import Answer
 from hub.integrations.whatsapp.routes import Refusals, webhooks
 from hub.integrations.whatsapp.settings import MetaNumber, MetaSettings
+from hub.integrations.whatsapp.template_shelf import ShelfUnreadable
 from shared.clock import Clock
 from tests.fakes.manual_clock import ManualClock
 from tests.fakes.scripted_server import scripted_server
@@ -237,9 +238,15 @@ def test_how_many_strangers_may_be_written_to(tier, limit):
 
 
 def test_the_limit_of_an_account(meta):
-    """Asked of Meta; the first tier's when nobody answers."""
+    """The first tier's until Meta has said more; what it said last stays while nobody answers."""
     account = MetaAccount(settings_of(meta))
-    nobody = MetaAccount(replace(settings_of(meta), api_url="http://127.0.0.1:1"))
     meta.whatsapp.limits.messaging_limit = 2000
+    assert 250 == account.messaging_limit
+    account.refresh()
+    assert 2000 == account.messaging_limit
 
-    assert (2000, 250) == (account.messaging_limit(), nobody.messaging_limit())
+    nobody = MetaAccount(replace(settings_of(meta), api_url="http://127.0.0.1:1"))
+    nobody.messaging_limit = 2000
+    with pytest.raises(ShelfUnreadable):
+        nobody.refresh()
+    assert 2000 == nobody.messaging_limit

@@ -1,0 +1,16 @@
+"""Some messages are e-mail."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0020"
+down_revision = "0019"
+branch_labels = None
+depends_on = None
+
+TEXT = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
+
+
+def upgrade() -> None:
+    """Forward only."""
+    op.add_column("outbox", sa.Column("channel", TEXT, nullable=False, server_default="whatsapp"))
