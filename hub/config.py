@@ -36,8 +36,8 @@ class ServerConfig:
     database: str = "sqlite:////var/lib/kickstand/hub.db"
     """SQLAlchemy URL: sqlite:////… or postgresql://…"""
 
-    threads: int = 8
-    """Request threads of one process."""
+    threads: int = 32
+    """Request threads of one process; a delivery holds one until it is on disk."""
 
     @property
     def authority(self) -> str:

@@ -87,8 +87,14 @@ class Inbox:
             self._waiting.append((delivery, done))
             wake = len(self._waiting) == 1
         if wake:
-            self._database.submit(self._store, self._stored).add_done_callback(self._drop)
+            self._database.submit(self._store, self._stored, shared=True).add_done_callback(
+                self._drop
+            )
         return done.result()
+
+    def _ask_to_store(self) -> None:
+        done = self._database.submit(self._store, self._stored, shared=True)
+        done.add_done_callback(self._drop)
 
     def _store(self, connection: Connection) -> int:
         with self._waiting_lock:
@@ -103,7 +109,9 @@ class Inbox:
             done, self._waiting = self._waiting[:count], self._waiting[count:]
             more = bool(self._waiting)
         if more:
-            self._database.submit(self._store, self._stored).add_done_callback(self._drop)
+            self._database.submit(self._store, self._stored, shared=True).add_done_callback(
+                self._drop
+            )
         for delivery, future in done:
             future.set_result(delivery.id)
         self.woken()
@@ -131,7 +139,8 @@ class Inbox:
         nothing waits, or while another process is at it.
         """
         try:
-            return self._database.write(partial(self._act, handle=handle, each_alone=False))
+            group = partial(self._act, handle=handle, each_alone=False)
+            return self._database.write(group, shared=True)
         except _RowFailed as failed:
             # Nothing of the group is written. Once more, and this time each can fail alone.
             log.info("inbox_group_repeated", seq=failed.seq)

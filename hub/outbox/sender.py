@@ -122,7 +122,7 @@ class Sender:
         if not self._recovered:
             self._database.write(self._recover)
             self._recovered = True
-        return self._database.write(self._take)
+        return self._database.write(self._take, shared=True)
 
     def _recover(self, connection: Connection) -> None:
         """What was being sent when the sender before us died may have gone."""
@@ -196,7 +196,7 @@ class Sender:
 
     def _settled(self, settle: Callable[[Connection], None], taken: _Taken) -> bool:
         try:
-            self._database.write(settle)
+            self._database.write(settle, shared=True)
         except (DBAPIError, StoreUnavailable) as error:
             log.warning("outbox_not_settled", id=taken.row.id, error=type(error).__name__)
             return False

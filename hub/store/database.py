@@ -13,6 +13,7 @@ import threading
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine, Table, create_engine, event, make_url
@@ -21,10 +22,13 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.pool import NullPool, QueuePool
 
 from hub.errors import StoreUnavailable
+from hub.store.savepoint import savepoint
 
 T = TypeVar("T")
 BUSY_TIMEOUT_MS = 10_000
 READ_CONNECTIONS = 16
+SHARED_MAX = 16
+"""Writes that share one commit, at most: the first of them waits for the last."""
 SQLITE_PRAGMAS = (
     "PRAGMA journal_mode=WAL",
     # FULL: a commit that was answered survives a power cut. NORMAL would let the hub sign a
@@ -47,14 +51,23 @@ def connect_sqlite(path: str) -> sqlite3.Connection:
 class _Job:
     """A write and the future that waits for it."""
 
-    __slots__ = ("after", "done", "work")
+    __slots__ = ("after", "done", "shared", "work")
 
     def __init__(
-        self, work: Callable[[Connection], Any], after: Callable[[Any], Any] | None
+        self,
+        work: Callable[[Connection], Any],
+        after: Callable[[Any], Any] | None,
+        *,
+        shared: bool,
     ) -> None:
         self.work = work
         self.after = after
+        self.shared = shared
         self.done: Future[Any] = Future()
+
+
+def _raise(error: Exception) -> None:
+    raise error
 
 
 class _Turn:
@@ -173,29 +186,35 @@ class Database:
         except base as error:
             raise DBAPIError.instance(None, None, error, base, hide_parameters=True) from error
 
-    def write(self, work: Callable[[Connection], T]) -> T:
+    def write(self, work: Callable[[Connection], T], *, shared: bool = False) -> T:
         """Run `work` in a write transaction of its own; its result once it is durable.
 
         An exception rolls back and comes out here. Never called from inside another write.
+        `shared`: it may share its commit with others that may; each is still undone alone.
         """
         if threading.current_thread() is self._thread:
             raise RuntimeError("a write inside a write: pass the connection down instead")
-        result: T = self.submit(work).result()
+        result: T = self.submit(work, shared=shared).result()
         return result
 
     def submit(
-        self, work: Callable[[Connection], T], after: Callable[[T], Any] | None = None
+        self,
+        work: Callable[[Connection], T],
+        after: Callable[[T], Any] | None = None,
+        *,
+        shared: bool = False,
     ) -> "Future[Any]":
         """Queue `work`; the future holds its result (or `after(result)`) once it is durable.
 
-        `after` runs on the writer thread straight behind the commit, before any later write.
+        `after` runs on the writer thread straight behind the commit, before any later write but
+        those that share the commit.
         """
-        job = _Job(work, after)
+        job = _Job(work, after, shared=shared)
         if self._closed:
             job.done.set_exception(StoreUnavailable("this database was closed"))
             return job.done
         if not self._threaded:
-            self._run(job)
+            self._run([job])
             return job.done
         if self._thread is None:
             self._start()
@@ -210,19 +229,65 @@ class Database:
                 thread.start()
 
     def _loop(self) -> None:
-        while (job := self._jobs.get()) is not None:
-            self._run(job)
+        open_ = True
+        behind: list[_Job | None] = []
+        while open_:
+            group = self._group(behind)
+            open_ = bool(group)
+            self._run(group)
         if self._connection is not None:
             self._connection.close()
 
-    def _run(self, job: _Job) -> None:
-        if not job.done.set_running_or_notify_cancel():
+    def _group(self, behind: "list[_Job | None]") -> list[_Job]:
+        """The next write, and what may share its commit; nothing at the end of the queue.
+
+        `behind` holds what was taken from the queue and has to wait for the next turn.
+        """
+        first = behind.pop() if behind else self._jobs.get()
+        group = [] if first is None else [first]
+        while group and group[0].shared and len(group) < SHARED_MAX:
+            try:
+                following = self._jobs.get_nowait()
+            except queue.Empty:
+                break
+            if following is None or not following.shared:
+                behind.append(following)
+                break
+            group.append(following)
+        return group
+
+    def _run(self, group: Sequence[_Job]) -> None:
+        group = [job for job in group if job.done.set_running_or_notify_cancel()]
+        if not group:
             return
         try:
-            result = self._transact(job.work)
-            job.done.set_result(result if job.after is None else job.after(result))
+            if len(group) == 1:
+                [alone] = group
+                result = self._transact(alone.work)
+                outcomes: list[Callable[[], Any]] = [lambda: result]
+            else:
+                outcomes = self._transact(
+                    lambda connection: [self._part(connection, job) for job in group]
+                )
         except BaseException as error:  # noqa: BLE001 - it goes to whoever asked for the write
-            job.done.set_exception(error)
+            for job in group:
+                job.done.set_exception(error)
+            return
+        for job, outcome in zip(group, outcomes, strict=True):
+            try:
+                given = outcome()
+                job.done.set_result(given if job.after is None else job.after(given))
+            except BaseException as error:  # noqa: BLE001 - it goes to whoever asked for the write
+                job.done.set_exception(error)
+
+    def _part(self, connection: Connection, job: _Job) -> Callable[[], Any]:
+        """Do it beside others in one transaction; what it gave, or why it alone was undone."""
+        try:
+            with self._driver_errors(), savepoint(connection):
+                result = job.work(connection)
+        except Exception as error:  # noqa: BLE001 - it goes to whoever asked for the write
+            return partial(_raise, error)
+        return lambda: result
 
     def _transact(self, work: Callable[[Connection], T]) -> T:
         if self._connection is None or self._connection.closed:

@@ -1,5 +1,8 @@
 """The one writer: in order, durable, and never a wait without an end."""
 
+import sqlite3
+import threading
+
 import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError, OperationalError
@@ -96,3 +99,50 @@ def test_a_reader_sees_one_snapshot(database):
         assert Ledger.pending(connection) == 0
     with database.read() as connection:
         assert Ledger.pending(connection) == 1
+
+
+class Counted(sqlite3.Connection):
+    """Counts its commits."""
+
+    commits = 0
+
+    def commit(self):
+        """One more."""
+        type(self).commits += self.in_transaction
+        super().commit()
+
+
+def test_writes_that_may_share_a_commit_do_and_each_fails_alone(sqlite_url):
+    """
+    Six writes wait behind a slow one: those that may share are one commit, in their order; what
+    failed among them is undone and told to its author alone; the one that may not stands alone.
+    """
+
+    def counted(path):
+        return sqlite3.connect(path, check_same_thread=False, isolation_level=None, factory=Counted)
+
+    shared = Database(sqlite_url, connection_factory=counted)
+    shared.write(lambda connection: connection.execute(text("CREATE TABLE t (n INTEGER UNIQUE)")))
+    before, go = Counted.commits, threading.Event()
+    insert = Statement("INSERT INTO t (n) VALUES (:n)")
+    order = []
+
+    def put(number, *, sharing):
+        return shared.submit(
+            lambda connection: insert.run(connection, [{"n": number}]),
+            lambda _: order.append(number),
+            shared=sharing,
+        )
+
+    blocker = shared.submit(lambda _: go.wait())
+    together = [put(number, sharing=True) for number in (1, 2, 2, 3)]
+    alone, behind = put(4, sharing=False), put(5, sharing=True)
+    go.set()
+    shared.close()
+
+    assert isinstance(together[2].exception(), IntegrityError)
+    assert all(done.exception() is None for done in (blocker, together[3], alone, behind))
+    assert [1, 2, 3, 4, 5] == order
+    assert 4 == Counted.commits - before
+    with sqlite3.connect(sqlite_url.removeprefix("sqlite:///")) as connection:
+        assert [(1,), (2,), (3,), (4,), (5,)] == connection.execute("SELECT n FROM t").fetchall()

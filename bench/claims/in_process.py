@@ -1,0 +1,88 @@
+"""Taps through everything inside one hub process, and the same race by locking a table."""
+
+import itertools
+import sqlite3
+import tempfile
+import threading
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from sqlalchemy import Connection
+
+from bench.claims.market import check, tap_of
+from hub.inbox.service import InboxRow, Outcome
+from hub.wiring import Hub
+
+
+def race(hub: Hub, leads: Sequence[str], tappers: int, connections: int) -> list[float]:
+    """Ms from each tap's arrival to its decision on disk; each lead must have one winner."""
+    bodies = [
+        tap_of(lead, turn, index * tappers + turn)
+        for index, lead in enumerate(leads)
+        for turn in range(tappers)
+    ]
+    began, took = [0.0] * len(bodies), [0.0] * len(bodies)
+    decided = [threading.Event() for _ in bodies]
+    stop = threading.Event()
+    handled: list[int] = []
+
+    def handle(connection: Connection, row: InboxRow) -> Outcome:
+        handled.append(int(row.headers["n"]))
+        return hub.leads.gateway.handle(connection, row)
+
+    def decide() -> None:
+        woken = threading.Event()
+        hub.leads.inbox.listeners.append(woken.set)
+        while not stop.is_set() or not hub.leads.inbox.idle():
+            woken.clear()
+            while hub.leads.inbox.step(handle):
+                now = time.perf_counter()
+                while handled:
+                    number = handled.pop()
+                    took[number] = (now - began[number]) * 1000
+                    decided[number].set()
+            woken.wait(0.01)
+
+    def tap(number: int) -> None:
+        began[number] = time.perf_counter()
+        hub.leads.inbox.keep("whatsapp", bodies[number], {"n": str(number)})
+        decided[number].wait()
+
+    worker = threading.Thread(target=decide)
+    worker.start()
+    with ThreadPoolExecutor(connections) as pool:
+        list(pool.map(tap, range(len(bodies))))
+    stop.set()
+    worker.join()
+    check(hub, leads, tappers)
+    assert all(took)
+    return took
+
+
+def locked_table(leads: int, tappers: int, connections: int) -> list[float]:
+    """The same race where each tapper locks the table, looks and writes; ms from tap to answer."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "claims.db"
+        with sqlite3.connect(path) as made:
+            made.execute("PRAGMA journal_mode=WAL")
+            made.execute("CREATE TABLE lead (id INTEGER PRIMARY KEY, owner INTEGER)")
+            made.executemany("INSERT INTO lead VALUES (?, NULL)", ((n,) for n in range(leads)))
+        local = threading.local()
+
+        def tap(pair: tuple[int, int]) -> float:
+            began = time.perf_counter()
+            if not hasattr(local, "connection"):
+                local.connection = sqlite3.connect(path, isolation_level=None, timeout=60)
+                local.connection.execute("PRAGMA synchronous=FULL")
+            lead, turn = pair
+            local.connection.execute("BEGIN EXCLUSIVE")
+            query = "SELECT owner FROM lead WHERE id = ?"
+            if local.connection.execute(query, (lead,)).fetchone()[0] is None:
+                local.connection.execute("UPDATE lead SET owner = ? WHERE id = ?", (turn, lead))
+            local.connection.execute("COMMIT")
+            return (time.perf_counter() - began) * 1000
+
+        with ThreadPoolExecutor(connections) as pool:
+            return list(pool.map(tap, itertools.product(range(leads), range(tappers))))
