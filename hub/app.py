@@ -29,12 +29,17 @@ from hub.portals.stored_sales import StoredSales
 from hub.wiring import Hub
 
 
-def create_app(hub: Hub) -> Flask:
-    """The WSGI application over an open hub."""
+def create_app(hub: Hub, *, only_leads: bool = False) -> Flask:
+    """The WSGI application over an open hub.
+
+    With `only_leads` the claim router alone: webhooks, intake, API, and the pages of leads, alerts,
+    stores and people. No door for boxes, no ledger.
+    """
     app = Flask("hub")
     app.config["MAX_CONTENT_LENGTH"] = MAX_REQUEST_BYTES
-    app.register_blueprint(devices_blueprint(door_of(hub)))
-    app.register_blueprint(ledger_blueprint(hub.database, hub.ledger, signed_in))
+    if not only_leads:
+        app.register_blueprint(devices_blueprint(door_of(hub)))
+        app.register_blueprint(ledger_blueprint(hub.database, hub.ledger, signed_in))
     leads = hub.leads
     app.register_blueprint(webhooks(leads.inbox, leads.whatsapp.webhook_settings, leads.refusals))
     app.register_blueprint(intake_blueprint(leads.intake))
@@ -59,7 +64,7 @@ def create_app(hub: Hub) -> Flask:
         ("/metrics", _metrics(hub)),
     ):
         app.add_url_rule(path, path[1:], handle)
-    install(app, _portal(hub))
+    install(app, _portal(hub, only_leads=only_leads))
     return app
 
 
@@ -76,10 +81,11 @@ def door_of(hub: Hub) -> Door:
     )
 
 
-def _portal(hub: Hub) -> Portal:
+def _portal(hub: Hub, *, only_leads: bool) -> Portal:
     """What the pages read from."""
     return Portal(
         accounts=Accounts(hub.database),
+        only_leads=only_leads,
         ledger=StoredLedger(
             hub.database, hub.ledger, hub_key=hub.keys.http.public, clock=hub.clock
         ),

@@ -1,7 +1,7 @@
 """The commands of `kickstand-hub` that speak of no single feature, and the devices' own."""
 
 import sys
-from typing import Protocol
+from typing import Protocol, TextIO
 
 import click
 import orjson
@@ -87,23 +87,39 @@ def migrate_command(program: Program) -> None:
 
 
 @click.command(help="Serve boxes and people.")
-@click.option("--only", type=click.Choice(["leads"]), help="Serve one part alone.")
+@click.option(
+    "--only", type=click.Choice(["leads"]), help="Serve leads without boxes, sales and ledger."
+)
 @click.option("--no-worker", is_flag=True, help="Leave the background work to `work`.")
 @click.pass_obj
 def serve(program: Program, only: str | None, *, no_worker: bool) -> None:
-    """Prints ``listening on http://…`` when ready."""
-    if only is not None:
-        raise click.UsageError("--only leads: the leads' own server is not part of this release")
+    """Prints ``listening on http://…`` when ready.
+
+    The leads alone may also run beside a whole `serve` on the same database, or several of them.
+    """
     from hub.app import create_app  # noqa: PLC0415 - Flask costs 200 ms that no other command needs
     from hub.server import serve as serve_app  # noqa: PLC0415 - only this command needs it
 
     hub = program.hub
     _migrate(hub)
-    lock = elect_sequencer(hub)
-    worker = None if no_worker else _worker(hub, sequences=True)
-    serve_app(create_app(hub), hub, worker)
+    lock, sequences = _elect(hub, alone=only is None)
+    worker = None if no_worker else _worker(hub, sequences=sequences)
+    serve_app(create_app(hub, only_leads=only == "leads"), hub, worker, sequences=sequences)
     if lock is not None:
         lock.close()
+
+
+def _elect(hub: Hub, *, alone: bool) -> tuple[TextIO | None, bool]:
+    """Whether this process may order the ledger; the lock is to be kept open meanwhile.
+
+    One that has to be the only one (`alone`) raises AnotherSequencer when it is not.
+    """
+    try:
+        return elect_sequencer(hub), True
+    except AnotherSequencer:
+        if alone:
+            raise
+        return None, False
 
 
 def _worker(hub: Hub, *, sequences: bool) -> Worker:
@@ -139,11 +155,7 @@ def work(program: Program, *, until_idle: bool) -> None:
     """Beside `serve` or alone; exit 1 when work is left that nobody takes."""
     hub = program.hub
     if until_idle:
-        try:
-            lock = elect_sequencer(hub)
-            sequences = True
-        except AnotherSequencer:
-            lock, sequences = None, False
+        lock, sequences = _elect(hub, alone=False)
         idle = _until_idle(hub, sequences=sequences)
         hub.close()
         if lock is not None:

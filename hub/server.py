@@ -78,7 +78,7 @@ def _refresh(hub: Hub) -> int:
     return 0
 
 
-def serve(app: Flask, hub: Hub, worker: Worker | None) -> None:
+def serve(app: Flask, hub: Hub, worker: Worker | None, *, sequences: bool = True) -> None:
     """Serve until SIGTERM or SIGINT. Prints ``listening on http://…`` once ready.
 
     Without a worker one that only orders the hub's own facts (on SQLite, where nobody else may) and
@@ -103,7 +103,7 @@ def serve(app: Flask, hub: Hub, worker: Worker | None) -> None:
     signal.signal(signal.SIGINT, _stop)
     notifier = Notifier.from_environment()
     pulse = worker or Worker(
-        hub.database, hub.ledger, sequences=hub.database.is_sqlite, follows=False
+        hub.database, hub.ledger, sequences=sequences and hub.database.is_sqlite, follows=False
     )
     pulse.on_progress = notifier.watchdog
     pulse.start()

@@ -1,6 +1,8 @@
 """Puts the pages into a Flask app."""
 
-from flask import Flask
+from typing import cast
+
+from flask import Flask, Response, abort, current_app, redirect, request
 
 from hub.portals import (
     alert_pages,
@@ -17,7 +19,8 @@ from hub.portals import (
 from hub.portals.answers import install_answers
 from hub.portals.assets import assets
 from hub.portals.languages import install_languages
-from hub.portals.login import csrf, gate, meet, own
+from hub.portals.login import DEALER_HOME as LEADS_HOME
+from hub.portals.login import HOME, csrf, gate, meet, own
 from hub.portals.pages import everyones, pages
 from hub.portals.services import EXTENSION, Portal, install_templates
 
@@ -35,6 +38,8 @@ SECTIONS = (
     mail_pages,
 )
 """Importing a section registers its addresses with the blueprint."""
+BOXES_SECTIONS = (ledger_pages, unit_pages, sale_pages, device_pages)
+"""What `serve --only leads` leaves to the other processes of the hub."""
 
 
 def install(app: Flask, services: Portal) -> None:
@@ -61,6 +66,19 @@ def install(app: Flask, services: Portal) -> None:
     install_languages(app)
     install_templates(app)
     csrf.init_app(app)
+    if services.only_leads:
+        app.before_request(_leave_to_others)
     app.before_request(meet)
     for blueprint in (assets, gate, own, pages, everyones):
         app.register_blueprint(blueprint)
+
+
+def _leave_to_others() -> Response | None:
+    """Of a hub that serves leads alone the pages of boxes and sales are not here."""
+    if request.path in {"/", HOME}:
+        return cast("Response", redirect(LEADS_HOME, 302))
+    view = current_app.view_functions.get(request.endpoint or "")
+    others = {section.__name__ for section in BOXES_SECTIONS}
+    if view is not None and view.__module__ in others:
+        abort(404)
+    return None

@@ -40,6 +40,7 @@ EXTENSION = "kickstand_portal"
 UNIT_LINK: Final = Markup('<a class="id" href="/units/{}">{}</a>')
 ENTRY_LINK: Final = Markup('<a class="id" href="/ledger/entry/{}">{}</a>')
 DEVICE_LINK: Final = Markup('<a class="id" href="/devices/{}">{}</a>')
+BOXES_URLS: Final = frozenset({"/ledger", "/units", "/sales", "/devices"})
 COUNTS_KEPT_MS = 5000
 EVERYTHING: Final = Viewer(id="navigation", everything=True)
 VERIFIER: Final = Path(verifier_package.__path__[0]) / "kickstand_verify.py"
@@ -62,6 +63,8 @@ class Portal:
     alerts: Alerts | None = None
     mail: MailDesk | None = None
     network: NetworkDesk | None = None
+    only_leads: bool = False
+    """Whether the pages of boxes and sales are served by other processes."""
 
     def verifier(self) -> bytes:
         """The single-file verifier as it ships."""
@@ -149,7 +152,10 @@ def navigation() -> list[Item]:
     if account is not None and not account.head_office:
         return portal().everyones(_on_offer(account))
     admins = account is not None and account.role == "admin" and portal().mail is not None
-    return portal().side_counts.items(g.now_ms) + (mail_items() if admins else [])
+    items = portal().side_counts.items(g.now_ms) + (mail_items() if admins else [])
+    if portal().only_leads:
+        items = [item for item in items if item.url not in BOXES_URLS]
+    return items
 
 
 def mail_items() -> list[Item]:

@@ -127,7 +127,7 @@ def test_a_restored_hub_is_held_and_released(site):
     [
         (["device", "invite", "--dealer", "NONE"], 1, "no dealer 'NONE'"),
         (["device", "invite"], 2, "--dealer"),
-        (["serve", "--only", "leads"], 2, "--only leads"),
+        (["serve", "--only", "boxes"], 2, "--only"),
         (["nonsense"], 2, "nonsense"),
         (["--config", "/nowhere/hub.toml", "ledger", "verify"], 1, "/nowhere/hub.toml"),
     ],
