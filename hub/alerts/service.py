@@ -120,10 +120,21 @@ class Alerts:
         *,
         only_open: bool = False,
         dealers: Collection[str] | None = None,
+        regions: Collection[str] = (),
     ) -> dict[str, object]:
-        """Alerts behind `after`, oldest first, in the contract's words; of `dealers` alone."""
+        """Alerts behind `after`, oldest first, in the contract's words.
+
+        With `dealers` those of these dealers and of `regions` alone.
+        """
         with self._database.read() as connection:
-            rows = store.page(connection, after, limit + 1, only_open=only_open, dealers=dealers)
+            rows = store.page(
+                connection,
+                after,
+                limit + 1,
+                only_open=only_open,
+                dealers=dealers,
+                regions=regions,
+            )
             items = [self._object(connection, row) for row in rows[:limit]]
         return {"items": items, "next": items[-1]["id"] if len(rows) > limit else None}
 

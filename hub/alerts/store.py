@@ -11,6 +11,7 @@ from sqlalchemy import (
     Index,
     Table,
     insert,
+    or_,
     select,
     update,
 )
@@ -107,8 +108,9 @@ def page(
     *,
     only_open: bool,
     dealers: Collection[str] | None = None,
+    regions: Collection[str] = (),
 ) -> list[Mapping[str, Any]]:
-    """Alerts behind `after`, oldest first; of some dealers alone when they are named."""
+    """Alerts behind `after`, oldest first; of some dealers and regions alone if they are named."""
     behind = select(ALERT.c.seq).where(ALERT.c.id == (after or "")).scalar_subquery()
     which = select(ALERT).order_by(ALERT.c.seq).limit(limit)
     if after is not None:
@@ -116,7 +118,8 @@ def page(
     if only_open:
         which = which.where(ALERT.c.open_key.is_not(None))
     if dealers is not None:
-        which = which.where(ALERT.c.dealer.in_(sorted(dealers)))
+        of_regions = ALERT.c.region.in_(sorted(regions))
+        which = which.where(or_(ALERT.c.dealer.in_(sorted(dealers)), of_regions))
     return [row._asdict() for row in connection.execute(which)]
 
 

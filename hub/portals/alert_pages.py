@@ -55,9 +55,15 @@ def _alerts() -> Alerts:
     return found
 
 
-def _dealers() -> Collection[str] | None:
+def _reach() -> tuple[Collection[str] | None, Collection[str]]:
+    """Dealers and regions whose alerts they may see; None: everybody's."""
     who = viewer_of(g.account)
-    return None if who.everything or who.regions else who.dealers
+    return (None if who.everything else who.dealers), who.regions
+
+
+def _is_theirs(alert: JsonRow) -> bool:
+    dealers, regions = _reach()
+    return dealers is None or alert["dealer"] in dealers or alert["region"] in regions
 
 
 def _moment(text: str) -> int:
@@ -67,12 +73,17 @@ def _moment(text: str) -> int:
 @every_form("/alerts", on=everyones)
 def alerts(form: Form) -> Response:
     """Alerts, the longest open first; closed ones on demand."""
-    query, reads, dealers = Query(NAMES), _alerts(), _dealers()
+    query, reads = Query(NAMES), _alerts()
+    dealers, regions = _reach()
     closed = query.one("closed") is not None
 
     def read(part: Slice) -> list[JsonRow]:
         found = reads.page(
-            cast("str | None", part.after), part.limit, only_open=not closed, dealers=dealers
+            cast("str | None", part.after),
+            part.limit,
+            only_open=not closed,
+            dealers=dealers,
+            regions=regions,
         )
         return cast("list[JsonRow]", found["items"])
 
@@ -148,8 +159,8 @@ def _closed() -> Response:
 
 
 def _found(alert: str) -> JsonRow:
-    found, dealers = _alerts().show(alert), _dealers()
-    if found is None or (dealers is not None and found["dealer"] not in dealers):
+    found = _alerts().show(alert)
+    if found is None or not _is_theirs(found):
         abort(404)
     return found
 

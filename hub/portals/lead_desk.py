@@ -167,7 +167,7 @@ class LeadDesk:
 def viewer_of(account: Account) -> Viewer:
     """Somebody who has signed in as somebody who looks at leads."""
     name = account.person or f"acc_{account.id}"
-    regional = account.role == "regional_manager" and bool(account.regions)
+    regional = account.role == "regional_manager"
     return Viewer(
         id=name,
         everything=account.head_office and not regional,
