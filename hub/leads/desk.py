@@ -43,6 +43,7 @@ CUSTOMER_KINDS: Final = (
     "told_dealers",
     "told_waiting",
     "told_customer",
+    "customer_greeting",
     "checkin",
 )
 

@@ -169,7 +169,14 @@ class Intake:
         return {name: value for name, value in known.items() if value is not None}
 
     def _begin(self, connection: Connection, lead: Lead, now_ms: int) -> str:
-        """Routable from now on; the offers go out with the next step, not before the answer."""
+        """Routable from now on; the offers go out with the next step, not before the answer.
+
+        Who agreed to messages and can be written to is asked for a place that is not known.
+        """
+        if lead.consent_version is not None and not lead.located and self._greets(connection, lead):
+            wait_ms = self._desk.settings.screening_s * 1000
+            store.change(connection, lead.id, next_step="screened", next_step_ms=now_ms + wait_ms)
+            return lead.state
         moved = self._desk.move(connection, lead, "qualify", now_ms, qualified_ms=now_ms)
         if isinstance(moved, Refusal):
             return lead.state
@@ -181,6 +188,14 @@ class Intake:
         else:
             self._leads.custody.needs_human(connection, moved, "no place is known", now_ms)
         return moved.state
+
+    def _greets(self, connection: Connection, lead: Lead) -> bool:
+        """Write to the customer, once; whether we know how. Their answer opens the conversation."""
+        customer = self._desk.customers.customer(connection, lead.contact)
+        if customer is None or customer.phone is None or customer.opted_out:
+            return False
+        self._desk.tell_customer(connection, lead, "customer_greeting", key="1")
+        return True
 
     def _duplicate(
         self, connection: Connection, row: LeadRow, lead: Lead, current: Lead, *, now_ms: int

@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 from hub.leads import rules, store
 from hub.leads.needs import Customer, Customers, Directory, Questions, Rep
 from hub.leads.records import Lead
-from hub.leads.states import OWNED
+from hub.leads.states import BEFORE_CLAIM, OWNED
 from hub.leads.words import words
 from hub.outbox.messages import Button, Card, Outgoing, Rendered, Row, TemplateUse, Withhold
 from hub.registry.rules import Dealer
@@ -286,6 +286,19 @@ def _question(scene: _Scene) -> Rendered | Withhold:
     return scene.stage.questions.render(scene.connection, scene.lead, scene.row)
 
 
+def _customer_greeting(scene: _Scene) -> Rendered | Withhold:
+    """The first words to somebody who filled in a form: their answer is worth a dealer."""
+    if scene.lead.located or scene.lead.state not in BEFORE_CLAIM:
+        return Withhold("no longer asked")
+    who, _ = _who(scene)
+    name = who.name if who and who.name else scene.say("dear_customer")
+    return Rendered(
+        text=scene.say("customer_greeting", name=name),
+        asks="location",
+        template=TemplateUse(purpose="greeting", language=scene.language, body=(name,)),
+    )
+
+
 def _told_dealers(scene: _Scene) -> Rendered | Withhold:
     if scene.lead.state != "UNCLAIMED":
         return Withhold("no longer true")
@@ -414,6 +427,7 @@ _MAKERS: Final[Mapping[str, _Maker]] = {
     ),
     **dict.fromkeys(("serial_unreadable", "given"), _plain),
     "question": _question,
+    "customer_greeting": _customer_greeting,
     "told_dealers": _told_dealers,
     "told_waiting": _told_waiting,
     "told_customer": _told_customer,

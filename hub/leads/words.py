@@ -52,6 +52,10 @@ TEXTS: Final[Mapping[Language, Mapping[str, str]]] = {
         "off_today": "✅ Libur hari ini dicatat. Anda tidak menerima lead sampai besok.",
         "not_known": "Nomor ini tidak terdaftar untuk lead itu.",
         "rep_words": "Perintah: SIAP · LEAD · MENANG <nomor seri> · LIBUR",
+        "customer_greeting": "Halo {name}, terima kasih atas minat Anda pada motor listrik kami. "
+        "Balas pesan ini dengan lokasi Anda agar dealer terdekat dapat membantu. "
+        "Balas BERHENTI bila tidak ingin dihubungi.",
+        "dear_customer": "Bapak/Ibu",
         "told_dealers": "Terima kasih! Kami sudah memberi tahu {dealers} dealer terdekat. "
         "Salah satunya akan segera menghubungi Anda.",
         "told_waiting": "Terima kasih! Dealer terdekat buka lagi {opens}. "
@@ -136,6 +140,10 @@ TEXTS: Final[Mapping[Language, Mapping[str, str]]] = {
         "off_today": "✅ Noted: off today. You receive no leads until tomorrow.",
         "not_known": "This number is not registered for that lead.",
         "rep_words": "Words: SIAP · LEAD · MENANG <serial> · LIBUR",
+        "customer_greeting": "Hello {name}, thank you for your interest in our electric scooters. "
+        "Answer with your location so that the nearest dealer can help. "
+        "Answer STOP if you do not want to be contacted.",
+        "dear_customer": "there",
         "told_dealers": "Thank you! We have told the {dealers} nearest dealers. "
         "One of them will contact you shortly.",
         "told_waiting": "Thank you! The nearest dealer opens {opens}. You will be contacted then.",

@@ -194,11 +194,11 @@ class Book:
     """The contacts."""
 
     names: dict[str, Customer] = field(default_factory=dict)
+    phone: str | None = "6281234567890"
+    """Of everybody else."""
 
     def customer(self, _connection, contact):
-        return self.names.get(
-            contact, Customer(id=contact, name="Budi Santoso", phone="6281234567890")
-        )
+        return self.names.get(contact, Customer(id=contact, name="Budi Santoso", phone=self.phone))
 
     def transcript(self, _connection, _lead, _limit):
         return ["Pelanggan: halo"]

@@ -55,6 +55,38 @@ def test_a_row_becomes_a_lead_and_is_offered(market):
     assert len(market.outbox.said("offer")) == 2
 
 
+def test_who_told_no_place_is_greeted_once_and_asked_for_it(market):
+    """With consent and a number: the window is closed, so the approved greeting; the same form
+    again greets nobody twice. Silent until the screening's end, a person looks after the lead."""
+    answer = take(market, {"place": None})
+    assert answer.body["state"] == "SCREENING"
+    assert take(market, {"place": None}).duplicate_of == answer.lead
+
+    [greeting] = market.outbox.said("customer_greeting")
+    said = market.words(greeting)
+    assert (said.template.purpose, said.template.body) == ("greeting", ("Budi Santoso",))
+    assert said.asks == "location"
+    market.pass_time(1_800_000)
+    lead = market.get(answer.lead)
+    assert (lead.state, lead.human) == ("QUALIFIED", True)
+
+
+@pytest.mark.parametrize(
+    ("changes", "human"),
+    [
+        ({"consent_version": None, "consent_at": None}, False),
+        ({"phone": None, "email": "budi@example.com"}, True),
+    ],
+)
+def test_who_must_not_or_cannot_be_written_to_is_not_greeted(market, changes, human):
+    """Without consent never; without a number a person looks after it at once."""
+    market.book.phone = changes.get("phone", market.book.phone)
+    answer = take(market, {"place": "Antah Berantah", **changes})
+
+    assert (answer.body["state"], market.get(answer.lead).human) == ("QUALIFIED", human)
+    assert [] == market.outbox.said("customer_greeting")
+
+
 def test_a_replay_repeats_the_answer_and_another_body_is_refused(market):
     """One key, one lead."""
     first, again = take(market, key="k/1"), take(market, key="k/1")
