@@ -12,7 +12,7 @@ from hub.accounts.service import create_admin
 from hub.accounts.token_commands import token_group
 from hub.config import HubConfig
 from hub.errors import AnotherSequencer
-from hub.integrations.whatsapp.commands import whatsapp_group
+from hub.integrations.commands import whatsapp_group
 from hub.jobs import Worker
 from hub.keys import create_keys
 from hub.leads.commands import lead_group, place_group

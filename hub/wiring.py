@@ -32,6 +32,7 @@ from shared.clock import Clock, SystemClock
 from shared.instants import rfc3339
 
 if TYPE_CHECKING:  # requests, Flask and places cost what all other imports cost together
+    from hub.integrations.qontak.account import QontakAccount
     from hub.integrations.whatsapp.account import MetaAccount
     from hub.subjects.service import Subjects
     from hub.switchboard import Switchboard
@@ -71,6 +72,11 @@ class Hub:
     def whatsapp(self) -> "MetaAccount":
         """Our account at Meta."""
         return self.leads.whatsapp
+
+    @property
+    def qontak(self) -> "QontakAccount | None":
+        """Our organisation at Qontak, if there is one."""
+        return self.leads.qontak
 
     @property
     def subjects(self) -> "Subjects":

@@ -401,6 +401,13 @@ class Qontak:
         return _wrong(404, "no such path")
 
     def _listen(self, body: Mapping[str, Any]) -> Answer:
+        url = body.get("url")
+        if not isinstance(url, str) or not url.startswith(("http://", "https://")):
+            return _wrong(422, "url is invalid")
+        if self.courier is None:
+            self.post_to(url)
+        else:
+            self.courier.url = url
         telling = self.telling
         telling.from_agent = bool(body.get("receive_message_from_agent"))
         telling.from_customer = bool(body.get("receive_message_from_customer"))

@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 from sqlalchemy import Connection
 
@@ -21,6 +21,10 @@ from hub.leads.needs import Customers
 from hub.store import Database
 from shared.clock import Clock
 
+SAID: Final[Mapping[Literal["customers", "reps"], tuple[str, ...]]] = {
+    "customers": ("greeting", "customer_update"),
+    "reps": ("offer", "won", "reminder", "checkin"),
+}
 FOR_ROOMS: Final = b"kickstand qontak rooms\0"
 
 
@@ -34,6 +38,9 @@ class QontakAccount:
     """Empty: the door lets nobody in."""
     channels: Mapping[str, QontakChannel]
     rooms: Rooms
+    templates: TemplateIds
+    purposes: tuple[str, ...]
+    """Of `[templates]`: what the numbers at Qontak may have to say in a closed window."""
     api: QontakApi
     pipeline: str | None
     """None: the CRM is not used."""
@@ -110,10 +117,21 @@ def connect(config: HubConfig, database: Database, clock: Clock) -> QontakAccoun
             for integration, name in numbers.items()
         },
         rooms=rooms,
+        templates=templates,
+        purposes=_purposes(config),
         api=api,
         pipeline=qontak.crm_pipeline,
         sees_customers=speaks is not None and speaks.channel == "qontak",
     )
+
+
+def _purposes(config: HubConfig) -> tuple[str, ...]:
+    found: list[str] = []
+    for role, said in SAID.items():
+        number = config.number_for(role)
+        if number is not None and number.channel == "qontak":
+            found += said
+    return tuple(found)
 
 
 def _webhook_secret(path: Path | None) -> str:

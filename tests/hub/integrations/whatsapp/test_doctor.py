@@ -11,8 +11,8 @@ from flask import Flask
 
 from firmware_sim.providers.graph import Graph as MetaStandIn
 from firmware_sim.providers.whatsapp import WhatsApp
+from hub.integrations.commands import whatsapp_group
 from hub.integrations.whatsapp.account import MetaAccount, limit_of
-from hub.integrations.whatsapp.commands import whatsapp_group
 from hub.integrations.whatsapp.doctor import examine
 from hub.integrations.whatsapp.graph import Answer
 from hub.integrations.whatsapp.routes import Refusals, webhooks
@@ -33,6 +33,7 @@ class OpenHub:
 
     clock: Clock
     whatsapp: MetaAccount
+    qontak: None = None
     kept: list[bytes] = field(default_factory=list)
 
     @property
@@ -212,6 +213,8 @@ def test_pushing_and_looking(hub, meta):
 def test_commands_that_cannot_ask(hub):
     """Without an account, or with a token that Meta refuses: exit 1 with the reason."""
     refused = replace(hub.whatsapp.settings, access_token="another")
+    exit_code, said = hub.run("doctor", "--register")
+    assert (1, True) == (exit_code, "nobody to register with" in said)
     for settings, reason in ((replace(refused, waba_id=""), "waba_id"), (refused, "190")):
         unable = OpenHub(hub.clock, MetaAccount(settings))
         assert 1 == unable.run("doctor")[0]

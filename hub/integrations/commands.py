@@ -10,6 +10,7 @@ import orjson
 from shared.clock import Clock
 
 if TYPE_CHECKING:  # `kickstand-hub --help` must not wait for an HTTP client
+    from hub.integrations.qontak.account import QontakAccount
     from hub.integrations.whatsapp.account import MetaAccount
 
 
@@ -24,6 +25,11 @@ class WithWhatsApp(Protocol):
     @property
     def whatsapp(self) -> "MetaAccount":
         """The account at Meta."""
+        ...
+
+    @property
+    def qontak(self) -> "QontakAccount | None":
+        """The organisation at Qontak, if there is one."""
         ...
 
 
@@ -47,19 +53,33 @@ def _print(rows: Sequence[Any], columns: Sequence[str], *, as_json: bool) -> Non
         click.echo("  ".join(str(getattr(row, name) or "-") for name in columns))
 
 
-@click.group("whatsapp", help="Our WhatsApp account at Meta.")
+@click.group("whatsapp", help="WhatsApp: our accounts at Meta and Qontak.")
 def whatsapp_group() -> None:
     """The account."""
 
 
 @whatsapp_group.command("doctor", help="Look for what keeps messages from coming or going.")
+@click.option("--register", is_flag=True, help="First tell Qontak where to send its webhooks.")
 @json_option
 @click.pass_obj
-def doctor(program: Program, *, as_json: bool) -> None:
-    """Asks Meta and our own public address; changes nothing. Exit 1 when something is wrong."""
+def doctor(program: Program, *, register: bool, as_json: bool) -> None:
+    """Asks the vendors and our own public address; without --register it changes nothing.
+
+    Exit 1 when something is wrong.
+    """
+    from hub.integrations.qontak import doctor as qontak_doctor  # noqa: PLC0415 - only here
     from hub.integrations.whatsapp.doctor import examine  # noqa: PLC0415 - only here
 
-    findings = examine(program.hub.whatsapp, program.hub.clock.wall_ms() // 1000)
+    account, qontak = program.hub.whatsapp, program.hub.qontak
+    public_url = account.settings.public_url
+    if register and qontak is None:
+        raise click.ClickException("[qontak] is not set: there is nobody to register with")
+    findings = []
+    if account.settings.numbers or qontak is None:
+        findings += examine(account, program.hub.clock.wall_ms() // 1000)
+    if qontak is not None:
+        findings += qontak_doctor.register(qontak, public_url) if register else []
+        findings += qontak_doctor.examine(qontak, public_url)
     _print(findings, ("verdict", "check", "detail", "fix"), as_json=as_json)
     if any(finding.verdict == "wrong" for finding in findings):
         raise SystemExit(1)
