@@ -49,6 +49,11 @@ def _migrate(hub: Hub) -> bool:
     return migrate(hub.database)
 
 
+def forget_again(hub: Hub) -> None:
+    """Whom a restored backup brought back is gone before anything is shown or sent."""
+    hub.subjects.reapply()
+
+
 @click.command(help="Make keys and database, and a login link for the first admin.")
 @click.option("--admin", "email", required=True, help="E-mail address of the first admin.")
 @json_option
@@ -103,6 +108,7 @@ def serve(program: Program, only: str | None, *, no_worker: bool) -> None:
     hub = program.hub
     _migrate(hub)
     lock, sequences = _elect(hub, alone=only is None)
+    forget_again(hub)
     worker = None if no_worker else _worker(hub, sequences=sequences)
     serve_app(create_app(hub, only_leads=only == "leads"), hub, worker, sequences=sequences)
     if lock is not None:
@@ -154,6 +160,7 @@ def _until_idle(hub: Hub, *, sequences: bool) -> bool:
 def work(program: Program, *, until_idle: bool) -> None:
     """Beside `serve` or alone; exit 1 when work is left that nobody takes."""
     hub = program.hub
+    forget_again(hub)
     if until_idle:
         lock, sequences = _elect(hub, alone=False)
         idle = _until_idle(hub, sequences=sequences)

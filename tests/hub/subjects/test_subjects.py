@@ -8,6 +8,7 @@ from click.testing import CliRunner
 from sqlalchemy import select, text
 
 from hub.__main__ import cli
+from hub.commands import forget_again
 from hub.contacts import store as contacts
 from hub.contacts.service import Reach, Unreachable
 from hub.inbox.service import DAY_MS, InboxRow, Outcome
@@ -270,7 +271,7 @@ def test_an_answer_that_never_goes_out_holds_nothing_up_for_long(hub, life):
 
 
 def test_a_restored_backup_brings_nobody_back(tmp_path, sqlite_url):
-    """The database of before the erasure: at the next start the person and the buyer go."""
+    """The database of before the erasure: `serve` and `work` begin with the person's going."""
     with running(tmp_path, sqlite_url, clock=ManualClock()) as hub:
         life = Life(hub)
         sealed = life.bought()
@@ -284,7 +285,7 @@ def test_a_restored_backup_brings_nobody_back(tmp_path, sqlite_url):
     with running(tmp_path, sqlite_url, clock=ManualClock()) as hub:
         life.hub = hub
         assert NAME in life.everything()
-        steps(hub)
+        forget_again(hub)
         left = life.everything()
         assert [] == [secret for secret in SECRETS if secret in left]
         assert repr(sealed[0]) not in left
