@@ -4,6 +4,7 @@ import sys
 
 import click
 
+from firmware_sim.chaos.leads import run_leads_seed
 from firmware_sim.chaos.world import run_seed
 
 
@@ -11,8 +12,12 @@ from firmware_sim.chaos.world import run_seed
 @click.option("--seeds", default=300, show_default=True, help="How many seeds to run.")
 @click.option("--first", default=0, show_default=True, help="The first seed.")
 @click.option("--restores-hub", is_flag=True, help="Let the hub's disk die, and restore a backup.")
-def main(seeds: int, first: int, *, restores_hub: bool) -> None:
+@click.option("--leads", is_flag=True, help="Customers, reps and a vendor instead of boxes.")
+def main(seeds: int, first: int, *, restores_hub: bool, leads: bool) -> None:
     """Exit 1 when a seed broke a promise; its number repeats it."""
+    if leads:
+        _leads(range(first, first + seeds))
+        return
     broken = entries = cuts = restores = hub_restores = lost = 0
     for seed in range(first, first + seeds):
         outcome = run_seed(seed, restores_hub=restores_hub)
@@ -29,6 +34,27 @@ def main(seeds: int, first: int, *, restores_hub: bool) -> None:
     click.echo(
         f"{seeds} seeds: {entries} entries, {cuts} power cuts, {restores} restored cards, "
         f"{hub_restores} restored hubs, {lost} events declared lost, {broken} seeds broke a promise"
+    )
+    if broken:
+        sys.exit(1)
+
+
+def _leads(seeds: range) -> None:
+    broken = leads = claimed = cuts = doubled = 0
+    for seed in seeds:
+        outcome = run_leads_seed(seed)
+        leads += outcome.leads
+        claimed += outcome.claimed
+        cuts += outcome.cuts
+        doubled += outcome.doubled
+        if outcome.violations:
+            broken += 1
+            click.echo(f"seed {seed}:")
+            for violation in outcome.violations:
+                click.echo(f"  {violation}")
+    click.echo(
+        f"{len(seeds)} seeds: {leads} leads, {claimed} claimed, {cuts} power cuts, "
+        f"{doubled} messages that arrived twice, {broken} seeds broke a promise"
     )
     if broken:
         sys.exit(1)

@@ -1,0 +1,83 @@
+"""The seeded simulation of leads: customers, reps, a vendor and the hub, over many seeds."""
+
+from dataclasses import replace
+
+import pytest
+
+from firmware_sim.chaos.leads import run_leads_seed
+from hub import gateway
+from hub.leads import store
+from hub.outbox import service as outbox
+from hub.outbox.messages import Address, Rendered
+from hub.store import Statement
+
+SEEDS = 24
+CHUNK = 6
+SEEDS_TRIED = 12
+NOWHERE = Address(phone="628999", bsuid=None)
+
+
+@pytest.mark.parametrize("first", range(0, SEEDS, CHUNK))
+def test_no_seed_breaks_a_promise_about_leads(first):
+    """
+    Power cuts in the hub's commits and while a message goes out, a vendor that fails before and
+    after taking effect, webhooks repeated and in any order: no lead is lost, none has two winners,
+    nothing is sent before it is stored, every tap is decided once and answered, who was erased
+    stays erased. A failure names its seed.
+    """
+    outcomes = [run_leads_seed(seed) for seed in range(first, first + CHUNK)]
+
+    assert {} == {o.seed: o.violations for o in outcomes if o.violations}
+    assert sum(o.cuts for o in outcomes)
+    assert sum(o.claimed for o in outcomes)
+
+
+def test_a_seed_of_leads_repeats_itself():
+    """The same seed gives the same course of events, or its number would be worth nothing."""
+    assert run_leads_seed(5) == run_leads_seed(5)
+
+
+def no_dedupe(monkeypatch):
+    """Each webhook is taken for a new message, however often it comes."""
+    monkeypatch.setattr(gateway, "first_time", lambda *_args, **_kwargs: True)
+
+
+def claim_without_where(monkeypatch):
+    """Whoever taps has won, whatever state the lead is in."""
+    sql = store._CLAIM._sqlite.replace("AND state = 'UNCLAIMED' AND", "AND state <> '' AND")
+    monkeypatch.setattr(store, "_CLAIM", Statement(sql.replace(" AND o.live = 1", "")))
+    seen = store.standing
+
+    def always_open(connection, lead, person):
+        found = seen(connection, lead, person)
+        return None if found is None else (replace(found[0], state="UNCLAIMED"), found[1])
+
+    monkeypatch.setattr(store, "standing", always_open)
+
+
+def sends_before_it_stores(monkeypatch, hub):
+    """The message is out before the transaction that decided it has ended."""
+    enqueue = outbox.Outbox.enqueue
+    channel = hub.leads.sender._channels["brand"]
+
+    def hasty(self, connection, draft):
+        out_id = enqueue(self, connection, draft)
+        channel.send(NOWHERE, Rendered(text="…"), window_open=True, out_id=out_id)
+        return out_id
+
+    monkeypatch.setattr(outbox.Outbox, "enqueue", hasty)
+
+
+@pytest.mark.parametrize("plant", [no_dedupe, claim_without_where])
+def test_a_bug_planted_into_the_race_is_caught(plant, monkeypatch):
+    """Within a dozen seeds."""
+    plant(monkeypatch)
+
+    assert any(run_leads_seed(seed).violations for seed in range(SEEDS_TRIED))
+
+
+def test_a_message_that_goes_before_it_is_stored_is_caught(monkeypatch):
+    """The vendor looks at the disk whenever something is sent."""
+    outcome = run_leads_seed(0, lambda hub: sends_before_it_stores(monkeypatch, hub))
+
+    assert any("before it was stored" in said for said in outcome.violations)
