@@ -33,6 +33,7 @@ ANSWER_KINDS: Final = frozenset(
         "ask_serial",
         "serial_unreadable",
         "serial_taken",
+        "serial_returned",
         "won_waits",
     }
 )

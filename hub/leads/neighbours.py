@@ -150,6 +150,7 @@ class SalesUnits:
             dealer=found.dealer,
             sale_index=found.sale_index,
             sale_ms=found.sale_ms,
+            activated_ms=found.activated_ms,
         )
 
 
