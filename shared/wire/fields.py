@@ -1,7 +1,7 @@
 """Reading fields of untrusted JSON: one error, and it names field, expectation and value."""
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Literal, TypeVar
@@ -137,3 +137,19 @@ def read_range(value: object, name: str) -> tuple[int, int]:
 
 
 Clockwork = Literal["rtc", "ntp", "hub", "none"]
+
+
+def unprintable(value: object, name: str) -> str | None:
+    """The first place below `value` with a text that is not printable."""
+    if isinstance(value, str):
+        return None if value.isprintable() else name
+    children: Iterable[tuple[object, object]] = ()
+    if isinstance(value, dict):
+        children = value.items()
+    elif isinstance(value, list):
+        children = enumerate(value)
+    for key, child in children:
+        found = unprintable(child, f"{name}.{key}"[:200])
+        if found is not None:
+            return found
+    return None
