@@ -113,7 +113,7 @@ def open_hub(
         sequencer=sequencer,
         refill=Refill(database, live, sequencer, clock=clock, key=keys.signer.verifier),
         proofs=Proofs(database, live, keys.signer),
-        followers=Followers(database, followers()),
+        followers=Followers(database, followers(), sequencer.recent),
         checker=Checker(database, hub_key=keys.http.public, clock=clock),
         key=keys.signer.verifier,
     )

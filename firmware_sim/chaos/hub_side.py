@@ -23,7 +23,7 @@ from hub.devices.routes import blueprint
 from hub.jobs import Worker
 from hub.keys import create_keys
 from hub.ledger import claims
-from hub.ledger.followers import LedgerBatch
+from hub.ledger.batches import LedgerBatch
 from hub.ledger.placed import Placed
 from hub.ledger.sequencer import Incoming
 from hub.ledger.tables import EPOCH

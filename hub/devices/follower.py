@@ -17,7 +17,7 @@ from hub.devices.store import (
     HEARD,
     RUNS_BESIDE,
 )
-from hub.ledger.followers import LedgerEntry
+from hub.ledger.followers import LedgerEntry, Write
 from hub.store import bulk_insert
 from shared.wire.events import Fact, Heartbeat, Loss
 
@@ -30,21 +30,27 @@ class DeviceFollower:
     name = "devices"
     tables: tuple[Table, ...] = (DEVICE_STATUS, CAPTURE_RANGE, CAPTURE_RUN, DECLARED_LOSS)
 
-    def apply(self, connection: Connection, entries: Sequence[LedgerEntry]) -> None:
+    def fold(self, entries: Sequence[LedgerEntry]) -> Write:
         """Fold in `entries`."""
         ranges = _ranges(entries)
-        bulk_insert(connection, CAPTURE_RANGE, ranges)
         by_lane: dict[LaneKey, list[Run]] = {}
         for device, lane, gen, first, last, _ in ranges:
             by_lane.setdefault((device, lane, gen), []).append((first, last))
-        _extend_runs(connection, by_lane)
         rare = [entry for entry in entries if entry.lane in {"hub", "system"}]
-        bulk_insert(connection, DECLARED_LOSS, [row for entry in rare for row in _losses(entry)])
-        for entry in rare:
-            _fact(connection, entry)
-        _heard(connection, entries)
-        for entry in rare:
-            _heartbeat(connection, entry)
+        losses = [row for entry in rare for row in _losses(entry)]
+        heard = _heard(entries)
+
+        def write(connection: Connection) -> None:
+            bulk_insert(connection, CAPTURE_RANGE, ranges)
+            _extend_runs(connection, by_lane)
+            bulk_insert(connection, DECLARED_LOSS, losses)
+            for entry in rare:
+                _fact(connection, entry)
+            HEARD.run(connection, heard)
+            for entry in rare:
+                _heartbeat(connection, entry)
+
+        return write
 
 
 def _ranges(
@@ -126,26 +132,23 @@ def _fact(connection: Connection, entry: LedgerEntry) -> None:
         )
 
 
-def _heard(connection: Connection, entries: Sequence[LedgerEntry]) -> None:
+def _heard(entries: Sequence[LedgerEntry]) -> list[dict[str, object]]:
     counts: Counter[str] = Counter()
     last: dict[str, LedgerEntry] = {}
     for entry in entries:
         if entry.lane != "hub":
             counts[entry.device] += 1
             last[entry.device] = entry
-    HEARD.run(
-        connection,
-        [
-            {
-                "device": device,
-                "dealer": entry.dealer,
-                "last_index": entry.index,
-                "last_received_ms": entry.received_ms,
-                "more": counts[device],
-            }
-            for device, entry in last.items()
-        ],
-    )
+    return [
+        {
+            "device": device,
+            "dealer": entry.dealer,
+            "last_index": entry.index,
+            "last_received_ms": entry.received_ms,
+            "more": counts[device],
+        }
+        for device, entry in last.items()
+    ]
 
 
 def _heartbeat(connection: Connection, entry: LedgerEntry) -> None:

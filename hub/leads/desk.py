@@ -33,7 +33,6 @@ ANSWER_KINDS: Final = frozenset(
         "ask_serial",
         "serial_unreadable",
         "serial_taken",
-        "serial_returned",
         "won_waits",
     }
 )

@@ -150,7 +150,6 @@ class SalesUnits:
             dealer=found.dealer,
             sale_index=found.sale_index,
             sale_ms=found.sale_ms,
-            activated_ms=found.activated_ms,
         )
 
 

@@ -236,8 +236,7 @@ def _plain(scene: _Scene) -> Rendered | Withhold:
     """`yours`, `expired`, `sold`, `won` …: a fact that stays true."""
     shown = _wishes(scene)
     values = {
-        # One that was refused never became the lead's.
-        "serial": scene.row.data.get("serial") or scene.lead.serial or "",
+        "serial": scene.lead.serial or "",
         "model": shown["model"],
         "area": shown["area"],
     }
@@ -426,7 +425,7 @@ _MAKERS: Final[Mapping[str, _Maker]] = {
         ("noted_contacted", "noted_demo", "noted_lost", "not_now", "ask_serial"),
         _plain,
     ),
-    **dict.fromkeys(("serial_unreadable", "serial_returned", "given"), _plain),
+    **dict.fromkeys(("serial_unreadable", "given"), _plain),
     "question": _question,
     "customer_greeting": _customer_greeting,
     "told_dealers": _told_dealers,

@@ -25,7 +25,6 @@ class Sold:
     dealer: str | None
     sale_index: int | None
     sale_ms: int | None
-    activated_ms: int | None = None
 
 
 class Units(Protocol):
@@ -92,10 +91,11 @@ class Winning:
             self._tell(connection, lead, "serial_unreadable", key)
             return
         unit = self._units.unit(connection, serial)
-        refused = None if unit is None else _refused(connection, lead, serial, unit)
-        if refused is not None:
-            self._tell(connection, lead, refused, key, serial=serial)
-            return
+        if unit is not None and unit.sale_index is not None and unit.state == "sold":
+            theirs = unit.dealer == lead.dealer and (unit.sale_ms or 0) >= lead.received_ms
+            if not theirs or store.won_with_sale(connection, unit.sale_index, serial):
+                self._tell(connection, lead, "serial_taken", key)
+                return
         back = lead.back if lead.state == "WON_REPORTED" else lead.state
         moved = self._desk.move(
             connection,
@@ -118,7 +118,7 @@ class Winning:
             now_ms,
             person=lead.rep,
             dealer=lead.dealer,
-            detail=detail(serial=serial, **_noted(unit)),
+            detail=detail(serial=serial),
         )
         if unit is not None and unit.sale_index is not None and unit.state == "sold":
             self._won(connection, moved, serial, sale_index=unit.sale_index, now_ms=now_ms)
@@ -136,11 +136,9 @@ class Winning:
                 continue
         return None
 
-    def _tell(
-        self, connection: Connection, lead: Lead, kind: str, key: str, **data: object
-    ) -> None:
+    def _tell(self, connection: Connection, lead: Lead, kind: str, key: str) -> None:
         if lead.rep is not None:
-            self._desk.say(connection, lead, kind, lead.rep, key=key, lasts_ms=DAY_MS, data=data)
+            self._desk.say(connection, lead, kind, lead.rep, key=key, lasts_ms=DAY_MS)
 
     def _reply(
         self, connection: Connection, person: Rep, key: str, text: str, **values: object
@@ -257,20 +255,3 @@ class Winning:
 
 def _title(lead: Lead) -> str:
     return f"{lead.model or '-'} {lead.area or ''}".strip()[:24]
-
-
-def _refused(connection: Connection, lead: Lead, serial: str, unit: Sold) -> str | None:
-    """Why a lead is not won with this unit: sold to somebody else, or given back."""
-    if unit.state == "returned":
-        return "serial_returned"
-    if unit.state != "sold" or unit.sale_index is None:
-        return None
-    theirs = unit.dealer == lead.dealer and (unit.sale_ms or 0) >= lead.received_ms
-    taken = not theirs or store.won_with_sale(connection, unit.sale_index, serial)
-    return "serial_taken" if taken else None
-
-
-def _noted(unit: Sold | None) -> dict[str, object]:
-    """What is odd about a unit and keeps nobody from winning."""
-    quiet = unit is not None and unit.state == "sold" and unit.activated_ms is None
-    return {"findings": ["not_activated"]} if quiet else {}

@@ -29,8 +29,6 @@ TEXTS: Final[Mapping[Language, Mapping[str, str]]] = {
         "won": "🎉 Penjualan {serial} tercatat. Selamat!",
         "ask_serial": "Kirim: MENANG <nomor seri>",
         "serial_unreadable": "Nomor seri itu tidak terbaca. Kirim: MENANG <nomor seri>",
-        "serial_returned": "Unit {serial} sudah dikembalikan. Laporkan lagi setelah unit itu "
-        "dijual kembali di kasir.",
         "serial_taken": "Nomor seri {serial} sudah tercatat pada penjualan lain. Periksa kembali.",
         "won_waits": "✅ {serial} dicatat. Menunggu penjualan dari kasir.",
         "fell_back": "Penjualan {serial} tidak ditemukan di kasir. "
@@ -120,8 +118,6 @@ TEXTS: Final[Mapping[Language, Mapping[str, str]]] = {
         "won": "🎉 The sale of {serial} is on the ledger. Well done!",
         "ask_serial": "Send: MENANG <serial>",
         "serial_unreadable": "That serial cannot be read. Send: MENANG <serial>",
-        "serial_returned": "Scooter {serial} was returned. Report it again once the till has "
-        "sold it anew.",
         "serial_taken": "Serial {serial} already stands on another sale. Please check.",
         "won_waits": "✅ {serial} noted. Waiting for the sale from the till.",
         "fell_back": "No sale of {serial} came from the till. The lead is as it was before.",

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 
 from sqlalchemy import Connection, Table, insert, update
 
-from hub.ledger.followers import LedgerEntry
+from hub.ledger.followers import LedgerEntry, Write
 from hub.ledger.tables import DEVICE_DEALER, ENTRY, ENTRY_COUNT, ENTRY_SERIAL
-from hub.store import Statement, bulk_insert
+from hub.store import Statement, Values, bulk_insert
 from shared.wire.events import Fact
 
 DAY_MS = 86_400_000
@@ -31,37 +31,52 @@ class EntryFollower:
     name = "entries"
     tables: tuple[Table, ...] = (ENTRY, ENTRY_SERIAL, ENTRY_COUNT, DEVICE_DEALER)
 
-    def apply(self, connection: Connection, entries: Sequence[LedgerEntry]) -> None:
+    def fold(self, entries: Sequence[LedgerEntry]) -> Write:
         """Fold in `entries`; few wide statements, because telemetry is most of a ledger."""
-        rows = []
-        serials: list[tuple[str, int]] = []
+        rows: list[Values] = []
+        serials: list[Values] = []
         counts: Counter[tuple[str, str, int]] = Counter()
+        facts: list[LedgerEntry] = []
+        received_ms = day = -1
         for entry in entries:
-            event = entry.event
+            event, index = entry.event, entry.index
             kind = event.type if event is not None else QUARANTINED
-            rows.append(
-                (entry.index, kind, entry.dealer, entry.device, entry.at_ms, entry.quarantined)
-            )
-            counts[entry.dealer or "", kind, day_of(entry.received_ms)] += 1
-            if event is not None:
-                serials.extend((serial, entry.index) for serial in sorted(set(event.serials)))
-                if entry.lane == "hub":
-                    self._hub_fact(connection, entry, event.type, event.data)
-        bulk_insert(connection, ENTRY, rows)
-        bulk_insert(connection, ENTRY_SERIAL, serials)
-        _COUNT.run(
-            connection,
-            [
-                {"dealer": dealer, "type": kind, "day": day, "count": count}
-                for (dealer, kind, day), count in sorted(counts.items())
-            ],
-        )
+            rows.append((index, kind, entry.dealer, entry.device, entry.at_ms, entry.quarantined))
+            if entry.received_ms != received_ms:
+                received_ms = entry.received_ms
+                day = day_of(received_ms)
+            counts[entry.dealer or "", kind, day] += 1
+            if event is None:
+                continue
+            named = event.serials
+            if len(named) == 1:
+                serials.append((named[0], index))
+            else:
+                serials.extend((serial, index) for serial in sorted(set(named)))
+            if entry.lane == "hub":
+                facts.append(entry)
+        counted = [
+            {"dealer": dealer, "type": kind, "day": day, "count": count}
+            for (dealer, kind, day), count in sorted(counts.items())
+        ]
+
+        def write(connection: Connection) -> None:
+            bulk_insert(connection, ENTRY, rows)
+            bulk_insert(connection, ENTRY_SERIAL, serials)
+            _COUNT.run(connection, counted)
+            for fact in facts:
+                self._hub_fact(connection, fact)
+
+        return write
 
     @staticmethod
-    def _hub_fact(connection: Connection, entry: LedgerEntry, kind: str, data: object) -> None:
-        if kind != "device.enrolled" or not isinstance(data, Fact) or entry.dealer is None:
+    def _hub_fact(connection: Connection, entry: LedgerEntry) -> None:
+        event = entry.event
+        if event is None or event.type != "device.enrolled" or entry.dealer is None:
             return
-        device = data.values["device"]
+        if not isinstance(event.data, Fact):
+            return
+        device = event.data.values["device"]
         changed = connection.execute(
             update(DEVICE_DEALER)
             .where(DEVICE_DEALER.c.device == device)

@@ -6,22 +6,30 @@ exact fold of the same prefix of the ledger, and a rebuild is: empty their table
 
 import threading
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from sqlalchemy import Connection, Table, delete, insert, select, update
+from sqlalchemy import Connection, Table, delete, insert, select
 from sqlalchemy.exc import IntegrityError
 
-from hub.ledger.tables import BATCH, CURSOR, DEVICE_DEALER
-from hub.store import Database
-from shared.wire.batch import unpack_events
+from hub.ledger.batches import LedgerBatch, Recent, read_batches
+from hub.ledger.tables import CURSOR, DEVICE_DEALER
+from hub.store import Database, Statement
 from shared.wire.events import Event, Fact, MalformedEvent, parse_event
 
 CURSOR_NAME = "projections"
 TRANSACTION_MS = 20
 """What one step of the followers may hold the writer for: live batches wait behind it."""
-CHUNK_MIN, CHUNK_MAX = 200, 4000
+CHUNK_MIN, CHUNK_MAX = 400, 4000
+
+
+Write = Callable[[Connection], None]
+"""A projection's part of a transaction."""
+_POSITION = Statement("SELECT next_index FROM projection_cursor WHERE name = :name")
+_MOVE = Statement(
+    "UPDATE projection_cursor SET next_index = :end"
+    " WHERE name = :name AND next_index = :start RETURNING next_index"
+)
 
 
 class LedgerEntry:
@@ -40,7 +48,7 @@ class LedgerEntry:
         "received_ms",
     )
 
-    def __init__(self, *, index: int, dealer: str | None, batch: "LedgerBatch", raw: bytes) -> None:
+    def __init__(self, *, index: int, dealer: str | None, batch: LedgerBatch, raw: bytes) -> None:
         """`dealer` is the one the device belonged to at this place of the ledger."""
         self.index = index
         self.dealer = dealer
@@ -68,23 +76,6 @@ class LedgerEntry:
             self.at_ms = wall_ms
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LedgerBatch:
-    """A batch as the ledger holds it."""
-
-    first_index: int
-    count: int
-    device: str
-    epoch: int
-    lane: str
-    seq: int
-    received_ms: int
-    batch_id: str
-    statement: bytes
-    seal: bytes
-    events: tuple[bytes, ...]
-
-
 class Follower(Protocol):
     """A projection: a deterministic fold of the ledger into tables of its own."""
 
@@ -92,102 +83,95 @@ class Follower(Protocol):
     tables: tuple[Table, ...]
     """Everything it writes: a rebuild empties them."""
 
-    def apply(self, connection: Connection, entries: Sequence[LedgerEntry]) -> None:
-        """Fold in `entries`, in order. No clock, no randomness, no other feature's tables."""
+    def fold(self, entries: Sequence[LedgerEntry]) -> Write:
+        """Fold in `entries`, in order. No clock, no randomness, no other feature's tables.
+
+        What needs no database is done at once; what it returns is called in the transaction.
+        """
         ...
-
-
-def read_batches(connection: Connection, start: int, limit: int) -> list[LedgerBatch]:
-    """Batches from entry `start` on (the first of a batch): about `limit` entries, or one batch."""
-    rows = connection.execute(
-        select(BATCH).where(BATCH.c.first_index >= start).order_by(BATCH.c.first_index).limit(limit)
-    )
-    found: list[LedgerBatch] = []
-    total = 0
-    for row in rows:
-        batch = as_batch(row)
-        found.append(batch)
-        total += batch.count
-        if total >= limit:
-            break
-    rows.close()
-    return found
-
-
-def as_batch(row: Sequence[object]) -> LedgerBatch:
-    """A row of BATCH as a LedgerBatch."""
-    first_index, count, device, epoch, lane, seq, received_ms, digest, statement, seal, packed = row
-    events, _ = unpack_events(bytes(packed), count)  # type: ignore[call-overload, arg-type]
-    return LedgerBatch(
-        first_index=first_index,  # type: ignore[arg-type]
-        count=count,  # type: ignore[arg-type]
-        device=device,  # type: ignore[arg-type]
-        epoch=epoch,  # type: ignore[arg-type]
-        lane=lane,  # type: ignore[arg-type]
-        seq=seq,  # type: ignore[arg-type]
-        received_ms=received_ms,  # type: ignore[arg-type]
-        batch_id=bytes(digest).hex(),  # type: ignore[call-overload]
-        statement=bytes(statement),  # type: ignore[call-overload]
-        seal=bytes(seal),  # type: ignore[call-overload]
-        events=events,
-    )
 
 
 class Followers:
     """Runs all projections in lockstep behind the ledger."""
 
-    def __init__(self, database: Database, followers: Sequence[Follower]) -> None:
-        """The order of `followers` is the order in which they see each chunk."""
+    def __init__(
+        self, database: Database, followers: Sequence[Follower], recent: Recent | None = None
+    ) -> None:
+        """The order of `followers` is the order in which they see each chunk.
+
+        `recent`: where this process keeps what it has placed itself.
+        """
         self._database = database
         self._followers = tuple(followers)
+        self._recent = recent or Recent()
         self._chunk = 500
         self._dealers: dict[str, str] | None = None
         self._dealers_at = -1
         self._stepping = threading.Lock()
+        self.behind = False
+        """Whether the last step was a whole chunk: more is likely to wait."""
 
     def position(self, connection: Connection) -> int:
         """How many entries the projections hold."""
-        found = connection.execute(
-            select(CURSOR.c.next_index).where(CURSOR.c.name == CURSOR_NAME)
-        ).scalar()
-        return found or 0
+        found = _POSITION.rows(connection, name=CURSOR_NAME)
+        return found[0][0] if found else 0
 
     def step(self) -> int:
-        """Fold in the next chunk, durable on return; how many entries it had (0: caught up)."""
+        """Fold in the next chunk; how many entries it had (0: caught up).
+
+        It may have to be done again after a power cut: whatever is durable later comes behind it.
+        """
         with self._stepping:
             return self._step()
 
     def _step(self) -> int:
-        with self._database.read() as connection:
-            start = self.position(connection)
-            batches = read_batches(connection, start, self._chunk)
-            if not batches:
-                return 0
-            if self._dealers is None or self._dealers_at != start:
-                rows = connection.execute(select(DEVICE_DEALER.c.device, DEVICE_DEALER.c.dealer))
-                self._dealers = {row.device: row.dealer for row in rows}
-        entries = self._entries(batches, self._dealers)
+        chunk = self._chunk
+        start, batches, dealers = self._next()
+        self.behind = False
+        if not batches:
+            return 0
+        entries = self._entries(batches, dealers)
+        writes = [follower.fold(entries) for follower in self._followers]
         # Until the write is through, nobody knows what the dealers are.
         self._dealers_at = -1
         moved, took_ms = self._database.write(
-            lambda connection: self._timed(connection, start, entries)
+            lambda connection: self._timed(connection, start, entries[-1].index + 1, writes),
+            flush=False,
         )
         self._dealers_at = start + len(entries) if moved else -1
+        self.behind = len(entries) >= chunk
         self._adapt(took_ms)
         return len(entries)
 
+    def _next(self) -> tuple[int, Sequence[LedgerBatch], dict[str, str]]:
+        """Where the projections are, what comes next, and whose each device is there."""
+        if self._dealers is not None and self._dealers_at >= 0:
+            batches = self._recent.run(self._dealers_at, self._chunk)
+            if batches:
+                # Another process may have been faster: the cursor will say so.
+                return self._dealers_at, batches, self._dealers
+        with self._database.read() as connection:
+            start = self.position(connection)
+            batches = read_batches(connection, start, self._chunk)
+            if self._dealers is None or self._dealers_at != start:
+                rows = connection.execute(select(DEVICE_DEALER.c.device, DEVICE_DEALER.c.dealer))
+                self._dealers = {row.device: row.dealer for row in rows}
+                self._dealers_at = start
+        return start, batches, self._dealers
+
     def _timed(
-        self, connection: Connection, start: int, entries: Sequence[LedgerEntry]
+        self, connection: Connection, start: int, end: int, writes: Sequence[Write]
     ) -> tuple[bool, float]:
         """Apply, and how many ms it held the writer; the wait before it does not count."""
         began = time.perf_counter()
-        moved = self._apply(connection, start, entries)
+        moved = self._apply(connection, start, end, writes)
         return moved, (time.perf_counter() - began) * 1000
 
     def _adapt(self, took_ms: float) -> None:
+        """Let a whole chunk take no longer than TRANSACTION_MS."""
         if took_ms > TRANSACTION_MS:
             self._chunk = max(CHUNK_MIN, self._chunk // 2)
-        elif took_ms < TRANSACTION_MS / 2:
+        elif self.behind and took_ms < TRANSACTION_MS / 2:
             self._chunk = min(CHUNK_MAX, self._chunk * 2)
 
     @staticmethod
@@ -208,24 +192,19 @@ class Followers:
                 entries.append(entry)
         return entries
 
-    def _apply(self, connection: Connection, start: int, entries: Sequence[LedgerEntry]) -> bool:
-        """Fold `entries` in unless another process has done so; whether it was us."""
-        end = entries[-1].index + 1
-        changed = connection.execute(
-            update(CURSOR)
-            .where(CURSOR.c.name == CURSOR_NAME, CURSOR.c.next_index == start)
-            .values(next_index=end)
-        ).rowcount
-        if not changed:
-            if self.position(connection) != start or start:
+    def _apply(self, connection: Connection, start: int, end: int, writes: Sequence[Write]) -> bool:
+        """Move the cursor and write, unless another process has done so; whether it was us."""
+        moved = _MOVE.rows(connection, name=CURSOR_NAME, start=start, end=end)
+        if not moved:
+            if start or self.position(connection):
                 return False
             try:
                 with connection.begin_nested():
                     connection.execute(insert(CURSOR).values(name=CURSOR_NAME, next_index=end))
             except IntegrityError:  # another process was faster to begin
                 return False
-        for follower in self._followers:
-            follower.apply(connection, entries)
+        for write in writes:
+            write(connection)
         return True
 
     def catch_up(self) -> int:

@@ -7,7 +7,7 @@ import orjson
 from sqlalchemy import Connection, and_, func, select
 from sqlalchemy.sql.elements import ColumnElement
 
-from hub.ledger.followers import LedgerBatch, as_batch
+from hub.ledger.batches import LedgerBatch, as_batch
 from hub.ledger.tables import (
     BATCH,
     CHECKPOINT,

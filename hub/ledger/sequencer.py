@@ -15,6 +15,7 @@ import orjson
 from sqlalchemy import Connection, delete, func, insert, select, text, update
 
 from hub.errors import Refused
+from hub.ledger.batches import LedgerBatch, Recent
 from hub.ledger.claims import is_read_only, refusal
 from hub.ledger.live_tree import LiveTree
 from hub.ledger.placed import Placed, stored_place
@@ -123,6 +124,8 @@ class Sequencer:
         self._hub_key = hub_key
         self._waiting: list[tuple[Incoming, Future[Placed]]] = []
         self._waiting_lock = threading.Lock()
+        self.recent = Recent()
+        """What this process placed last, for its followers."""
         self.unfit_keys: UnfitKeys = lambda _connection, _keyids: {}
         """Asked inside each transaction which keys may not seal what it places."""
         self.listeners: list[Callable[[], None]] = []
@@ -155,18 +158,24 @@ class Sequencer:
             if not future.done():
                 future.set_exception(error)
 
-    def _take(self, connection: Connection) -> tuple[int, list[Placed | Refused]]:
+    def _take(self, connection: Connection) -> list[Placed | Refused]:
         with self._waiting_lock:
             group = [incoming for incoming, _ in self._waiting[:GROUP_BATCHES_MAX]]
-        return len(group), self.sequence(connection, group)
+        return self.sequence(connection, group)
 
-    def _answer(self, taken: tuple[int, list[Placed | Refused]]) -> None:
-        count, answers = taken
+    def _answer(self, answers: list[Placed | Refused]) -> None:
+        count = len(answers)
         with self._waiting_lock:
             done, self._waiting = self._waiting[:count], self._waiting[count:]
             more = bool(self._waiting)
         if more:
             self._database.submit(self._take, self._answer).add_done_callback(self._drop)
+        self.recent.keep(
+            _as_placed(incoming, answer)
+            for (incoming, _), answer in zip(done, answers, strict=True)
+            # Else it stood before, and wherever the ledger ends now.
+            if isinstance(answer, Placed) and answer.size == answer.first_index + answer.count
+        )
         self._committed()
         for (_, future), answer in zip(done, answers, strict=True):
             if isinstance(answer, Refused):
@@ -444,6 +453,23 @@ class Sequencer:
             boot=self._clock.boot,
             mono_ms=self._clock.mono_ms(),
         )
+
+
+def _as_placed(incoming: Incoming, placed: Placed) -> LedgerBatch:
+    statement = incoming.body.statement
+    return LedgerBatch(
+        first_index=placed.first_index,
+        count=placed.count,
+        device=incoming.device,
+        epoch=statement.epoch,
+        lane=statement.lane,
+        seq=statement.first_seq,
+        received_ms=placed.received_ms,
+        batch_id=placed.batch_id,
+        statement=incoming.body.statement_bytes,
+        seal=incoming.body.seal,
+        events=incoming.body.events,
+    )
 
 
 def _count_contradiction(connection: Connection, device: str) -> None:

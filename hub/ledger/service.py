@@ -8,9 +8,10 @@ from sqlalchemy import Connection, func, insert, select
 
 from hub.errors import Refused
 from hub.ledger import reads
+from hub.ledger.batches import LedgerBatch, read_batches
 from hub.ledger.checker import Checker
 from hub.ledger.claims import refuse_read_only
-from hub.ledger.followers import Followers, LedgerBatch, read_batches
+from hub.ledger.followers import Followers
 from hub.ledger.placed import Placed, stored_place
 from hub.ledger.proofs import Proofs
 from hub.ledger.refill import Refill
@@ -22,6 +23,7 @@ from shared import merkle
 from shared.checkpoint import NoteKey, tlog_proof
 from shared.wire.batch import leaf
 
+_ANY_PENDING = Statement("SELECT 1 FROM ledger_pending LIMIT 1")
 MAX_FACT_BYTES = 16 * 1024
 """Far below MAX_EVENT_BYTES, so that an envelope always fits around it."""
 _PEND = Statement(
@@ -95,6 +97,11 @@ class Ledger:
     def pending(connection: Connection) -> int:
         """Facts that have no place yet."""
         return connection.execute(select(func.count()).select_from(PENDING)).scalar() or 0
+
+    @staticmethod
+    def any_pending(connection: Connection) -> bool:
+        """Whether a fact has no place yet."""
+        return bool(_ANY_PENDING.rows(connection))
 
     @staticmethod
     def waiting(connection: Connection, kinds: Collection[str]) -> list[Mapping[str, object]]:

@@ -14,7 +14,7 @@ import orjson
 from sqlalchemy import Connection, func, select
 from sqlalchemy.exc import DatabaseError, OperationalError
 
-from hub.ledger.followers import LedgerBatch, read_batches
+from hub.ledger.batches import LedgerBatch, read_batches
 from hub.ledger.tables import CHECKPOINT, TILE
 from hub.ledger.tree import TILE_LEVELS, TILE_WIDTH, newest_checkpoint
 from shared import merkle

@@ -10,8 +10,8 @@ from sqlalchemy import Connection
 
 from hub.devices import reads as device_reads
 from hub.ledger import overview, reads
+from hub.ledger.batches import LedgerBatch
 from hub.ledger.checker import read_check
-from hub.ledger.followers import LedgerBatch
 from hub.ledger.service import EntryProof, Ledger
 from hub.ledger.tree import newest_checkpoint
 from hub.portals.read_models import Count, Entry, EntryFilter, LedgerState, Proof, Slice

@@ -1,13 +1,14 @@
 """The projection: entries of the ledger into the tables of sales and units."""
 
 from collections.abc import Sequence
+from functools import partial
 
 from sqlalchemy import Connection, Table
 
-from hub.ledger.followers import LedgerEntry
+from hub.ledger.followers import LedgerEntry, Write
 from hub.sales import rules, store, tables
 from hub.sales.books import Books
-from hub.sales.readings import LastWords
+from hub.sales.readings import LastWords, Reading
 from hub.sales.records import Answer, Line, Record
 from shared.wire.events import Activated, Event, Fault, Report, Return, Sale, Unit, Void
 
@@ -18,7 +19,7 @@ class SalesFollower:
     name = "sales"
     tables: tuple[Table, ...] = tables.TABLES
 
-    def apply(self, connection: Connection, entries: Sequence[LedgerEntry]) -> None:
+    def fold(self, entries: Sequence[LedgerEntry]) -> Write:
         """Fold in `entries`, in order; the result does not depend on how they are cut."""
         words = LastWords()
         facts: list[tuple[LedgerEntry, Event]] = []
@@ -35,12 +36,21 @@ class SalesFollower:
                 words.take(entry, data)
             elif isinstance(data, Fault):
                 words.take_fault(entry, data)
-        if facts:
-            books = Books(store.TableShelf(connection))
-            for entry, event in reversed(facts):
-                fold(books, entry, event)
-            store.save(connection, books)
-        store.save_readings(connection, words.readings())
+        return partial(_write, facts=facts[::-1], readings=words.readings())
+
+
+def _write(
+    connection: Connection,
+    *,
+    facts: Sequence[tuple[LedgerEntry, Event]],
+    readings: Sequence[Reading],
+) -> None:
+    if facts:
+        books = Books(store.TableShelf(connection))
+        for entry, event in facts:
+            fold(books, entry, event)
+        store.save(connection, books)
+    store.save_readings(connection, readings)
 
 
 def fold(books: Books, entry: LedgerEntry, event: Event) -> None:

@@ -292,8 +292,8 @@ _SQLITE_MEET: Final = (
 )
 _SQLITE_READ: Final = (
     "UPDATE unit SET "  # noqa: S608 - our own names
-    + ", ".join(f"{name} = coalesce(?, {name})" for name in _PLAIN)
-    + " WHERE serial = ?"
+    + ", ".join(f"{n} = coalesce(said.value ->> {READING.index(n)}, {n})" for n in _PLAIN)
+    + " FROM json_each(?) AS said WHERE unit.serial = said.value ->> 0"
 )
 _TYPES: Final = {name: "bigint" if UNIT.c[name].type is INT64 else "text" for name in READING}
 _POSTGRES_ROWS: Final = (
@@ -330,4 +330,5 @@ def _save_readings_sqlite(driver: Any, readings: Sequence[Values]) -> None:
     known = {row[0]: row[1:] for row in driver.execute(_SQLITE_KNOWN, (serials,))}
     to_meet = [r[:3] for r in readings if known.get(r[0]) != r[1:3]]
     driver.executemany(_SQLITE_MEET, to_meet)
-    driver.executemany(_SQLITE_READ, [(*r[3:], r[0]) for r in readings])
+    # One statement, in which other threads go on; as many as rows would be waiting for each other.
+    driver.execute(_SQLITE_READ, (orjson.dumps(readings).decode(),))

@@ -1,6 +1,7 @@
 """One schema on SQLite and PostgreSQL, and one way to write: through one FIFO thread."""
 
-from hub.store.database import Database, bulk_insert
+from hub.store.bulk import bulk_insert
+from hub.store.database import Database
 from hub.store.schema import BYTES, INT64, METADATA, TEXT
 from hub.store.statement import Statement, Values
 

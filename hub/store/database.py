@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Engine, Table, create_engine, event, make_url
+from sqlalchemy import Connection, Engine, create_engine, event, make_url
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.pool import NullPool, QueuePool
@@ -27,6 +27,8 @@ from hub.store.savepoint import savepoint
 T = TypeVar("T")
 BUSY_TIMEOUT_MS = 10_000
 READ_CONNECTIONS = 16
+KEPT_STATEMENTS = 512
+"""Compiled statements that a SQLite connection keeps."""
 SHARED_MAX = 16
 """Writes that share one commit, at most: the first of them waits for the last."""
 SQLITE_PRAGMAS = (
@@ -45,13 +47,19 @@ ConnectionFactory = Callable[[str], sqlite3.Connection]
 
 def connect_sqlite(path: str) -> sqlite3.Connection:
     """Open a SQLite file the way the hub does; a simulated disk takes this function's place."""
-    return sqlite3.connect(path, check_same_thread=False, isolation_level=None, timeout=10)
+    return sqlite3.connect(
+        path,
+        check_same_thread=False,
+        isolation_level=None,
+        timeout=10,
+        cached_statements=KEPT_STATEMENTS,
+    )
 
 
 class _Job:
     """A write and the future that waits for it."""
 
-    __slots__ = ("after", "done", "shared", "work")
+    __slots__ = ("after", "done", "flush", "shared", "work")
 
     def __init__(
         self,
@@ -59,10 +67,12 @@ class _Job:
         after: Callable[[Any], Any] | None,
         *,
         shared: bool,
+        flush: bool,
     ) -> None:
         self.work = work
         self.after = after
         self.shared = shared
+        self.flush = flush
         self.done: Future[Any] = Future()
 
 
@@ -124,6 +134,7 @@ class Database:
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
         self._connection: Connection | None = None
+        self._flushes = True
         self._turn = _Turn(self.sqlite_path if threaded else None)
         self._threaded = threaded
         self._closed = False
@@ -186,15 +197,19 @@ class Database:
         except base as error:
             raise DBAPIError.instance(None, None, error, base, hide_parameters=True) from error
 
-    def write(self, work: Callable[[Connection], T], *, shared: bool = False) -> T:
+    def write(
+        self, work: Callable[[Connection], T], *, shared: bool = False, flush: bool = True
+    ) -> T:
         """Run `work` in a write transaction of its own; its result once it is durable.
 
         An exception rolls back and comes out here. Never called from inside another write.
         `shared`: it may share its commit with others that may; each is still undone alone.
+        Without `flush` it is there for everybody but not durable before the next write that is:
+        after a power cut it never was. Only for what can be computed again.
         """
         if threading.current_thread() is self._thread:
             raise RuntimeError("a write inside a write: pass the connection down instead")
-        result: T = self.submit(work, shared=shared).result()
+        result: T = self.submit(work, shared=shared, flush=flush).result()
         return result
 
     def submit(
@@ -203,13 +218,14 @@ class Database:
         after: Callable[[T], Any] | None = None,
         *,
         shared: bool = False,
+        flush: bool = True,
     ) -> "Future[Any]":
         """Queue `work`; the future holds its result (or `after(result)`) once it is durable.
 
         `after` runs on the writer thread straight behind the commit, before any later write but
         those that share the commit.
         """
-        job = _Job(work, after, shared=shared)
+        job = _Job(work, after, shared=shared, flush=flush)
         if self._closed:
             job.done.set_exception(StoreUnavailable("this database was closed"))
             return job.done
@@ -263,7 +279,7 @@ class Database:
         try:
             if len(group) == 1:
                 [alone] = group
-                result = self._transact(alone.work)
+                result = self._transact(alone.work, flush=alone.flush)
                 outcomes: list[Callable[[], Any]] = [lambda: result]
             else:
                 outcomes = self._transact(
@@ -289,13 +305,22 @@ class Database:
             return partial(_raise, error)
         return lambda: result
 
-    def _transact(self, work: Callable[[Connection], T]) -> T:
+    def _transact(self, work: Callable[[Connection], T], *, flush: bool = True) -> T:
         if self._connection is None or self._connection.closed:
             self._connection = self._writer_engine.connect()
+            self._flushes = True
         connection = self._connection
         try:
-            with self._driver_errors(), self._turn, connection.begin():
-                return work(connection)
+            with self._driver_errors(), self._turn:
+                if self.is_sqlite and flush != self._flushes:
+                    # NORMAL writes the log in the same order and leaves the disk to who comes next.
+                    mode = "FULL" if flush else "NORMAL"
+                    _driver(connection).execute(f"PRAGMA synchronous={mode}")
+                    self._flushes = flush
+                with connection.begin():
+                    if not self.is_sqlite and not flush:
+                        _driver(connection).execute("SET LOCAL synchronous_commit = off")
+                    return work(connection)
         except DBAPIError as error:
             if error.connection_invalidated or isinstance(error, OperationalError):
                 # A lost server or a full disk: start the next write on a fresh connection.
@@ -324,23 +349,5 @@ def _driver_url(url: str) -> URL:
     return parsed
 
 
-def bulk_insert(connection: Connection, table: Table, rows: Sequence[Sequence[object]]) -> None:
-    """Insert `rows` (values in the order of the table's columns) as fast as the engine can.
-
-    executemany on SQLite, COPY on PostgreSQL; either is part of the caller's transaction.
-    """
-    if not rows:
-        return
-    columns = [column.name for column in table.columns]
-    names = ", ".join(f'"{name}"' for name in columns)
-    driver: Any = connection.connection.driver_connection
-    if connection.dialect.name == "sqlite":
-        marks = ", ".join("?" * len(columns))
-        driver.executemany(
-            f'INSERT INTO "{table.name}" ({names}) VALUES ({marks})',  # noqa: S608 - our own names
-            rows,
-        )
-        return
-    with driver.cursor() as cursor, cursor.copy(f'COPY "{table.name}" ({names}) FROM STDIN') as out:
-        for row in rows:
-            out.write_row(row)
+def _driver(connection: Connection) -> Any:
+    return connection.connection.driver_connection

@@ -3,7 +3,8 @@
 import random
 from collections.abc import Iterator, Mapping, Sequence
 
-from hub.ledger.followers import LedgerBatch, LedgerEntry
+from hub.ledger.batches import LedgerBatch
+from hub.ledger.followers import LedgerEntry
 from shared.wire.events import LANE_OF, Occurred, encode_event
 
 DAY_MS = 86_400_000

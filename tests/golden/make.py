@@ -15,8 +15,8 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
+from hub.ledger.batches import LedgerBatch
 from hub.ledger.export import exported
-from hub.ledger.followers import LedgerBatch
 from hub.ledger.service import EntryProof
 from shared import merkle
 from shared.checkpoint import cosign, parse_checkpoint, tlog_proof

@@ -95,22 +95,6 @@ def test_another_sale_wins_nothing(market, lead, dealer, sale_ms):
     assert market.get(lead).state == "CONTACTED"
     [said] = market.outbox.said("serial_taken")
     assert said.to == "per_1"
-    assert SERIAL in market.words(said).text
-
-
-def test_a_returned_unit_wins_nothing_until_it_is_sold_anew(market, lead):
-    """Refused, with the serial and what to do; a sale whose scooter is silent is a note alone."""
-    market.units.known[SERIAL] = Sold(state="returned", dealer=None, sale_index=None, sale_ms=None)
-    market.say("per_1", f"MENANG {SERIAL}")
-    assert market.get(lead).state == "CONTACTED"
-    [said] = market.outbox.said("serial_returned")
-    assert f"Unit {SERIAL} sudah dikembalikan" in market.words(said).text
-    now_ms = market.clock.wall_ms()
-    market.units.known[SERIAL] = Sold(state="sold", dealer="SBY01", sale_index=3, sale_ms=now_ms)
-    market.say("per_1", f"MENANG {SERIAL}")
-    assert market.get(lead).state == "CLOSED_WON"
-    [reported] = [event for event in market.events(lead) if event.kind == "won.reported"]
-    assert "not_activated" in reported.detail
 
 
 def test_the_buyers_phone_takes_an_open_lead_off_the_market(market):

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hub.ledger.batches import LedgerBatch
 from hub.ledger.export import exported
-from hub.ledger.followers import LedgerBatch
 from hub.ledger.service import EntryProof
 from hub.ledger.verifier import kickstand_verify as verifier
 from shared import merkle

@@ -23,7 +23,7 @@ def folded(database, entries, cuts):
     database.write(empty)
     for start, end in zip([0, *cuts], [*cuts, len(entries)], strict=True):
         if start != end:
-            database.write(lambda c, part=entries[start:end]: FOLLOWER.apply(c, part))
+            database.write(FOLLOWER.fold(entries[start:end]))
     with database.read() as connection:
         return {
             table.name: [

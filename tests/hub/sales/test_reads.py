@@ -42,7 +42,7 @@ def ledger():
 def connection(database, ledger):
     """A reader of the folded ledger."""
     follower = SalesFollower()
-    database.write(lambda connection: follower.apply(connection, ledger.entries))
+    database.write(follower.fold(ledger.entries))
     with database.read() as connection:
         yield connection
 

@@ -4,12 +4,13 @@ import sqlite3
 import threading
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import delete, select, text
 from sqlalchemy.exc import IntegrityError, OperationalError
 
 from hub.errors import StoreUnavailable
 from hub.ledger.service import MAX_FACT_BYTES, Ledger
-from hub.store import Database, Statement
+from hub.ledger.tables import CURSOR
+from hub.store import Database, Statement, bulk_insert
 from hub.store import database as store
 
 
@@ -31,6 +32,32 @@ def test_a_commit_of_the_hub_survives_a_power_cut(opened):
     )
 
     assert found == ["wal", 2, 1]
+
+
+def test_only_what_can_be_computed_again_is_left_to_the_next_flush(database):
+    """A projection's commit does not wait for the disk; the very next commit of a batch does."""
+    asked = "PRAGMA synchronous" if database.is_sqlite else "SHOW synchronous_commit"
+
+    def level(connection):
+        return connection.execute(text(asked)).scalar()
+
+    before, between, after = (database.write(level, flush=flush) for flush in (True, False, True))
+
+    assert before == after
+    assert between in {1, "off"}
+    assert before == 2 or not database.is_sqlite
+
+
+def test_many_rows_go_in_whatever_their_number(opened):
+    """Wide statements of few sizes: each number of rows is made of them."""
+    for rows in (0, 1, 5, 300):
+        opened.write(lambda connection: connection.execute(delete(CURSOR)))
+        wanted = [(f"{n:03}", n) for n in range(rows)]
+        opened.write(lambda connection, wanted=wanted: bulk_insert(connection, CURSOR, wanted))
+
+        with opened.read() as connection:
+            found = connection.execute(select(CURSOR).order_by(CURSOR.c.name)).all()
+        assert wanted == [tuple(row) for row in found]
 
 
 def test_a_reader_cannot_write(opened):
