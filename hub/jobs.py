@@ -1,6 +1,7 @@
 """What happens without being asked: facts get their places, projections follow, all is checked."""
 
 import threading
+import time
 from collections.abc import Callable, Sequence
 
 import structlog
@@ -10,13 +11,13 @@ from hub.errors import StoreUnavailable
 from hub.ledger.service import Ledger
 from hub.store import Database
 
+ROUND_S = 0.05
+"""One round begins so long after the one before it, unless entries were left over: a round costs
+much the same for one entry as for a hundred."""
 IDLE_WAIT_S = 0.1
-"""How often facts of other processes are looked for when nothing woke us."""
-GATHER_S = 0.02
-"""After a small round the next one waits this long: a round costs much the same for one entry."""
-SMALL_ROUND = 200
-BUSY_ROUNDS = 50
-"""Full rounds after which the ledger is checked once more although there is other work."""
+"""How often facts of other processes, and what time makes due, are looked for."""
+BEHIND_WAIT_S = 1.0
+"""How often the latter while the projections are behind: then each look costs them."""
 RETRY_WAIT_S = 1.0
 
 log = structlog.get_logger()
@@ -48,7 +49,7 @@ class Worker:
         self._follows = follows
         self._timers = tuple(timers)
         self._idle = idle
-        self._rounds = 0
+        self._look_due_s = 0.0
         self._wake = threading.Event()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="worker", daemon=True)
@@ -58,11 +59,14 @@ class Worker:
 
     def step(self) -> int:
         """One round; how much it did. 0: nothing is left that this process can do."""
-        # One full round follows another: what is due is looked at in every tenth.
-        done = 0 if self._rounds % 10 else sum(timer() for timer in self._timers)
+        return sum(timer() for timer in self._timers) + self._round()
+
+    def _round(self) -> int:
+        """What the ledger has for us; how much it was."""
+        done = 0
         if self._sequences:
             with self._database.read() as connection:
-                pending = self._ledger.pending(connection)
+                pending = self._ledger.any_pending(connection)
             if pending:
                 done += self._ledger.sequencer.sequence_facts()
         if self._follows:
@@ -70,31 +74,39 @@ class Worker:
         self._ledger.size()
         return done
 
+    def _look(self, *, behind: bool) -> int:
+        """If it is time: what time alone makes due, and a piece of re-reading the ledger."""
+        if time.monotonic() < self._look_due_s:
+            return 0
+        done = sum(timer() for timer in self._timers)
+        if self._follows:
+            self._check()
+        if not done:
+            self._look_due_s = time.monotonic() + (BEHIND_WAIT_S if behind else IDLE_WAIT_S)
+        return done
+
     def _run(self) -> None:
         while not self._stop.is_set():
             self._wake.clear()
+            next_s = time.monotonic() + ROUND_S
             try:
-                done = self.step()
+                found = self._round()
+                behind = self._follows and self._ledger.followers.behind
+                due = self._look(behind=behind)
             except (DBAPIError, StoreUnavailable) as error:
                 # The next round begins with the cursor on disk: nothing is skipped.
                 log.exception("worker_failed", error=type(error).__name__)
                 self._stop.wait(RETRY_WAIT_S)
                 continue
             self.on_progress()
-            self._rounds = self._rounds + 1 if done >= SMALL_ROUND else BUSY_ROUNDS
-            if self._rounds >= BUSY_ROUNDS:
-                # While the projections are behind, re-reading what stands can wait a little.
-                self._rounds = 0
-                self._check()
-            if not done:
+            if behind or due:
+                continue
+            if not found:
                 self._wake.wait(IDLE_WAIT_S)
-            elif done < SMALL_ROUND:
-                self._stop.wait(GATHER_S)
+            self._stop.wait(next_s - time.monotonic())
 
     def _check(self) -> None:
         """A piece of re-reading the ledger; whatever comes of it, the other work goes on."""
-        if not self._follows:
-            return
         try:
             self._ledger.checker.step()
         except (DBAPIError, StoreUnavailable) as error:
