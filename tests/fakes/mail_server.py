@@ -1,13 +1,17 @@
-"""A mail server on a socket: keeps what it is given, refuses what it is told to."""
+"""A real mail server on a socket: keeps what it is given, refuses what it is told to."""
 
-import socketserver
-import threading
+import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from email import message_from_bytes
 from email.message import EmailMessage
 from email.policy import default
+
+from aiosmtpd.controller import Controller
+from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
+
+TAKEN = "250 taken"
 
 
 @dataclass
@@ -16,68 +20,80 @@ class Post:
 
     port: int = 0
     mails: list[EmailMessage] = field(default_factory=list)
-    signed_in: list[str] = field(default_factory=list)
+    signed_in: list[LoginPassword] = field(default_factory=list)
+    encrypted: list[bool] = field(default_factory=list)
+    """Of each mail: did it come over TLS?"""
     refuse: dict[str, str] = field(default_factory=dict)
     """Answers by command, e.g. ``RCPT`` to ``550 nobody``; ``.`` is the end of a mail."""
     silent_after_mail: bool = False
     """The mail is kept and the connection lost."""
 
+    def authenticate(
+        self, _server: SMTP, _session: Session, _envelope: Envelope, _mechanism: str, who: object
+    ) -> AuthResult:
+        """Take whoever is not refused."""
+        if "AUTH" in self.refuse:
+            return AuthResult(success=False, handled=False, message=self.refuse["AUTH"])
+        assert isinstance(who, LoginPassword)
+        self.signed_in.append(who)
+        return AuthResult(success=True)
 
-class _Session(socketserver.StreamRequestHandler):
-    def handle(self) -> None:
-        post: Post = self.server.post  # type: ignore[attr-defined]
-        self.say("220 ready")
-        while line := self.rfile.readline():
-            words = line.decode().strip()
-            command = words[:4].upper()
-            if command == "DATA" and "DATA" not in post.refuse:
-                if not self.data(post):
-                    return
-            else:
-                self.say(post.refuse.get(command) or self.answer(post, command, words))
-            if command == "QUIT":
-                return
+    async def handle_MAIL(  # noqa: N802 - because aiosmtpd calls it so
+        self, _server: SMTP, _session: Session, envelope: Envelope, address: str, _options: object
+    ) -> str:
+        """From whom."""
+        envelope.mail_from = address
+        return self.refuse.get("MAIL", TAKEN)
 
-    def answer(self, post: Post, command: str, words: str) -> str:
-        if command == "AUTH":
-            post.signed_in.append(words)
-            return "235 welcome"
-        return "250-here\r\n250 AUTH PLAIN" if command == "EHLO" else "250 ok"
+    async def handle_RCPT(  # noqa: N802 - because aiosmtpd calls it so
+        self, _server: SMTP, _session: Session, envelope: Envelope, address: str, _options: object
+    ) -> str:
+        """To whom."""
+        if "RCPT" not in self.refuse:
+            envelope.rcpt_tos.append(address)
+        return self.refuse.get("RCPT", TAKEN)
 
-    def data(self, post: Post) -> bool:
-        self.say("354 go on")
-        lines = []
-        while (line := self.rfile.readline()) not in {b".\r\n", b""}:
-            lines.append(line.removeprefix(b".") if line.startswith(b"..") else line)
-        refusal = post.refuse.get(".")
-        if refusal is None:
-            mail = message_from_bytes(b"".join(lines), policy=default)
-            assert isinstance(mail, EmailMessage)
-            post.mails.append(mail)
-        if post.silent_after_mail:
-            return False
-        self.say(refusal or "250 taken")
-        return True
-
-    def say(self, words: str) -> None:
-        self.wfile.write(words.encode() + b"\r\n")
+    async def handle_DATA(  # noqa: N802 - because aiosmtpd calls it so
+        self, server: SMTP, session: Session, envelope: Envelope
+    ) -> str:
+        """A whole mail."""
+        if "." in self.refuse:
+            return self.refuse["."]
+        assert isinstance(envelope.content, bytes)
+        mail = message_from_bytes(envelope.content, policy=default)
+        assert isinstance(mail, EmailMessage)
+        self.mails.append(mail)
+        self.encrypted.append(session.ssl is not None)
+        if self.silent_after_mail:
+            assert server.transport is not None
+            server.transport.abort()
+        return TAKEN
 
 
-class _Server(socketserver.ThreadingTCPServer):
-    daemon_threads = True
-    allow_reuse_address = True
+class _Anywhere(Controller):
+    def _trigger_server(self) -> None:
+        # It greets its own port, which the system has chosen.
+        assert self.server is not None
+        self.port = self.server.sockets[0].getsockname()[1]
+        super()._trigger_server()
 
 
 @contextmanager
-def mail_server() -> Iterator[Post]:
-    """Runs on a free port of this machine."""
-    with _Server(("127.0.0.1", 0), _Session) as server:
-        post = Post(port=server.server_address[1])
-        server.post = post  # type: ignore[attr-defined]
-        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
-        thread.start()
-        try:
-            yield post
-        finally:
-            server.shutdown()
-            thread.join()
+def mail_server(tls: ssl.SSLContext | None = None) -> Iterator[Post]:
+    """Runs on a free port of this machine; with `tls` it offers STARTTLS and insists on it."""
+    post = Post()
+    controller = _Anywhere(
+        post,
+        hostname="127.0.0.1",
+        port=0,
+        tls_context=tls,
+        require_starttls=tls is not None,
+        authenticator=post.authenticate,
+        auth_require_tls=tls is not None,
+    )
+    controller.start()
+    try:
+        post.port = controller.port
+        yield post
+    finally:
+        controller.stop()

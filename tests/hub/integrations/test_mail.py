@@ -1,11 +1,20 @@
 """E-mail goes out once, and what the server says against it means what to do."""
 
+import ssl
+from datetime import UTC, datetime, timedelta
+
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 
 from hub.config import parse_config
 from hub.errors import ConfigError
 from hub.integrations.mail import MailChannel, MailSettings, settings_from
 from hub.outbox.messages import Accepted, Address, Rendered
+from shared.clock import SystemClock
 from tests.fakes.mail_server import mail_server
 from tests.fakes.manual_clock import ManualClock
 
@@ -18,6 +27,31 @@ def post():
     """A mail server that takes everything."""
     with mail_server() as running:
         yield running
+
+
+def self_signed(folder, name):
+    """A certificate for a name, and the server's side of it."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    who = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    now = datetime.fromtimestamp(SystemClock().wall_ms() / 1000, UTC)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(who)
+        .issuer_name(who)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    certificate, secret = folder / "cert.pem", folder / "key.pem"
+    certificate.write_bytes(made.public_bytes(Encoding.PEM))
+    secret.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    tls.load_cert_chain(certificate, secret)
+    return certificate, tls
 
 
 def channel_to(post, **more):
@@ -43,7 +77,7 @@ def test_a_mail_arrives_with_subject_words_and_an_id_of_ours(post):
         WAITS.text,
     )
     assert mail["Message-ID"] == again["Message-ID"] == "<out_1@brand.example>"
-    assert 2 == len(post.signed_in)
+    assert [(b"hub", b"secret")] * 2 == [(who.login, who.password) for who in post.signed_in]
 
 
 @pytest.mark.parametrize(
@@ -88,6 +122,20 @@ def test_a_password_is_never_shown_to_a_server_without_encryption(post):
 
     assert "stop" == send(channel).action
     assert [] == post.signed_in
+
+
+def test_a_server_that_encrypts_is_believed_when_its_certificate_is(tmp_path, monkeypatch):
+    """STARTTLS before the password and the mail; an unknown certificate gets neither."""
+    certificate, tls = self_signed(tmp_path, "localhost")
+    with mail_server(tls) as post:
+        channel = channel_to(post, host="localhost", username="hub", password="secret")
+        assert "retry" == send(channel).action
+        assert ([], []) == (post.mails, post.signed_in)
+
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+        assert Accepted("out_1") == send(channel)
+        assert [True] == post.encrypted
+        assert 1 == len(post.signed_in)
 
 
 def test_settings_hold_the_password_from_its_file(tmp_path):
