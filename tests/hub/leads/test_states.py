@@ -5,9 +5,12 @@ from itertools import product
 
 import pytest
 
+from hub.leads import erasing, store
+from hub.leads.service import Beginning
 from hub.leads.states import BEFORE_CLAIM, CLOSED, EVENTS, OPEN, OWNED, STATES, Refusal, after
 from hub.leads.states import sale_status as status_of
-from hub.store import Database
+from hub.leads.winning import Sale
+from hub.store import METADATA, Database
 from tests.fakes.lead_market import Market, a_dealer, a_rep
 
 SALE_STATUSES = {"Pending_Contact", "Demo_Scheduled", "Closed_Won", "Lost_Unresponsive"}
@@ -105,4 +108,96 @@ def test_whatever_happens_nothing_breaks(sqlite_url, seed):
         everything_that_may_happen(market, dice, leads)
         for lead in leads:
             what_must_hold(market, lead)
+    database.close()
+
+
+def in_state(market, state, number):
+    """A lead of a new customer, brought into a state the way life does; whose it is."""
+    customer, now = f"cus_{number}", market.clock.wall_ms()
+    if state in {"SCREENING", "DUPLICATE"}:
+        start = Beginning(contact=customer, consent_version="1")
+        lead = market.do(lambda c: market.leads.begin(c, start, now))
+        if state == "DUPLICATE":
+            market.do(lambda c: market.desk.move(c, lead, "duplicate", now, duplicate_of=lead.id))
+        return lead.id, customer
+    away = (-2.5, 140.7)
+    lead = market.lead(contact=customer, **({"at": away} if state == "QUALIFIED" else {}))
+    if state in OWNED:
+        market.tap("per_1", f"CLAIM_{lead}")
+    if state in {"CONTACTED", "DEMO_SCHEDULED"}:
+        market.tap("per_1", f"{'DEMO' if state == 'DEMO_SCHEDULED' else 'CONTACTED'}_{lead}")
+    if state == "WON_REPORTED":
+        market.tap("per_1", f"WON_{lead}")
+        market.say("per_1", f"MENANG MH1KS1110RK{number:06}")
+    ends = {
+        "CLOSED_WON": lambda c: market.leads.winning.sale(c, sale_to(customer, number, now), now),
+        "LOST_UNRESPONSIVE": lambda c: market.leads.close(c, lead, reason="other", now_ms=now),
+        "OPTED_OUT": lambda c: market.leads.opted_out(c, customer, now),
+        "EXPIRED": lambda c: market.leads.custody.end(
+            c, store.lock(c, lead), "expire", reason="unclaimed", now_ms=now
+        ),
+    }
+    if state in ends:
+        market.do(ends[state])
+    return lead, customer
+
+
+def sale_to(customer, number, at_ms, undoes=None):
+    """A sale to a customer, or what undid one."""
+    return Sale(
+        index=number, dealer="SBY01", at_ms=at_ms, serials=(), contact=customer, undoes=undoes
+    )
+
+
+def make_due(connection, lead, now_ms):
+    """What a lead waits for has come."""
+    known = store.get(connection, lead)
+    if known is not None and known.next_step is not None:
+        store.change(connection, lead, next_step_ms=now_ms)
+
+
+def happenings(market, lead, customer, number):
+    """Everything that people, the ledger and time can do to a lead, once each."""
+    now = market.clock.wall_ms()
+    leads, winning = market.leads, market.leads.winning
+    for button in ("CLAIM", "SKIP", "CONTACTED", "DEMO", "LOST", "WON"):
+        for person in ("per_1", "per_2"):
+            yield lambda b=button, p=person: market.tap(p, f"{b}_{lead}")
+    for answer in ("YES", "NO"):
+        yield lambda a=answer: market.tap(customer, f"CALLED_{a}_{lead}")
+    for work in (
+        lambda c: leads.release(c, lead, by="x", now_ms=now),
+        lambda c: leads.transfer(c, lead, "per_2", by="x", now_ms=now),
+        lambda c: leads.close(c, lead, reason="other", now_ms=now),
+        lambda c: leads.opted_out(c, customer, now),
+        lambda c: winning.sale(c, sale_to(customer, number, now), now),
+        lambda c: winning.undone(c, sale_to(None, number + 1, now, undoes=number), now),
+        lambda c: erasing.forget(c, leads.custody, lead, now_ms=now),
+        lambda c: make_due(c, lead, now),
+    ):
+        yield lambda work=work: market.do(work)
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_every_state_meets_everything_that_can_happen(sqlite_url, state):
+    """In the tables, not in the transition table alone: nothing raises, and what must hold holds.
+
+    A lead comes into no state that its own does not lead to.
+    """
+    database = Database(sqlite_url)
+    database.write(METADATA.create_all)
+    market = Market(database)
+    market.town.add(a_dealer("SBY01", 1), a_rep(1, "SBY01"), a_rep(2, "SBY01"))
+    reachable = {after(state, event, back=back) for event in EVENTS for back in OPEN}
+    lead, customer = in_state(market, state, 1)
+    count = len(list(happenings(market, lead, customer, 1)))
+    for number in range(10, 10 + 10 * count, 10):
+        market.clock.advance(1)
+        lead, customer = in_state(market, state, number)
+        assert market.get(lead).state == state
+        do = list(happenings(market, lead, customer, number))[number // 10 - 1]
+        do()
+        market.leads.step(market.clock.wall_ms(), 100)
+        what_must_hold(market, lead)
+        assert market.get(lead).state in reachable | {state}, number
     database.close()
