@@ -149,7 +149,7 @@ class SalesUnits:
             state=found.state,
             dealer=found.dealer,
             sale_index=found.sale_index,
-            sale_ms=found.sale_ms,
+            sale_ms=found.sold_ms,
         )
 
 

@@ -24,10 +24,11 @@ from hub.portals.lists import (
     time_range,
 )
 from hub.portals.pages import every_form
-from hub.portals.read_models import Count, Sale, SaleFilter
+from hub.portals.read_models import Count
 from hub.portals.searching import as_serial
 from hub.portals.sentences import PAYMENTS
 from hub.portals.services import portal
+from hub.sales.views import Sale, SaleFilter
 
 NAMES: Final = (
     "q",

@@ -29,10 +29,9 @@ from hub.portals.read_models import (
     DeviceReads,
     LedgerReads,
     LedgerState,
-    SaleFilter,
     SalesReads,
-    UnitFilter,
 )
+from hub.sales.views import SaleFilter, UnitFilter
 from shared.clock import Clock
 from shared.identifiers import HUB_DEVICE
 

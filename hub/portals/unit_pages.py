@@ -22,10 +22,11 @@ from hub.portals.lists import (
     read_slice,
 )
 from hub.portals.pages import every_form
-from hub.portals.read_models import Count, Entry, EntryFilter, SaleFilter, Slice, Unit, UnitFilter
+from hub.portals.read_models import Count, Entry, EntryFilter, Slice
 from hub.portals.searching import as_serial
 from hub.portals.sentences import STATES
 from hub.portals.services import portal
+from hub.sales.views import SaleFilter, Unit, UnitFilter
 
 NAMES: Final = ("q", "dealer", "state", "model", "quiet", "order")
 COLUMNS: Final = (

@@ -2,8 +2,8 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Final
+from dataclasses import replace
+from typing import Any, Final, Literal, cast
 
 from sqlalchemy import (
     ColumnElement,
@@ -21,6 +21,7 @@ from sqlalchemy import (
 
 from hub.sales.rows import flags_of
 from hub.sales.tables import QUIET, SALE, SALE_UNIT, UNIT
+from hub.sales.views import Sale, SaleFilter, SaleState, SoldUnit, Unit, UnitFilter, UnitState
 from hub.store import INT64, TEXT
 
 COUNT_MAX: Final = 10_000
@@ -29,86 +30,7 @@ COUNT_MAX: Final = 10_000
 LAST: Final = "\U0010ffff"
 """Above every character: text is compared byte by byte on both engines."""
 UNIT_STATES: Final = ("stock", "sold", "returned", "unknown")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SaleFilter:
-    """Which sales; None means any. Times are when they happened, until excluded."""
-
-    dealer: str | None = None
-    state: str | None = None
-    payment: str | None = None
-    flagged: bool = False
-    receipt: str | None = None
-    serial: str | None = None
-    since_ms: int | None = None
-    until_ms: int | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SoldLine:
-    """One unit on a receipt, as it stands now."""
-
-    serial: str | None
-    serial_raw: str | None
-    model: str | None
-    list_idr: int
-    discount_idr: int
-    net_idr: int
-    state: str
-    flag: str | None
-    reversed_by: int | None
-    activated_index: int | None
-    activated_ms: int | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SaleRow:
-    """One receipt, as it stands now. `at` is the place on the ledger that names it."""
-
-    at: int
-    dealer: str | None
-    device: str
-    till: str
-    receipt: str
-    at_ms: int
-    received_ms: int
-    state: str
-    flags: tuple[str, ...]
-    payment: str
-    operator: str | None
-    has_buyer: bool
-    net_idr: int
-    lines: tuple[SoldLine, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UnitFilter:
-    """Which units; None means any. `quiet`: sold, and it never answered."""
-
-    dealer: str | None = None
-    state: str | None = None
-    model: str | None = None
-    quiet: bool = False
-    serial_start: str | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UnitRow:
-    """One scooter, as it stands now. `fault` is set while it was its last word."""
-
-    serial: str
-    model: str | None
-    dealer: str | None
-    state: str
-    sale_index: int | None
-    sale_ms: int | None
-    activated_ms: int | None
-    seen_ms: int | None
-    battery_pct: int | None
-    odometer_m: int | None
-    firmware: str | None
-    fault: str | None
+UNDONE: Final[Mapping[str, Literal["void", "return"]]] = {"voided": "void", "returned": "return"}
 
 
 # --- sales ---
@@ -144,7 +66,7 @@ def list_sales(
     below: int | None = None,
     above: int | None = None,
     limit: int,
-) -> list[SaleRow]:
+) -> list[Sale]:
     """Sales newest first below a place on the ledger, or oldest first above one."""
     terms = _sale_terms(wanted)
     order = SALE.c.index.desc()
@@ -156,7 +78,7 @@ def list_sales(
     return _with_lines(connection, _sales().where(*terms).order_by(order).limit(limit))
 
 
-def one_sale(connection: Connection, index: int) -> SaleRow | None:
+def one_sale(connection: Connection, index: int) -> Sale | None:
     """The sale at a place of the ledger; None when something else stands there."""
     found = _with_lines(
         connection, _sales().where(SALE.c.index == index, SALE.c.kind == "sale").limit(1)
@@ -202,9 +124,9 @@ def _sales() -> Select[Any]:
     return select(SALE, SALE.c.index.label("place"))
 
 
-def _with_lines(connection: Connection, query: Select[Any]) -> list[SaleRow]:
+def _with_lines(connection: Connection, query: Select[Any]) -> list[Sale]:
     rows = connection.execute(query).all()
-    lines: dict[int, list[SoldLine]] = {row.place: [] for row in rows}
+    lines: dict[int, list[SoldUnit]] = {row.place: [] for row in rows}
     if not rows:
         return []
     # Joined, not searched for: either engine then takes each receipt's lines from the table's key.
@@ -225,38 +147,38 @@ def _with_lines(connection: Connection, query: Select[Any]) -> list[SaleRow]:
     return [_sale(row, lines[row.place]) for row in rows]
 
 
-def _line(row: Row[Any]) -> SoldLine:
-    return SoldLine(
+def _line(row: Row[Any]) -> SoldUnit:
+    return SoldUnit(
         serial=row.serial,
-        serial_raw=row.serial_raw,
-        model=row.model,
+        serial_raw=row.serial_raw or "",
+        model=row.model or "",
         list_idr=row.list_idr,
         discount_idr=row.discount_idr,
         net_idr=row.net_idr,
-        state=row.state,
         flag=row.flag,
-        reversed_by=row.reversed_by,
+        undone=UNDONE.get(row.state),
+        undone_index=row.reversed_by,
         activated_index=row.activated_index,
         activated_ms=row.activated_ms,
     )
 
 
-def _sale(row: Row[Any], lines: Sequence[SoldLine]) -> SaleRow:
-    return SaleRow(
-        at=row.place,
+def _sale(row: Row[Any], lines: Sequence[SoldUnit]) -> Sale:
+    return Sale(
+        index=row.place,
         dealer=row.dealer or None,
         device=row.device,
         till=row.till,
         receipt=row.receipt,
-        at_ms=row.at_ms,
-        received_ms=row.received_ms,
-        state=row.state,
-        flags=flags_of(row.flags),
+        units=tuple(lines),
         payment=row.payment or "unknown",
         operator=row.operator,
         has_buyer=row.buyer_commitment is not None,
-        net_idr=row.net_idr,
-        lines=tuple(lines),
+        at_ms=row.at_ms,
+        received_ms=row.received_ms,
+        state=cast("SaleState", row.state),
+        flags=flags_of(row.flags),
+        total_idr=row.net_idr,
     )
 
 
@@ -278,8 +200,8 @@ def _unit_terms(wanted: UnitFilter) -> list[ColumnElement[bool]]:
             terms.append(name == value)
     if wanted.quiet:
         terms.append(QUIET)
-    if wanted.serial_start is not None:
-        start = wanted.serial_start
+    if wanted.serial is not None:
+        start = wanted.serial
         terms += [UNIT.c.serial >= start, UNIT.c.serial < start + LAST]
     return terms
 
@@ -291,7 +213,7 @@ def list_units(
     above: str | None = None,
     below: str | None = None,
     limit: int,
-) -> list[UnitRow]:
+) -> list[Unit]:
     """Units by serial above one, or backwards below one."""
     terms = _unit_terms(wanted)
     order = UNIT.c.serial.asc()
@@ -304,7 +226,7 @@ def list_units(
     return [_unit(row) for row in connection.execute(query)]
 
 
-def one_unit(connection: Connection, serial: str) -> UnitRow | None:
+def one_unit(connection: Connection, serial: str) -> Unit | None:
     """The unit with this serial in its normal form."""
     row = connection.execute(select(UNIT).where(UNIT.c.serial == serial)).one_or_none()
     return None if row is None else _unit(row)
@@ -339,17 +261,17 @@ def _bounded(
     return n, n >= most
 
 
-def _unit(row: Row[Any]) -> UnitRow:
+def _unit(row: Row[Any]) -> Unit:
     # After a void the unit is as it was before its sale; after a return the sale still matters.
     sold = row.undone != "voided"
     faulty = row.fault_index is not None and row.fault_index >= (row.seen_index or 0)
-    return UnitRow(
+    return Unit(
         serial=row.serial,
         model=row.model,
         dealer=row.dealer or None,
-        state=row.state,
+        state=cast("UnitState", row.state),
         sale_index=row.sale_index if sold else None,
-        sale_ms=row.sale_ms if sold else None,
+        sold_ms=row.sale_ms if sold else None,
         activated_ms=row.activated_ms,
         seen_ms=row.seen_ms,
         battery_pct=row.battery_pct,

@@ -21,13 +21,9 @@ from hub.portals.read_models import (
     Hole,
     LedgerState,
     Proof,
-    Sale,
-    SaleFilter,
     Slice,
-    SoldUnit,
-    Unit,
-    UnitFilter,
 )
+from hub.sales.views import Sale, SaleFilter, SoldUnit, Unit, UnitFilter
 from shared.wire import events
 from shared.wire.events import Occurred, encode_event, parse_event
 

@@ -3,7 +3,8 @@
 import json
 from dataclasses import replace
 
-from hub.portals.read_models import Entry, Sale
+from hub.portals.read_models import Entry
+from hub.sales.views import Sale
 from shared.wire.events import parse_event
 from tests.fakes.portal_reads import NOW_MS, device_named
 from tests.hub.portals.conftest import House, Visitor

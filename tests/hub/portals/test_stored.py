@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from hub.portals.read_models import DeviceFilter, EntryFilter, SaleFilter, Slice, UnitFilter
+from hub.portals.read_models import DeviceFilter, EntryFilter, Slice
 from hub.portals.stored_devices import StoredDevices
 from hub.portals.stored_ledger import StoredLedger
 from hub.portals.stored_sales import StoredSales
+from hub.sales.views import SaleFilter, UnitFilter
 from hub.wiring import Hub
 from tests.fakes.stocked_hub import SERIAL, Box, enrol_boxes, open_empty_hub, stock
 
