@@ -132,7 +132,9 @@ def opened(folder: Path, *, fresh: bool) -> Hub:
     migrate(hub.database)
     hub.registry.regions.import_file(b"code,name,timezone\nR,R,Asia/Jakarta\n")
     rows = "".join(
-        f"S{i:03d},Kickstand Kota {i},R,Jl. 1,-7.2,112.7,Asia/Jakarta,Mon-Sun 09:00-21:00,yes\n"
+        f"S{i:03d},Kickstand Kota {i},R,Jl. 1,"
+        f"{-8 + 0.3 * (i % 11):.1f},{107 + 0.7 * (i // 11):.1f},"
+        "Asia/Jakarta,Mon-Sun 00:00-24:00,yes\n"
         for i in range(STORES)
     )
     head = "code,name,region,address,lat,lon,timezone,hours,authorised\n"

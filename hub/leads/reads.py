@@ -1,6 +1,7 @@
 """Leads as they are looked at: SQL that reads and decides nothing.
 
-Promises: lists go by (received, id) with a cursor, counts stop at `COUNT_MAX`, and whoever may
+Promises: lists go by (received, id) with a cursor, the navigation's count stops at `COUNT_MAX`,
+and whoever may
 see only some dealers' leads is never shown another one's, whatever else is asked.
 """
 
@@ -8,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, Final, Literal
 
-from sqlalchemy import ColumnElement, Connection, and_, func, or_, select, tuple_
+from sqlalchemy import ColumnElement, Connection, and_, case, func, or_, select, tuple_, union
 
 from hub.leads.records import Lead, Offer
 from hub.leads.states import STATES, State
@@ -89,12 +90,12 @@ def _seen_by(viewer: Viewer) -> ColumnElement[bool] | None:
     if viewer.everything:
         return None
     dealers = sorted(viewer.dealers)
-    offered = (
-        select(LEAD_OFFER.c.lead)
-        .where(LEAD_OFFER.c.lead == LEAD.c.id, LEAD_OFFER.c.dealer.in_(dealers))
-        .exists()
-    )
-    return or_(LEAD.c.dealer.in_(dealers), offered, LEAD.c.region.in_(sorted(viewer.regions)))
+    # Three ranges of indexes rather than a question about every lead.
+    ids = [select(LEAD_OFFER.c.lead).where(LEAD_OFFER.c.dealer.in_(dealers))]
+    for column, names in ((LEAD.c.dealer, dealers), (LEAD.c.region, sorted(viewer.regions))):
+        if names:
+            ids.append(select(LEAD.c.id).where(column.in_(names)))
+    return LEAD.c.id.in_(union(*ids))
 
 
 def _late(now_ms: int) -> ColumnElement[bool]:
@@ -191,13 +192,25 @@ def open_offers(
 def counts(connection: Connection, viewer: Viewer, chosen: Chosen, now_ms: int) -> dict[str, int]:
     """How many there are of every state, of each special kind, and in ``all``.
 
-    Each as if nothing else of its kind were chosen, and never more than `COUNT_MAX` + 1.
+    Each as if nothing else of its kind were chosen. One pass over all of them: whoever asks often
+    keeps the answer for a while.
     """
-    base = replace(chosen, states=(), special=None)
-    kinds: dict[str, Chosen] = {"all": base}
-    kinds |= {state: replace(base, states=(state,)) for state in STATES}
-    kinds |= {special: replace(base, special=special) for special in SPECIALS}
-    return {name: _count(connection, _wanted(viewer, kind, now_ms)) for name, kind in kinds.items()}
+    base = replace(chosen, states=(), special=None, tests=True)
+    late = case((_late(now_ms), 1), else_=0).label("late")
+    found = select(LEAD.c.state, LEAD.c.human, LEAD.c.test, late)
+    found_ = found.where(*_wanted(viewer, base, now_ms)).subquery()
+    groups = (found_.c.state, found_.c.human, found_.c.test, found_.c.late)
+    counted = dict.fromkeys((*STATES, *SPECIALS, "all"), 0)
+    for state, human, test, is_late, n in connection.execute(
+        select(*groups, func.count()).group_by(*groups)
+    ):
+        if test:
+            counted["test"] += n
+        if test and not chosen.tests:
+            continue
+        for name, holds in (("all", True), (state, True), ("human", human), ("late", is_late)):
+            counted[name] += n if holds else 0
+    return counted
 
 
 def _count(connection: Connection, wanted: Sequence[ColumnElement[bool]]) -> int:

@@ -99,6 +99,7 @@ LEAD_OFFER: Final = Table(
     Column("margin_ms", INT64),
     UniqueConstraint("lead", "person", "round", name="lead_offer_once"),
     Index("lead_offer_turn", "person", "offered_ms"),
+    Index("lead_offer_dealer", "dealer", "lead"),
 )
 
 LEAD_EVENT: Final = Table(

@@ -1,6 +1,7 @@
 """What people do with leads on pages: who may do what, and each deed in one transaction."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Final, Protocol
 
 import structlog
@@ -11,8 +12,10 @@ from hub.leads import reads
 from hub.leads.board import Board
 from hub.leads.needs import Rep
 from hub.leads.objects import nearest_of
-from hub.leads.reads import Viewer
+from hub.leads.reads import Chosen, Viewer
 from hub.leads.records import Lead
+from hub.portals.kept_counts import Counts, KeptCounts
+from hub.portals.read_models import Count
 from hub.store import Database
 from shared.clock import Clock
 
@@ -71,6 +74,18 @@ class LeadDesk:
         self._actions = actions
         self._clock = clock
         self._press = press
+        self._counts = KeptCounts(clock)
+
+    def counts(self, viewer: Viewer, chosen: Chosen) -> Counts:
+        """The counters of a list, kept for as long as they were dear to count."""
+        base = replace(chosen, states=(), special=None)
+        scope = (viewer.everything, viewer.dealers, viewer.regions)
+
+        def count() -> Counts:
+            found = self.board.counts(viewer, base)
+            return {name: Count(n=n) for name, n in found.items()}
+
+        return self._counts.get((scope, base), count)
 
     def release(self, viewer: Viewer, lead: str) -> bool:
         """Back on the market."""

@@ -1,6 +1,5 @@
 """Leads as a board, one lead with its timeline, and who would get a lead at a place."""
 
-from collections.abc import Mapping
 from typing import Final, cast
 
 import orjson
@@ -9,10 +8,11 @@ from flask import Response, abort, g, make_response, render_template, request
 from hub.leads.board import Identity, Row
 from hub.leads.objects import ROUTER_COLUMNS
 from hub.leads.places import check_pin, coordinates
-from hub.leads.reads import COUNT_MAX, Chosen, Part, Special, Viewer
+from hub.leads.reads import Chosen, Part, Special, Viewer
 from hub.leads.states import STATES
 from hub.portals.choices import Menu, store_menu, time_menu, zone_of_choice
 from hub.portals.formats import number
+from hub.portals.kept_counts import Counts
 from hub.portals.languages import later, say, say_many
 from hub.portals.lead_desk import LeadDesk, viewer_of
 from hub.portals.lead_offers import claim_answer, open_offers
@@ -96,21 +96,16 @@ def read_filter(query: Query) -> Chosen:
     )
 
 
-def _count(counts: Mapping[str, int], name: str) -> Count:
-    n = counts[name]
-    return Count(n=min(n, COUNT_MAX), capped=n > COUNT_MAX)
-
-
-def _facets(query: Query, counts: Mapping[str, int]) -> list[Facet]:
+def _facets(query: Query, counts: Counts) -> list[Facet]:
     facets = [
-        query.toggle("special", name, say(label), _count(counts, name))
+        query.toggle("special", name, say(label), counts[name])
         for name, label in SPECIALS.items()
-        if counts[name] or query.one("special") == name or name == "late"
+        if counts[name].n or query.one("special") == name or name == "late"
     ]
     facets += [
-        query.toggle("state", state, say(label), _count(counts, state))
+        query.toggle("state", state, say(label), counts[state])
         for state, label in STATE_NAMES.items()
-        if counts[state] or state not in RARE or state in query.many("state")
+        if counts[state].n or state not in RARE or state in query.many("state")
     ]
     rep = query.one("rep")
     return [*facets, query.chip("rep", str(person_name(rep)))] if rep is not None else facets
@@ -129,11 +124,11 @@ def _source_menu(query: Query) -> Menu:
     )
 
 
-def _total(chosen: Chosen, counts: Mapping[str, int]) -> Count | None:
+def _total(chosen: Chosen, counts: Counts) -> Count | None:
     """Of what is shown, where one counter says it."""
     if len(chosen.states) > 1 or (chosen.states and chosen.special):
         return None
-    return _count(counts, chosen.states[0] if chosen.states else chosen.special or "all")
+    return counts[chosen.states[0] if chosen.states else chosen.special or "all"]
 
 
 @every_form("/leads", on=everyones)
@@ -146,13 +141,13 @@ def leads(form: Form) -> Response:
     page = page_of(
         read_slice(form, str), lambda part: board.rows(who, chosen, _part(part)), _row_id
     )
-    counts = board.counts(who, chosen)
-    everything = counts["all"] if not query.filtered else board.counts(who, Chosen())["all"]
+    counts = desk().counts(who, chosen)
+    everything = desk().counts(who, Chosen())["all"].n
     html = render_template(
         "portals/leads.html",
         query=query,
         page=page,
-        any_rows=bool(everything or query.filtered or counts["test"]),
+        any_rows=bool(everything or query.filtered or counts["test"].n),
         facets=_facets(query, counts),
         total=_total(chosen, counts),
         stores=store_menu(query) if who.everything else None,
