@@ -2,7 +2,7 @@
 
 import hashlib
 import hmac
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal, TypeAlias
 
@@ -229,6 +229,11 @@ class Contacts:
             erased=row["erased_ms"] is not None,
             seen_ms=row["seen_ms"],
         )
+
+    @staticmethod
+    def phones(connection: Connection, contacts: Collection[str]) -> Mapping[str, str]:
+        """The phones of several contacts at once, by id, for lists that mask them."""
+        return store.phones(connection, contacts)
 
     def address(self, connection: Connection, contact: str) -> Reach | Unreachable:
         """Where to write to, now; those who opted out or are erased are not written to."""

@@ -1,6 +1,6 @@
 """Tables of the contacts, and all SQL on them."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from sqlalchemy import (
@@ -186,6 +186,14 @@ def keys(connection: Connection, contact: str) -> list[tuple[Kind, str]]:
         .order_by(CONTACT_KEY.c.seen_ms.desc(), CONTACT_KEY.c.value)
     )
     return [(row.kind, row.value) for row in rows]
+
+
+def phones(connection: Connection, contacts: Collection[str]) -> dict[str, str]:
+    """The phone each of them was seen with last; who has none is not in it."""
+    of = CONTACT_KEY.c
+    query = select(of.contact, of.value).where(of.kind == "phone", of.contact.in_(contacts))
+    rows = connection.execute(query.order_by(of.seen_ms, of.value.desc()))
+    return {contact: value for contact, value in rows}  # noqa: C416 - a row is no pair to mypy
 
 
 def saw_key(connection: Connection, kind: Kind, value: str, now_ms: int) -> None:

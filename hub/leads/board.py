@@ -100,7 +100,9 @@ class Board:
         """A page of leads."""
         with self._database.read() as connection:
             leads = reads.page(connection, viewer, chosen, part, now_ms=self._desk.clock.wall_ms())
-            return [Row(lead, self._masked(connection, lead)) for lead in leads]
+            contacts = {lead.contact for lead in leads}
+            phones = self._desk.customers.phones(connection, contacts)
+            return [Row(lead, objects.masked_phone(phones.get(lead.contact))) for lead in leads]
 
     def counts(self, viewer: Viewer, chosen: Chosen) -> dict[str, int]:
         """How many there are of every state and special kind, and in ``all``."""

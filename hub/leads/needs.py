@@ -158,6 +158,10 @@ class Customers(Protocol):
         """Who it is. The caller logs the reading where a person reads it."""
         ...
 
+    def phones(self, connection: Connection, contacts: Collection[str]) -> Mapping[str, str]:
+        """The phones of several at once, by contact, for lists that mask them."""
+        ...
+
     def transcript(self, connection: Connection, lead: str, limit: int) -> Sequence[str]:
         """What was said, the oldest first, as lines to read."""
         ...

@@ -1,6 +1,6 @@
 """The other features as leads see them: registry, contacts, sales, ledger, vault."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Final
 
 from sqlalchemy import Connection
@@ -129,6 +129,10 @@ class ContactBook:
             opted_out=found.opted_out,
             erased=found.erased,
         )
+
+    def phones(self, connection: Connection, contacts: Collection[str]) -> Mapping[str, str]:
+        """The phones of several."""
+        return self._contacts.phones(connection, contacts)
 
     def transcript(self, connection: Connection, lead: str, limit: int) -> Sequence[str]:
         """What the customer said, the oldest first."""

@@ -22,7 +22,12 @@ def at(at_ms: int | None) -> str | None:
 
 def masked_of(customer: Customer | None) -> str:
     """A customer as anybody may see them."""
-    return HIDDEN if customer is None else masked(customer.phone) or HIDDEN
+    return HIDDEN if customer is None else masked_phone(customer.phone)
+
+
+def masked_phone(phone: str | None) -> str:
+    """A number as anybody may see it."""
+    return masked(phone) or HIDDEN
 
 
 def lead_object(

@@ -200,6 +200,9 @@ class Book:
     def customer(self, _connection, contact):
         return self.names.get(contact, Customer(id=contact, name="Budi Santoso", phone=self.phone))
 
+    def phones(self, connection, contacts):
+        return {contact: self.customer(connection, contact).phone for contact in contacts}
+
     def transcript(self, _connection, _lead, _limit):
         return ["Pelanggan: halo"]
 

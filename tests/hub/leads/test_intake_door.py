@@ -36,6 +36,9 @@ class Nobody:
     def customer(self, _connection, _contact):
         return None
 
+    def phones(self, _connection, _contacts):
+        return {}
+
     def transcript(self, _connection, _lead, _limit):
         return []
 
