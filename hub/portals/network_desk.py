@@ -76,7 +76,7 @@ class NetworkDesk:
         now_ms = self._clock.wall_ms()
         why = None if dealer.authorised else "not_authorised"
         why = why or self._registry.why_closed(dealer, now_ms)
-        waits = why in {"closed", "paused", "not_opened_yet"}
+        waits = why in {"closed", "holiday", "paused", "not_opened_yet"}
         opens_ms = self._registry.next_open_ms(dealer, now_ms) if waits else None
         return Store(
             dealer=dealer,

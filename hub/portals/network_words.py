@@ -79,7 +79,9 @@ def store_state(store: Store) -> str:
     why = store.why_closed
     if why is None:
         return "open"
-    return "out" if why in OUT else why
+    if why in OUT:
+        return "out"
+    return "paused" if why == "paused" else "closed"
 
 
 def person_state(state: str) -> str:

@@ -1,9 +1,15 @@
 """Stores and people as pages: what each viewer sees of them, and what managers say of today."""
 
 import json
+from typing import get_args
 
 import pytest
 
+from hub.portals.dealer_pages import STATES
+from hub.portals.lead_words import WHY
+from hub.portals.network_desk import Store
+from hub.portals.network_words import store_state
+from hub.registry.opening import WhyClosed
 from hub.registry.service import Registry
 from tests.fakes.lead_market import START_MS, a_dealer, a_rep
 
@@ -65,6 +71,14 @@ def test_everybody_sees_their_own_stores_and_people(registry, admin, person):
     assert "on duty" in page
     assert "has not agreed to messages" in page
     assert admin.text("/dealers.csv").startswith("code,name,company,region")
+
+
+def test_whatever_keeps_a_store_shut_has_its_words():
+    """A national holiday as well: a reason without words would break the page on that day."""
+    dealer = a_dealer("SBY01")
+    for why in (None, "not_authorised", *get_args(WhyClosed)):
+        assert store_state(Store(dealer=dealer, why_closed=why, opens_ms=None, load=0)) in STATES
+        assert why is None or why in WHY
 
 
 def test_a_manager_closes_for_today_and_opens_again(registry, house, person):
