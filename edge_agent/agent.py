@@ -157,6 +157,7 @@ class Agent:
             device=identity.device,
             key=identity.key,
             log_key=identity.log_key,
+            openings=identity.openings,
             clock=self._clock,
             timekeeper=timekeeper,
             random=SystemRandom(),
@@ -171,7 +172,9 @@ class Agent:
             key_folder=identities.KeyFiles(self._config.state_dir),
             on_event=self._on_event,
         )
-        trust.listeners.append(lambda renewed: delivery.use_log_key(renewed.log_key))
+        trust.listeners.append(
+            lambda renewed: delivery.use_log_key(renewed.log_key, renewed.openings)
+        )
         return delivery
 
     def _take_lock(self) -> int:

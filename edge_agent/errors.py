@@ -70,7 +70,7 @@ class AnswerUnproven(HubUnreachable):
 
 
 class KeyUnknown(AnswerUnproven):
-    """An answer signed by a key that is not in the hub's key set as this box knows it."""
+    """An answer or a tree head whose key is not in the hub's key set as this box knows it."""
 
 
 class HistoryLost(LinkError):

@@ -354,9 +354,14 @@ class HubLink:
         """Where the hub believes this box to be."""
         return self.exchange("GET", "/v1/devices/self/head").json()
 
-    def open_epoch(self, *, close: int, nonce: str, reason: str) -> dict[str, Any]:
-        """Close an epoch and open the next; the same nonce opens it once."""
-        return self.post("/v1/devices/self/epochs", close=close, nonce=nonce, reason=reason).json()
+    def open_epoch(
+        self, *, close: int, nonce: str, reason: str, above: int | None = None
+    ) -> dict[str, Any]:
+        """Close an epoch and open the next, greater than `above`; the same nonce opens it once."""
+        wish: dict[str, object] = {"close": close, "nonce": nonce, "reason": reason}
+        if above is not None:
+            wish["above"] = above
+        return self.post("/v1/devices/self/epochs", **wish).json()
 
     def batch_body(self, batch_id: str) -> bytes:
         """A whole batch of ours as the hub took it, unpacked."""

@@ -18,6 +18,7 @@ from shared.crypto.keys import (
     SigningKey,
     root_fingerprint,
 )
+from shared.generation import MalformedOpening, Opening, read_chain, shared_size
 from shared.identifiers import DEVICE_ID
 
 KEY_FILE = "key.pem"
@@ -40,6 +41,17 @@ class Identity:
     def log_key(self) -> NoteKey:
         """The key that signs the ledger's checkpoints."""
         return NoteKey.parse(self.keyset.ledger_vkey)
+
+    @property
+    def openings(self) -> tuple[Opening, ...]:
+        """The later generations of the ledger, each opened by the root key."""
+        return _openings(self.keyset)
+
+
+def _openings(keyset: KeySet) -> tuple[Opening, ...]:
+    """Raises MalformedOpening or MalformedNote."""
+    origin = NoteKey.parse(keyset.ledger_vkey).name
+    return read_chain(keyset.generations, origin=origin, root=keyset.root)
 
 
 class HubTrust:
@@ -72,15 +84,15 @@ class HubTrust:
             known = self._identity.keyset
             try:
                 found = KeySet.parse(body, fingerprint=root_fingerprint(known.root))
-                origin = NoteKey.parse(found.ledger_vkey).name
-            except (MalformedKeySet, MalformedNote) as error:
+                same_ledger = _follows(known, found)
+            except (MalformedKeySet, MalformedNote, MalformedOpening) as error:
                 return self._refused(str(error))
             if found.text == known.text:
                 # Another line has taken it, or nothing has changed.
                 return known.http
             if found.version <= known.version:
                 return self._refused(f"version {found.version} after {known.version}")
-            if (found.name, origin) != (known.name, self._identity.log_key.name):
+            if found.name != known.name or not same_ledger:
                 return self._refused("of another hub or ledger")
             newer = replace(self._identity, keyset=found)
             try:
@@ -96,6 +108,16 @@ class HubTrust:
     def _refused(self, why: str) -> Mapping[str, PublicKey] | None:
         self._on_event("keyset_refused", {"why": why})
         return None
+
+
+def _follows(known: KeySet, found: KeySet) -> bool:
+    """Whether `found` is of the same ledger, or of a later generation that the root key opened."""
+    before, after = _openings(known), _openings(found)
+    if [each.text for each in before] != [each.text for each in after[: len(before)]]:
+        return False
+    origin = NoteKey.parse(known.ledger_vkey).name
+    same = NoteKey.parse(found.ledger_vkey).name == origin
+    return same or shared_size(after, origin) is not None
 
 
 def own_key(state_dir: Path) -> SigningKey:
@@ -155,7 +177,7 @@ def load(state_dir: Path) -> Identity:
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
         keyset = KeySet.parse(values["keys"].encode(), fingerprint=values["fingerprint"])
-        NoteKey.parse(keyset.ledger_vkey)
+        _openings(keyset)
         if DEVICE_ID.fullmatch(values["device"]) is None:
             raise NotEnrolled(f"{path} names no device")
         return Identity(
@@ -217,8 +239,8 @@ def check_keyset(body: bytes, fingerprint: str) -> KeySet:
     """The hub's key set. Raises EnrolmentRefused unless the invitation's root signed it."""
     try:
         keyset = KeySet.parse(body, fingerprint=fingerprint)
-        NoteKey.parse(keyset.ledger_vkey)
-    except (MalformedKeySet, MalformedNote) as error:
+        _openings(keyset)
+    except (MalformedKeySet, MalformedNote, MalformedOpening) as error:
         raise EnrolmentRefused(
             f"this is not the hub that invited the box ({error}): check the address and the code"
         ) from error

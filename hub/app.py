@@ -13,6 +13,7 @@ from hub.integrations.qontak.routes import webhooks as qontak_webhooks
 from hub.integrations.whatsapp.routes import webhooks
 from hub.leads.routes import intake_blueprint
 from hub.ledger.checker import read_check
+from hub.ledger.routes import LedgerDoor
 from hub.ledger.routes import blueprint as ledger_blueprint
 from hub.ledger.tree import newest_checkpoint
 from hub.portals.api import Sources, api_blueprint
@@ -39,7 +40,7 @@ def create_app(hub: Hub, *, only_leads: bool = False) -> Flask:
     app.config["MAX_CONTENT_LENGTH"] = MAX_REQUEST_BYTES
     if not only_leads:
         app.register_blueprint(devices_blueprint(door_of(hub)))
-        app.register_blueprint(ledger_blueprint(hub.database, hub.ledger, signed_in))
+        app.register_blueprint(ledger_blueprint(_ledger_door(hub)))
     leads = hub.leads
     app.register_blueprint(webhooks(leads.inbox, leads.whatsapp.webhook_settings, leads.refusals))
     app.register_blueprint(intake_blueprint(leads.intake))
@@ -78,6 +79,17 @@ def door_of(hub: Hub) -> Door:
             authority=hub.config.server.authority, http=hub.keys.http, keyset=hub.keys.keyset
         ),
         wait_s_max=hub.config.ingest.wait_s_max,
+    )
+
+
+def _ledger_door(hub: Hub) -> LedgerDoor:
+    """The auditors' door."""
+    return LedgerDoor(
+        hub.database,
+        hub.ledger,
+        signed_in,
+        openings=hub.keys.history.openings,
+        root=hub.keys.root.public,
     )
 
 

@@ -21,7 +21,7 @@ from hub.registry.commands import groups as registry_groups
 from hub.registry.commands import person_group
 from hub.store.migrate import migrate
 from hub.subjects.commands import subject_group
-from hub.wiring import Hub, elect_sequencer
+from hub.wiring import Hub, elect_sequencer, open_hub
 
 
 class Program(Protocol):
@@ -252,6 +252,40 @@ def revoke(program: Program, box: str, keyid: str | None, reason: str, *, as_jso
     ended = hub.devices.keys.revoke(box, keyid=keyid, reason=reason)
     _say({"device": box, "revoked": ended}, as_json=as_json, text=f"{ended} keys revoked")
     hub.close()
+
+
+@ledger_group.command(
+    help="Go on without what nobody can give back: open a new generation of the ledger. "
+    "The hub must be stopped."
+)
+@click.option("--reason", required=True, help="Why; it stands on the ledger.")
+@json_option
+@click.pass_obj
+def generation(program: Program, reason: str, *, as_json: bool) -> None:
+    """Cut anywhere, the same command goes on from there."""
+    from hub.generations import open_generation  # noqa: PLC0415 - once in the life of a hub
+
+    lock = elect_sequencer(program.hub)
+    opened = open_generation(program.hub, reason=reason, again=open_hub)
+    if lock is not None:
+        lock.close()
+    opening = opened.opening
+    _say(
+        {
+            "generation": opening.generation,
+            "origin": opening.begins.origin,
+            "size": opening.begins.size,
+            "ended_size": opening.ended.size,
+            "placed": opened.placed,
+            "aside": opened.aside,
+        },
+        as_json=as_json,
+        text=f"generation {opening.generation}, {opening.begins.origin}, goes on from entry "
+        f"{opening.begins.size}; of the one before it {opening.ended.size} entries were proven\n"
+        f"{opened.placed} batches that boxes gave back have places again, {opened.aside} stay "
+        "aside\nStart the hub; the boxes follow by themselves and deliver what they still hold. "
+        "Copy history.json from the keys' folder to every machine and to your copy of the keys",
+    )
 
 
 person_group.add_command(login_link)

@@ -7,11 +7,12 @@ from pathlib import Path
 
 from hub.config import ServerConfig
 from hub.errors import ConfigError
+from hub.key_history import KeyHistory, read_history
 from shared.checkpoint import NoteSigner
 from shared.crypto.encryption import DecryptionKey
 from shared.crypto.keys import BadKey, KeySet, SigningKey, root_fingerprint
+from shared.generation import origin_of
 
-KEYSET_VERSION = 1
 CONTACTS = "contacts.key"
 
 
@@ -27,6 +28,7 @@ class HubKeys:
     """32 secret bytes: whoever is erased stays opted out by a hash that only this key gives."""
     signer: NoteSigner
     keyset: KeySet
+    history: KeyHistory
 
     @property
     def fingerprint(self) -> str:
@@ -74,14 +76,16 @@ def load_keys(server: ServerConfig) -> HubKeys:
         raise ConfigError(f"{error.filename} is missing: run `kickstand-hub init` first") from error
     except (BadKey, OSError, ValueError) as error:
         raise ConfigError(f"keys in {folder}: {error}") from error
-    signer = NoteSigner(server.origin, ledger)
+    history = read_history(folder, name=server.origin, root=root.public)
+    signer = NoteSigner(origin_of(server.origin, history.generation), ledger)
     keyset = KeySet.sign(
         name=server.authority,
-        version=KEYSET_VERSION,
+        version=history.version,
         root=root,
         http=http.public,
         ledger_vkey=signer.verifier.vkey,
         encryption=encryption.public,
+        generations=[opening.values() for opening in history.openings],
     )
     return HubKeys(
         root=root,
@@ -91,4 +95,5 @@ def load_keys(server: ServerConfig) -> HubKeys:
         contacts=contacts,
         signer=signer,
         keyset=keyset,
+        history=history,
     )

@@ -107,14 +107,15 @@ def open_hub(
         config.server.database, threaded=threaded, connection_factory=connection_factory
     )
     live = LiveTree()
-    sequencer = Sequencer(database, live, clock=clock, hub_key=keys.http)
+    generation = keys.history.generation
+    sequencer = Sequencer(database, live, clock=clock, hub_key=keys.http, generation=generation)
     ledger = Ledger(
         database,
         sequencer=sequencer,
         refill=Refill(database, live, sequencer, clock=clock, key=keys.signer.verifier),
-        proofs=Proofs(database, live, keys.signer),
+        proofs=Proofs(database, live, keys.signer, generation=generation),
         followers=Followers(database, followers(), sequencer.recent),
-        checker=Checker(database, hub_key=keys.http.public, clock=clock),
+        checker=Checker(database, hub_key=keys.http.public, root=keys.root.public, clock=clock),
         key=keys.signer.verifier,
     )
     devices = Devices(

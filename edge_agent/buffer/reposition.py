@@ -21,6 +21,9 @@ _UNSEAL_SEGMENTS = """
     UPDATE segment SET batch = NULL
      WHERE batch IN (SELECT id FROM batch WHERE first_index IS NULL)
 """
+_RECEIPTED = "SELECT id, segments FROM batch WHERE first_index IS NOT NULL ORDER BY id"
+_GIVE_UP_SEGMENTS = "UPDATE segment SET batch = NULL WHERE batch = :batch"
+_GIVE_UP = "DELETE FROM batch WHERE id = :batch"
 _UNSEAL = "DELETE FROM batch WHERE first_index IS NULL"
 _PLACE = """
     INSERT INTO lane (lane, next_seq, last_batch) VALUES (:lane, :next_seq, :last_batch)
@@ -77,6 +80,22 @@ def unseal(connection: sqlite3.Connection) -> None:
     """Take the batches in flight apart again: their epoch is closed, nobody accepts them."""
     connection.execute(_UNSEAL_SEGMENTS)
     connection.execute(_UNSEAL)
+
+
+def doubt_ring(connection: sqlite3.Connection) -> None:
+    """Let what was receipted wait again: the ledger that holds it has ended.
+
+    All but batches that lack their attachments: erased at the hub, they can only be given back.
+    """
+    whole = []
+    for batch, ids in connection.execute(_RECEIPTED):
+        parts = [segments.read(connection, segment) for segment in json.loads(ids)]
+        named = wire.attachments_named([event for part in parts for event in part.events])
+        if not named or any(part.attachments for part in parts):
+            whole.append({"batch": batch})
+    connection.executemany(_GIVE_UP_SEGMENTS, whole)
+    connection.executemany(_GIVE_UP, whole)
+    settings.remember(connection, settings.RING_BYTES, None)
 
 
 def place(connection: sqlite3.Connection, places: Mapping[str, Place]) -> None:

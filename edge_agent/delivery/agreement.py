@@ -13,7 +13,7 @@ from edge_agent.buffer.settings import EPOCH_NONCE
 from edge_agent.delivery.head import Agreement, Head, compare, parse_head
 from edge_agent.delivery.link import Link
 from edge_agent.delivery.refill import Refiller
-from edge_agent.errors import AnswerUnproven, HistoryLost, HubRefused
+from edge_agent.errors import AnswerUnproven, HistoryLost, HubRefused, KeyUnknown
 from shared import merkle
 from shared.checkpoint import (
     Checkpoint,
@@ -24,6 +24,7 @@ from shared.checkpoint import (
     parse_checkpoint,
 )
 from shared.crypto.keys import b64url
+from shared.generation import Opening, shared_size
 from shared.wire import batch as wire
 from shared.wire import fields
 from shared.wire.events import LANES
@@ -63,17 +64,19 @@ class Negotiator:
         log_key: NoteKey,
         random_bytes: Callable[[int], bytes],
         on_event: OnEvent,
+        openings: Sequence[Opening] = (),
     ) -> None:
-        """Nothing is asked before agree()."""
+        """Nothing is asked before agree(). `openings`: of the ledger's later generations."""
         self._buffer = buffer
         self._log_key = log_key
+        self._openings = openings
         self._random_bytes = random_bytes
         self._on_event = on_event
         self._refiller = Refiller(buffer, on_event=on_event)
 
-    def use_log_key(self, log_key: NoteKey) -> None:
+    def use_log_key(self, log_key: NoteKey, openings: Sequence[Opening]) -> None:
         """Checkpoints are signed with this key from now on."""
-        self._log_key = log_key
+        self._log_key, self._openings = log_key, openings
 
     def agree(self, link: Link, *, reopen: bool = False) -> Agreed:
         """Ask for the head until both sides stand in the same place. Raises LinkError.
@@ -81,6 +84,7 @@ class Negotiator:
         `reopen`: the epoch has to be closed although the places agree, because the hub will
         never take what is sealed in it.
         """
+        self._follow_generation()
         known = self._buffer.checkpoint()
         answer = link.head()
         head = parse_head(answer)
@@ -88,6 +92,9 @@ class Negotiator:
         if self._buffer.epoch() is None and self._buffer.doubt() is None and head.is_fresh:
             self._buffer.adopt(head.epoch, head.lanes)
         lanes = self._compare(head)
+        if self._buffer.doubt() == "generation" and any(map(self._buffer.in_flight, LANES)):
+            # Sealed over a tree head that this generation does not have.
+            lanes = dict.fromkeys(LANES, Agreement.DIFFERENT)
         if reopen or Agreement.DIFFERENT in lanes.values():
             self._open_epoch(link, head, "retired_key" if reopen else None)
             lanes = dict.fromkeys(LANES, Agreement.SAME)
@@ -96,13 +103,32 @@ class Negotiator:
         received = [lane for lane, found in lanes.items() if found is Agreement.RECEIVED]
         return Agreed(received=frozenset(received))
 
+    def _follow_generation(self) -> None:
+        """Go on with the newest generation, if the root key has opened one and more was proven to
+        this box than that has in common with the old one."""
+        known = self._buffer.checkpoint()
+        if known is None:
+            return
+        proven = parse_checkpoint(known)
+        common = shared_size(self._openings, proven.origin)
+        if common is None or proven.size <= common:
+            return
+        newest = self._openings[-1]
+        self._buffer.follow_generation(newest.begins.text)
+        self._on_event(
+            "generation_followed",
+            {"generation": newest.generation, "size": newest.begins.size, "seen": proven.size},
+        )
+
     def _refuse_younger(self, link: Link, known: str | None, answer: Mapping[str, Any]) -> None:
         """A hub with a shorter ledger than we have seen proven is refilled, not written to."""
         if known is None:
             return
         try:
             offered = open_checkpoint(str(answer.get("checkpoint")), self._log_key)
-        except (MalformedNote, NoteUnsigned) as error:
+        except NoteUnsigned as error:
+            raise KeyUnknown(f"the hub's checkpoint is not of a key known here: {error}") from error
+        except MalformedNote as error:
             raise AnswerUnproven(f"the hub's checkpoint is not readable: {error}") from error
         proven = parse_checkpoint(known)
         if offered.size < proven.size:
@@ -123,17 +149,33 @@ class Negotiator:
         }
 
     def _open_epoch(self, link: Link, head: Head, why: str | None) -> None:
-        reason = why or ("salvage" if self._buffer.doubt() == "salvage" else "restored")
+        own = self._buffer.epoch() or 0
+        # A hub that has lost epochs of this box must not give one of them a second meaning.
+        above = own if own > head.epoch else None
+        reason = why or self._reason(hub_lost_epochs=above is not None)
         nonce = self._buffer.recall(EPOCH_NONCE)
         if nonce is None:
             nonce = b64url(self._random_bytes(16))
             # Kept before it is used: asked again after a power cut, the hub opens no second one.
             self._buffer.remember(EPOCH_NONCE, nonce)
-        fresh = parse_head(link.open_epoch(close=head.epoch, nonce=nonce, reason=reason))
+        fresh = parse_head(
+            link.open_epoch(close=head.epoch, nonce=nonce, reason=reason, above=above)
+        )
         self._buffer.reopen(fresh.epoch, fresh.lanes, max_gen=fresh.max_gen)
         self._on_event(
             "epoch_opened", {"closed": head.epoch, "epoch": fresh.epoch, "reason": reason}
         )
+
+    def _reason(self, *, hub_lost_epochs: bool) -> str:
+        """Why box and hub do not agree on its place."""
+        doubt, known = self._buffer.doubt(), self._buffer.checkpoint()
+        if doubt == "salvage":
+            return doubt
+        # Nothing was proven yet in the generation that is open: what it lacks, the hub has lost.
+        old = known is not None and parse_checkpoint(known).origin != self._log_key.name
+        if old or doubt == "generation":
+            return "generation"
+        return "hub_restored" if hub_lost_epochs else "restored"
 
     # --- what waits, compared with the ledger ----------------------------------------------
 
@@ -252,7 +294,9 @@ class Negotiator:
         try:
             checkpoint = open_checkpoint(str(answer.get("checkpoint")), self._log_key)
             runs = fields.each(answer, "runs", MAX_RUNS, _run)
-        except (MalformedField, MalformedNote, NoteUnsigned) as error:
+        except NoteUnsigned as error:
+            raise KeyUnknown(f"the hub's receipts are not of a key known here: {error}") from error
+        except (MalformedField, MalformedNote) as error:
             raise AnswerUnproven(f"the hub's receipts are not readable: {error}") from error
         at = span.first_n
         for run in runs:

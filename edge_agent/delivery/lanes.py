@@ -4,7 +4,7 @@ Threads call them in a loop (`run`), a simulator calls them one by one.
 """
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from random import Random
@@ -19,12 +19,14 @@ from edge_agent.errors import (
     BufferFull,
     HistoryLost,
     HubRefused,
+    KeyUnknown,
     LinkError,
 )
 from edge_agent.timekeeping import Timekeeper
 from shared.checkpoint import Checkpoint, NoteKey, cosign, parse_checkpoint
 from shared.clock import Clock
 from shared.crypto.keys import SigningKey
+from shared.generation import Opening
 from shared.wire import batch as wire
 from shared.wire.events import LANES
 from shared.wire.receipts import (
@@ -101,6 +103,7 @@ class Delivery:
         device: str,
         key: SigningKey,
         log_key: NoteKey,
+        openings: Sequence[Opening] = (),
         clock: Clock,
         timekeeper: Timekeeper,
         random: Random,
@@ -109,7 +112,10 @@ class Delivery:
         key_folder: KeyFolder | None = None,
         on_event: OnEvent = lambda _event, _fields: None,
     ) -> None:
-        """`links`: one line to the hub for each lane; `key_folder`: where a next key waits."""
+        """`links`: one line to the hub for each lane; `key_folder`: where a next key waits.
+
+        `openings`: of the ledger's later generations, as the hub's root key signed them.
+        """
         self._buffer = buffer
         self._links = links
         self._device = device
@@ -124,7 +130,11 @@ class Delivery:
         self._on_event = on_event
         self._shared = _Shared()
         self._negotiator = Negotiator(
-            buffer, log_key=log_key, random_bytes=random_bytes, on_event=on_event
+            buffer,
+            log_key=log_key,
+            openings=openings,
+            random_bytes=random_bytes,
+            on_event=on_event,
         )
         halted = buffer.backlog().halted
         # Halted before a restart: tried again now, and said to be halted until it succeeds.
@@ -167,10 +177,15 @@ class Delivery:
         if woken and lane != "sale" and not stop.is_set():
             stop.wait(self._settings.gather_ms / 1000)
 
-    def use_log_key(self, log_key: NoteKey) -> None:
-        """Checkpoints are signed with this key from now on. From any thread."""
+    def use_log_key(self, log_key: NoteKey, openings: Sequence[Opening] = ()) -> None:
+        """Checkpoints are signed with this key from now on. From any thread.
+
+        Of a later generation of the ledger: both sides agree anew before anything is sent.
+        """
+        self._negotiator.use_log_key(log_key, openings)
+        if log_key.name != self._log_key.name:
+            self._shared.agreed = False
         self._log_key = log_key
-        self._negotiator.use_log_key(log_key)
 
     # --- one step -------------------------------------------------------------------------
 
@@ -362,8 +377,10 @@ class Delivery:
 
     def _failed(self, lane: str, error: Exception) -> int:
         """Full jitter: a random pause below a ceiling that doubles with every failure."""
-        if isinstance(error, ReceiptRefused):
-            # A tree head under a ledger key that this box does not know yet looks the same.
+        if isinstance(error, ReceiptRefused | KeyUnknown):
+            # A tree head under a ledger key that this box does not know yet looks the same; so
+            # does one of a generation that another lane has learnt of meanwhile.
+            self._shared.agreed = False
             with suppress(LinkError):
                 self._links[lane].renew_keys()
         state = self.lanes[lane]

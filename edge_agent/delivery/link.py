@@ -44,8 +44,10 @@ class Link(Protocol):
         """Where the hub believes this box to be."""
         ...
 
-    def open_epoch(self, *, close: int, nonce: str, reason: str) -> dict[str, Any]:
-        """The head of a new epoch."""
+    def open_epoch(
+        self, *, close: int, nonce: str, reason: str, above: int | None = None
+    ) -> dict[str, Any]:
+        """The head of a new epoch, greater than `above`."""
         ...
 
     def batch_body(self, batch_id: str) -> bytes:

@@ -10,11 +10,12 @@ from random import Random
 
 import orjson
 
+from edge_agent import identity as identities
 from edge_agent.buffer import Buffer, Capture, Limits, Once
 from edge_agent.buffer.frames import decode_frame
 from edge_agent.delivery import Delivery, Settings
 from edge_agent.hub_link import HubLink
-from edge_agent.identity import KEY_FILE, KeyFiles, own_key
+from edge_agent.identity import KEY_FILE, Identity, KeyFiles, own_key
 from edge_agent.timekeeping import Timekeeper
 from firmware_sim.chaos.clocks import MachineClock
 from firmware_sim.chaos.disk import Cut, Disk, PowerCut
@@ -46,7 +47,8 @@ class Truth:
     may_stand_twice: set[str] = field(default_factory=set)
     """Shown, stored and delivered without an acknowledgement by a card that was then thrown away:
     nobody is left who could know that it was stored. The hub's projection tells such twins."""
-    checkpoints: dict[int, str] = field(default_factory=dict)
+    checkpoints: dict[tuple[str, int], str] = field(default_factory=dict)
+    """Roots that were proven to the box, by origin and size."""
 
 
 class _CutKeyFiles(KeyFiles):
@@ -76,19 +78,23 @@ class Box:
         random: Random,
         network: Network,
         parts: Parts,
+        renews_keys: bool = False,
     ) -> None:
-        """Nothing runs before `enrol` and `boot`."""
+        """Nothing runs before `enrol` and `boot`. `renews_keys`: it asks for newer key sets."""
         self._folder = folder
         self.clock = clock
         self._random = random
         self._network = network
         self._parts = parts
+        self._renews_keys = renews_keys
         self._disk = Disk(self._decide)
         self._number = 0
         self.cut_share = 0.0
         self.cuts = 0
         self.restores = 0
         self.epochs_opened = 0
+        self.hub_lost_place = 0
+        """Epochs opened because the hub had lost its place, not the box."""
         self.keys_stranded = 0
         """Epochs closed because a key ended before what it had sealed was delivered."""
         self.rotations = 0
@@ -114,8 +120,10 @@ class Box:
         key = own_key(self._folder)
         enrolment = hub.hub.devices.enrol(code=code, key=key.public, version="sim")
         self.device = enrolment.device
-        self._keys = hub.hub.keys
-        self._log_key = hub.hub.ledger.key
+        identity = Identity(
+            key=key, device=self.device, dealer="D1", hub_url=URL, keyset=hub.hub.keys.keyset
+        )
+        identities.save(self._folder, identity)
         self.boot()
 
     def boot(self) -> None:
@@ -146,15 +154,18 @@ class Box:
             connection_factory=self._disk.open_box,
             on_event=self._heard,
         )
-        key = own_key(self._folder)
+        identity = identities.load(self._folder)
+        key = identity.key
+        trust = identities.HubTrust(self._folder, identity)
         link = HubLink(
             URL,
             key=key,
-            http_keys={self._keys.http.public.keyid: self._keys.http.public},
+            http_keys=identity.keyset.http,
             timekeeper=timekeeper,
             clock=self.clock,
             transport=self._network,
             random_bytes=self._random.randbytes,
+            renew=trust.renew if self._renews_keys else None,
         )
         self.delivery = self._parts.delivery(
             self.buffer,
@@ -162,7 +173,8 @@ class Box:
             device=self.device,
             key=key,
             key_folder=_CutKeyFiles(self._folder, self._decide),
-            log_key=self._log_key,
+            log_key=identity.log_key,
+            openings=identity.openings,
             clock=self.clock,
             timekeeper=timekeeper,
             random=self._random,
@@ -170,11 +182,16 @@ class Box:
             settings=Settings(prefer_wait_s=0),
             on_event=self._heard,
         )
+        delivery = self.delivery
+        trust.listeners.append(
+            lambda renewed: delivery.use_log_key(renewed.log_key, renewed.openings)
+        )
 
     def _heard(self, event: str, fields: Mapping[str, object]) -> None:
         if event == "epoch_opened":
             self.epochs_opened += 1
             self.keys_stranded += fields["reason"] == "retired_key"
+            self.hub_lost_place += fields["reason"] in {"generation", "hub_restored"}
         elif event == "key_rotated":
             self.rotations += 1
         elif "salvage" in event:
@@ -200,9 +217,13 @@ class Box:
         if text is None:
             return
         lines = text.split("\n")
-        size, root = int(lines[1]), lines[2]
-        if self.truth.checkpoints.setdefault(size, root) != root:
+        origin, size, root = lines[0], int(lines[1]), lines[2]
+        if self.truth.checkpoints.setdefault((origin, size), root) != root:
             self.failures.append(f"two roots for a ledger of {size}")
+
+    def seen_size(self, origin: str) -> int:
+        """The largest ledger of this origin that was proven to the box."""
+        return max((size for name, size in self.truth.checkpoints if name == origin), default=0)
 
     # --- what happens in the store ---------------------------------------------------------
 
@@ -310,6 +331,11 @@ class Box:
     def ring_ids(self) -> set[str]:
         """Ids of the batches that could be given back to a restored hub."""
         return {place.batch_id for place in self.buffer.ring_places()}
+
+    def undelivered_ids(self) -> set[str]:
+        """Ids of the batches that have no receipt yet."""
+        batches = map(self.buffer.in_flight, LANES)
+        return {batch.batch_id for batch in batches if batch is not None}
 
     def held_markers(self) -> set[str]:
         """What the buffer holds, waiting, sealed or in the ring."""

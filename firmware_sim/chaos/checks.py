@@ -15,6 +15,7 @@ from hub.rebuild import rebuild
 from hub.vault.store import fetch
 from shared import merkle
 from shared.checkpoint import to_base64
+from shared.generation import shared_size
 from shared.identifiers import HUB_DEVICE
 from shared.wire.batch import leaf_hashes
 from shared.wire.events import Event, Loss, parse_event
@@ -56,19 +57,23 @@ class Invariants:
     def _ledger_holds(self) -> list[str]:
         hub = self._hub.hub
         with hub.database.read() as connection:
-            verified = Verifier(hub_key=hub.keys.http.public).run(connection)
+            verified = Verifier(hub_key=hub.keys.http.public, root=hub.keys.root.public).run(
+                connection
+            )
         found = list(verified.findings)
-        roots: dict[int, str] = {}
+        roots: dict[tuple[str, int], str] = {}
         for box in self._boxes:
-            for size, root in box.truth.checkpoints.items():
-                if roots.setdefault(size, root) != root:
-                    found.append(f"boxes saw two roots for a ledger of {size}")
+            for place, root in box.truth.checkpoints.items():
+                if roots.setdefault(place, root) != root:
+                    found.append(f"boxes saw two roots for a ledger of {place}")
         found += self._old_roots(roots)
         differing = rebuild(hub).differing
         return found + [f"projection {name} is not the fold of the ledger" for name in differing]
 
-    def _old_roots(self, roots: Mapping[int, str]) -> list[str]:
-        """Whatever was once proven to a box, restored hubs included, is a prefix of the ledger."""
+    def _old_roots(self, roots: Mapping[tuple[str, int], str]) -> list[str]:
+        """Whatever was once proven to a box, restored hubs included, is a prefix of the ledger;
+        of an earlier generation, as far as the root key says that it has lasted."""
+        openings = self._hub.hub.keys.history.openings
         leaves = [
             leaf
             for batch in self._hub.hub.ledger.batches(0, 10**9)
@@ -76,8 +81,9 @@ class Invariants:
         ]
         return [
             f"the {size} entries once proven to a box are not the ledger's first {size}"
-            for size, root in roots.items()
-            if size > len(leaves) or to_base64(merkle.root_of(leaves[:size])) != root
+            for (origin, size), root in roots.items()
+            if size <= (n if (n := shared_size(openings, origin)) is not None else size)
+            and (size > len(leaves) or to_base64(merkle.root_of(leaves[:size])) != root)
         ]
 
     def _box(self, box: Box, events: Sequence[Event]) -> list[str]:
@@ -113,7 +119,7 @@ class Invariants:
     def _quiet_history(self, box: Box) -> list[str]:
         """A box that was never restored nor salvaged has no hole, no second epoch, no clone."""
         found = []
-        for_nothing = box.epochs_opened - box.keys_stranded
+        for_nothing = box.epochs_opened - box.keys_stranded - box.hub_lost_place
         if for_nothing:
             found.append(f"{box.device}: opened {for_nothing} epochs for nothing")
         with self._hub.hub.database.read() as connection:

@@ -12,19 +12,23 @@ from firmware_sim.chaos.world import run_seed
 @click.option("--seeds", default=300, show_default=True, help="How many seeds to run.")
 @click.option("--first", default=0, show_default=True, help="The first seed.")
 @click.option("--restores-hub", is_flag=True, help="Let the hub's disk die, and restore a backup.")
+@click.option(
+    "--loses-facts", is_flag=True, help="The same, and what no box can give back is lost with it."
+)
 @click.option("--leads", is_flag=True, help="Customers, reps and a vendor instead of boxes.")
-def main(seeds: int, first: int, *, restores_hub: bool, leads: bool) -> None:
+def main(seeds: int, first: int, *, restores_hub: bool, loses_facts: bool, leads: bool) -> None:
     """Exit 1 when a seed broke a promise; its number repeats it."""
     if leads:
         _leads(range(first, first + seeds))
         return
-    broken = entries = cuts = restores = hub_restores = lost = 0
+    broken = entries = cuts = restores = hub_restores = generations = lost = 0
     for seed in range(first, first + seeds):
-        outcome = run_seed(seed, restores_hub=restores_hub)
+        outcome = run_seed(seed, restores_hub=restores_hub, loses_facts=loses_facts)
         entries += outcome.entries
         cuts += outcome.cuts
         restores += outcome.restores
         hub_restores += outcome.hub_restores
+        generations += outcome.generations
         lost += outcome.lost_declared
         if outcome.violations:
             broken += 1
@@ -33,7 +37,8 @@ def main(seeds: int, first: int, *, restores_hub: bool, leads: bool) -> None:
                 click.echo(f"  {violation}")
     click.echo(
         f"{seeds} seeds: {entries} entries, {cuts} power cuts, {restores} restored cards, "
-        f"{hub_restores} restored hubs, {lost} events declared lost, {broken} seeds broke a promise"
+        f"{hub_restores} restored hubs, {generations} generations opened, "
+        f"{lost} events declared lost, {broken} seeds broke a promise"
     )
     if broken:
         sys.exit(1)

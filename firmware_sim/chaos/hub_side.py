@@ -20,6 +20,7 @@ from firmware_sim.fresh_database import put_migrated
 from hub.app import door_of
 from hub.config import HubConfig, parse_config
 from hub.devices.routes import blueprint
+from hub.generations import NothingMissing, open_generation
 from hub.jobs import Worker
 from hub.keys import create_keys
 from hub.ledger import claims
@@ -63,6 +64,7 @@ class HubSide:
         self.holding = False
         self.cuts = 0
         self.restores = 0
+        self.generations = 0
         self._backed_up: tuple[int, int] | None = None
         self._held: list[tuple[Incoming, Future[Placed]]] = []
         self._disk = Disk(self._decide)
@@ -130,12 +132,43 @@ class HubSide:
             shutil.copy(path, self._folder / path.name.replace("hub.db", "backup.db"))
         self.power_cut()
 
-    def lost_by_restoring(self) -> list[LedgerBatch] | None:
-        """The batches a restore would lose; None when facts of the hub's own would be among them,
-        which nobody could give back, or when there is no backup."""
+    def note_fact(self) -> None:
+        """The hub has something of its own to say, which is in no ring."""
+        with suppress(PowerCut):
+            self.hub.database.write(
+                lambda connection: self.hub.ledger.append(connection, "sim.fact", {}, now_ms=0)
+            )
+            return
+        self.power_cut()
+
+    def open_generation(self) -> None:
+        """The operator goes on without what nobody can give back, again after each power cut."""
+        while True:
+            try:
+                open_generation(self.hub, reason="simulated", again=self._reopened)
+            except PowerCut:
+                self.power_cut()
+                continue
+            except NothingMissing:  # the power went after the last step
+                pass
+            else:
+                self.generations += 1
+            self._disk.pull()
+            self._boot()
+            return
+
+    def _reopened(self, _config: HubConfig) -> Hub:
+        self._boot()
+        return self.hub
+
+    def lost_by_restoring(self, *, facts: bool = False) -> list[LedgerBatch] | None:
+        """The batches a restore would lose; None when there is no backup, or, without `facts`, when
+        facts of the hub's own would be among them, which nobody could give back."""
         if self._backed_up is None:
             return None
         size, epochs = self._backed_up
+        if facts:
+            return self.hub.ledger.batches(size, 10**9)
         with self.hub.database.read() as connection:
             if _epochs(connection) != epochs:
                 return None

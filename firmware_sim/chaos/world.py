@@ -12,6 +12,7 @@ from firmware_sim.chaos.clocks import MachineClock, TrueTime
 from firmware_sim.chaos.hub_side import HubSide
 from firmware_sim.chaos.network import Network
 from hub.wiring import Hub
+from shared.identifiers import HUB_DEVICE
 from shared.wire.events import LANES
 
 START_MS = 1_795_354_312_000
@@ -21,6 +22,8 @@ DRAIN_ROUNDS = 400
 DRAIN_ROUNDS_RESTORED = 120
 ROOMY_BYTES = 2 * 1024 * 1024
 """A ring that shrinks while a hub waits for it would lose what the simulation wants to see back."""
+PATIENCE_ENDS = 0.2
+"""How likely an operator, looking again, is to wait no longer for what may still come back."""
 NEW_KEYS_AT = (25, 40, 85)
 """Before which actions a box is given a next key."""
 YEAR_1970_MS = -START_MS
@@ -37,6 +40,8 @@ class Outcome:
     cuts: int
     restores: int
     hub_restores: int
+    generations: int
+    """Of the ledger, opened after the first."""
     lost_declared: int
     violations: list[str]
 
@@ -52,9 +57,12 @@ class World:
         parts: Parts,
         prepare: Callable[[Hub], None],
         restores_hub: bool = False,
+        loses_facts: bool = False,
     ) -> None:
-        """Everything is set up on a quiet day. `restores_hub`: its disk dies now and then."""
+        """Everything is set up on a quiet day. `restores_hub`: its disk dies now and then;
+        `loses_facts`: and its own facts with it, so that a new generation has to be opened."""
         self._restores_hub = restores_hub
+        self._loses_facts = loses_facts
         self._owed = 0
         """How long the ledger was before its last restore, as far as any box saw it proven."""
         self.seed = seed
@@ -71,6 +79,7 @@ class World:
                 random=self.random,
                 network=self.network,
                 parts=parts,
+                renews_keys=loses_facts,
             )
             box.enrol(self.hub)
             self.boxes.append(box)
@@ -83,6 +92,8 @@ class World:
             (3, lambda _: self._restore_hub()),
             (6, lambda _: self._operate()),
         ]
+        if self._loses_facts:
+            operators.append((4, lambda _: self.hub.note_fact()))
         return [
             # Only where it is wanted: the other seeds keep their course of events.
             *(operators if self._restores_hub else []),
@@ -114,7 +125,7 @@ class World:
 
     def _restore(self, box: Box) -> None:
         """Half the seeds never see a restored card, so that nothing may excuse a second epoch."""
-        if self.seed % 2 == 0 or self._refilling() or not box.restore_card():
+        if self.seed % 2 == 0 or self._loses_facts or self._refilling() or not box.restore_card():
             return
         on_ledger = Invariants(self.hub, self.boxes).markers_on_ledger(box.device)
         # What only the thrown-away card held is gone with it; what the image holds is not.
@@ -124,7 +135,8 @@ class World:
 
     def _refilling(self) -> bool:
         """Until the boxes have given back what was lost, a ring is the only copy."""
-        return self.hub.hub.ledger.size() < self._owed
+        ledger = self.hub.hub.ledger
+        return ledger.size() < self._owed or ledger.refill.state().lacks_generation is not None
 
     def _back_up_hub(self) -> None:
         if not self._refilling():
@@ -136,19 +148,27 @@ class World:
         What is in no ring (the hub's own facts, a batch whose receipt got lost on the way) nobody
         could give back: such a hub stays read-only, which is not this simulation's business.
         """
-        lost = None if self._refilling() else self.hub.lost_by_restoring()
+        facts = self._loses_facts
+        lost = None if self._refilling() else self.hub.lost_by_restoring(facts=facts)
         if not lost:
             return
-        seen = max((max(box.truth.checkpoints, default=0) for box in self.boxes), default=0)
+        origin = self.hub.hub.ledger.key.name
+        seen = max(box.seen_size(origin) for box in self.boxes)
         kept = set().union(*(box.ring_ids() for box in self.boxes))
+        if facts:
+            kept |= {batch.batch_id for batch in lost if batch.device == HUB_DEVICE}
+            kept = kept.union(*(box.undelivered_ids() for box in self.boxes))
         if all(batch.batch_id in kept for batch in lost if batch.first_index < seen):
             self._owed = seen
             self.hub.restore()
 
     def _operate(self) -> None:
-        """Whoever held the hub lets go when nothing is missing any more."""
+        """Whoever held the hub lets go when nothing is missing any more, or never will come."""
         if not self._refilling():
             self.hub.release_hold()
+        elif self._loses_facts and self.random.random() < PATIENCE_ENDS:
+            self.hub.open_generation()
+            self._owed = 0
 
     def run(self) -> None:
         """The bad days."""
@@ -200,19 +220,22 @@ def run_seed(
     parts: Parts | None = None,
     prepare: Callable[[Hub], None] = lambda _hub: None,
     restores_hub: bool = False,
+    loses_facts: bool = False,
 ) -> Outcome:
     """Run one seed from nothing to the last check. Never raises for a violation.
 
     `restores_hub`: the hub's database is now and then replaced by an older backup of it.
+    `loses_facts`: by one that lacks what no ring holds; then a new generation is opened.
     """
     with tempfile.TemporaryDirectory(prefix="kickstand-chaos-") as folder:
-        usual = Parts(buffer_bytes=ROOMY_BYTES) if restores_hub else Parts()
+        usual = Parts(buffer_bytes=ROOMY_BYTES) if restores_hub or loses_facts else Parts()
         world = World(
             seed,
             Path(folder),
             parts=parts or usual,
             prepare=prepare,
-            restores_hub=restores_hub,
+            restores_hub=restores_hub or loses_facts,
+            loses_facts=loses_facts,
         )
         world.run()
         drained = world.heal()
@@ -226,6 +249,7 @@ def run_seed(
             cuts=world.hub.cuts + sum(box.cuts for box in world.boxes),
             restores=sum(box.restores for box in world.boxes),
             hub_restores=world.hub.restores,
+            generations=world.hub.generations,
             lost_declared=checks.lost_declared,
             violations=violations,
         )

@@ -12,7 +12,6 @@ from sqlalchemy import Connection
 from hub.devices import store
 from hub.devices.store import DeviceKey, Enrolled
 from hub.errors import Refused
-from hub.ledger.claims import refuse_read_only
 from hub.ledger.sequencer import FACTS_MAX
 from hub.ledger.service import Ledger
 from hub.store import Database
@@ -83,12 +82,16 @@ class DeviceKeys:
         """
         if _sealed(body, device.public_key):
             return device.keyid
+        return self.of_device(device.device, body)
+
+    def of_device(self, device: str, body: wire.Body) -> str:
+        """Key id of the key of a box, by its id, that sealed a batch. Raises Refused."""
         with self._database.read() as connection:
-            keys = store.keys_of(connection, device.device)
+            keys = store.keys_of(connection, device)
         for key in keys:
-            if key.keyid != device.keyid and _sealed(body, key.public_key):
+            if _sealed(body, key.public_key):
                 return key.keyid
-        raise Refused(400, "seal-invalid", "the seal is not this box's")
+        raise Refused(400, "seal-invalid", "no key of this box made the seal")
 
     def unfit(self, connection: Connection, keyids: Collection[str]) -> Mapping[str, Refused]:
         """Which of these keys may seal nothing that this transaction places, and why."""
@@ -127,7 +130,7 @@ class DeviceKeys:
     def _rotate(
         self, connection: Connection, device: Enrolled, rotation: Rotation, now_ms: int
     ) -> dict[str, object]:
-        refuse_read_only(connection)
+        self._ledger.sequencer.refuse_read_only(connection)
         retires_ms = now_ms + self._overlap_ms
         keys = {key.keyid: key for key in store.keys_of(connection, device.device)}
         old, new = keys.get(rotation.old), keys.get(rotation.new.keyid)

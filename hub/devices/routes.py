@@ -33,6 +33,7 @@ MAX_REQUEST_BYTES = wire.MAX_BODY_BYTES + 64 * 1024
 UNREAD = b"\0"
 """Stands for a body that is not read yet: what an answer signs of it is its digest's header."""
 MAX_INDEX = 2**48
+MAX_EPOCH = 2**31
 RETRY_AFTER_S = 2
 log = structlog.get_logger()
 REFUSED_STATUS = {
@@ -336,6 +337,7 @@ class Door:
                 close=fields.integer(values, "close", 1),
                 nonce=fields.text(values, "nonce", 64),
                 reason=fields.text(values, "reason", 64),
+                above=fields.maybe_integer(values, "above", 0, MAX_EPOCH) or 0,
             )
         return self.answer(request, 200, orjson.dumps(answer))
 

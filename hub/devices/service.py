@@ -13,7 +13,7 @@ from hub.devices import rules, store
 from hub.devices.keys import DeviceKeys
 from hub.devices.store import CAPTURE_RANGE, CAPTURE_RUN, Enrolled
 from hub.errors import Refused
-from hub.ledger.claims import RefillState, refuse_read_only
+from hub.ledger.claims import RefillState
 from hub.ledger.placed import Placed, stored_place
 from hub.ledger.reads import batch_of
 from hub.ledger.refill import Offered
@@ -96,7 +96,7 @@ class Devices:
 
         def enrol(connection: Connection) -> Enrolment:
             invitation = store.find_invitation(connection, _code_hash(code))
-            refuse_read_only(connection)
+            self._ledger.sequencer.refuse_read_only(connection)
             if invitation is not None and invitation.used_by == device:
                 # Its first answer was lost on the way.
                 epoch = self._ledger.epoch(connection, device)
@@ -177,20 +177,24 @@ class Devices:
         if self._ledger.sequencer.waiting >= self._waiting_max:
             raise Refused(503, "busy", "too many batches are waiting; come back later")
         body, sealed_with = self._body(device, raw, encoding)
-        now_ms = self._clock.wall_ms()
         sealed_under = body.statement.checkpoint
+        seen = max(known or 0, sealed_under.size if sealed_under else 0)
+        return self._submit(device.device, body, keyid=sealed_with, known=seen)
+
+    def _submit(self, device: str, body: wire.Body, *, keyid: str, known: int) -> "Future[Placed]":
+        now_ms = self._clock.wall_ms()
 
         def attach(connection: Connection) -> None:
-            vault.keep(connection, body.attachments, device=device.device, received_ms=now_ms)
+            vault.keep(connection, body.attachments, device=device, received_ms=now_ms)
 
         return self._ledger.sequencer.submit(
             Incoming(
-                device=device.device,
+                device=device,
                 body=body,
                 received_ms=now_ms,
                 attach=attach if body.attachments else None,
-                keyid=sealed_with,
-                known=max(known or 0, sealed_under.size if sealed_under else 0),
+                keyid=keyid,
+                known=known,
             )
         )
 
@@ -217,6 +221,26 @@ class Devices:
                 device=device.device, body=body, first_index=first_index, received_ms=received_ms
             )
         )
+
+    def take_aside(self) -> tuple[int, int]:
+        """Place what boxes gave back and no old tree head reached, where it follows in its lane.
+
+        How many batches were placed, and how many stay aside. For a new generation of the ledger:
+        what a live box still holds it delivers itself, of a dead one this is all there is.
+        """
+        refill = self._ledger.refill
+        waiting = refill.aside()
+        placed = 0
+        for batch_id in waiting:
+            body = refill.body_aside(batch_id)
+            try:
+                keyid = self.keys.of_device(body.statement.device, body)
+                self._submit(body.statement.device, body, keyid=keyid, known=0).result()
+            except Refused:
+                continue
+            refill.drop_aside(batch_id)
+            placed += 1
+        return placed, len(waiting) - placed
 
     def _body(
         self, device: Enrolled, raw: bytes, encoding: str | None, *, bare: bool = False
@@ -288,11 +312,12 @@ class Devices:
         raise Refused(503, "busy", "the projections are behind; come back later")
 
     def open_epoch(
-        self, device: Enrolled, *, close: int, nonce: str, reason: str
+        self, device: Enrolled, *, close: int, nonce: str, reason: str, above: int = 0
     ) -> dict[str, object]:
         """Close an epoch of this device; the head of the next. Raises Refused.
 
-        The box lost its place (a restored card image, a salvaged buffer), or is a copy.
+        The box lost its place (a restored card image, a salvaged buffer), is a copy, or goes on in
+        a new generation of the ledger; then `above` is the largest epoch it has sealed in.
         """
         now_ms = self._clock.wall_ms()
         self._database.write(
@@ -302,6 +327,7 @@ class Devices:
                 close=close,
                 nonce=nonce,
                 reason=reason[:REASON_CHARS],
+                above=above,
                 now_ms=now_ms,
             )
         )

@@ -95,10 +95,13 @@ class _Pass:
 class Checker:
     """Call `step` often; it does a little when something is due."""
 
-    def __init__(self, database: Database, *, hub_key: PublicKey, clock: Clock) -> None:
-        """`hub_key` sealed the hub's own facts."""
+    def __init__(
+        self, database: Database, *, hub_key: PublicKey, root: PublicKey, clock: Clock
+    ) -> None:
+        """`hub_key` sealed the hub's own facts, `root` signed for each generation."""
         self._database = database
         self._hub_key = hub_key
+        self._root = root
         self._clock = clock
         self._name = secrets.token_hex(8)
         self._mine = False
@@ -109,8 +112,8 @@ class Checker:
 
     def _forget(self) -> None:
         """Begin both passes at entry 0."""
-        self._newest = _Pass("newest", Verifier(hub_key=self._hub_key))
-        self._round = _Pass("round", Verifier(hub_key=self._hub_key))
+        self._newest = _Pass("newest", Verifier(hub_key=self._hub_key, root=self._root))
+        self._round = _Pass("round", Verifier(hub_key=self._hub_key, root=self._root))
         self._round_due_ms = 0
         self._goal: tuple[int, int] | None = None
         self._arrived = False
@@ -180,7 +183,7 @@ class Checker:
         if self._breaks(verifier) or found:
             return found
         self._known = replace(self._known, whole_ms=self._clock.wall_ms())
-        self._round = _Pass("round", Verifier(hub_key=self._hub_key))
+        self._round = _Pass("round", Verifier(hub_key=self._hub_key, root=self._root))
         self._round_due_ms = self._clock.mono_ms() + ROUND_REST_MS
         return 0
 
@@ -243,7 +246,9 @@ class Checker:
         try:
             for pass_ in (self._newest, self._round):
                 if pass_.name in saved:
-                    pass_.verifier = Verifier.resumed(saved[pass_.name], hub_key=self._hub_key)
+                    pass_.verifier = Verifier.resumed(
+                        saved[pass_.name], hub_key=self._hub_key, root=self._root
+                    )
                     pass_.kept = pass_.verifier.position
         except ValueError as error:
             log.warning("ledger_check_begins_anew", error=str(error))

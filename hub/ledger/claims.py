@@ -17,7 +17,8 @@ from hub.store import Statement
 WANTED_MAX = 1000
 READ_ONLY = "read-only"
 _STATE = Statement(
-    "SELECT (SELECT count(*) FROM refill_hold), (SELECT max(size) FROM refill_claim)"
+    "SELECT (SELECT count(*) FROM refill_hold), (SELECT max(size) FROM refill_claim),"
+    " (SELECT max(generation) FROM ledger_generation)"
 )
 
 
@@ -34,11 +35,13 @@ class RefillState:
     """Entries that boxes gave back and that wait for those before them."""
     wanted: tuple[tuple[int, int], ...]
     """What nobody has given back yet, as ``[first, end)``, at most WANTED_MAX ranges."""
+    lacks_generation: int | None = None
+    """The generation that was opened for this ledger and of which this database has nothing."""
 
     @property
     def read_only(self) -> bool:
         """Whether new batches and facts are put off."""
-        return self.held or self.target is not None
+        return self.held or self.target is not None or self.lacks_generation is not None
 
     def sentence(self) -> str:
         """For an operator: what it is and what to do."""
@@ -47,7 +50,14 @@ class RefillState:
             return (
                 f"read-only: a box holds a proof of {self.target} entries, this database has "
                 f"{self.size}: it is older than that. The boxes give back what they keep; "
-                f"{missing} entries are still missing. Leave it running and connected"
+                f"{missing} entries are still missing. Leave it running and connected. What no "
+                "box can give back: `kickstand-hub ledger generation`"
+            )
+        if self.lacks_generation is not None:
+            return (
+                f"read-only: this database is older than generation {self.lacks_generation} of "
+                "the ledger, whose opening no box can give back; when every box has been heard, "
+                "stop the hub and run `kickstand-hub ledger generation`"
             )
         if self.held:
             return (
@@ -57,17 +67,13 @@ class RefillState:
         return f"open, {self.size} entries"
 
 
-def is_read_only(connection: Connection, size: int) -> bool:
-    """Whether a ledger of `size` entries must not be written to, except by a refill."""
-    [(held, largest)] = _STATE.rows(connection)
-    return bool(held) or (largest or 0) > size
+def is_read_only(connection: Connection, size: int, generation: int) -> bool:
+    """Whether a ledger of `size` entries must not be written to, except by a refill.
 
-
-def refuse_read_only(connection: Connection) -> None:
-    """Raises Refused 503 while nothing new may be placed."""
-    size, _ = newest_checkpoint(connection)
-    if is_read_only(connection, size):
-        raise refusal(size)
+    `generation`: the newest that was opened; a database from before it cannot go on in it.
+    """
+    [(held, largest, begun)] = _STATE.rows(connection)
+    return bool(held) or (largest or 0) > size or (begun or 1) < generation
 
 
 def refusal(size: int) -> Refused:
@@ -80,10 +86,10 @@ def refusal(size: int) -> Refused:
     )
 
 
-def refill_state(connection: Connection) -> RefillState:
+def refill_state(connection: Connection, generation: int) -> RefillState:
     """Everything about it, in one snapshot."""
     size, _ = newest_checkpoint(connection)
-    [(held, largest)] = _STATE.rows(connection)
+    [(held, largest, begun)] = _STATE.rows(connection)
     target = largest if (largest or 0) > size else None
     staged = connection.execute(
         select(REFILL_BATCH.c.first_index, REFILL_BATCH.c.count)
@@ -104,6 +110,7 @@ def refill_state(connection: Connection) -> RefillState:
         held=bool(held),
         staged=sum(count for _, count in staged),
         wanted=tuple(wanted[:WANTED_MAX]) if target is not None else (),
+        lacks_generation=generation if (begun or 1) < generation else None,
     )
 
 
@@ -151,3 +158,25 @@ def hold(connection: Connection, *, now_ms: int) -> None:
 def release(connection: Connection) -> None:
     """End a hold; what boxes claim stays claimed."""
     connection.execute(delete(REFILL_HOLD))
+
+
+def clear(connection: Connection) -> None:
+    """Await nothing any more: a new generation goes on with what there is.
+
+    Batches aside stay: their boxes' lanes may still take them up.
+    """
+    connection.execute(delete(REFILL_HOLD))
+    connection.execute(delete(REFILL_CLAIM))
+
+
+def largest_claim(connection: Connection) -> str | None:
+    """The signed note of the largest tree head that a box has shown and we do not have."""
+    return connection.execute(
+        select(REFILL_CLAIM.c.checkpoint).order_by(REFILL_CLAIM.c.size.desc()).limit(1)
+    ).scalar()
+
+
+def drop_foreign(connection: Connection, origin: str) -> None:
+    """Forget claims of earlier generations: they were settled when this one was opened."""
+    foreign = ~REFILL_CLAIM.c.checkpoint.startswith(f"{origin}\n", autoescape=True)
+    connection.execute(delete(REFILL_CLAIM).where(foreign))

@@ -19,6 +19,8 @@ from shared.crypto.keys import SigningKey
 class _Keys(Protocol):
     @property
     def http(self) -> SigningKey: ...
+    @property
+    def root(self) -> SigningKey: ...
 
 
 class _Hub(Protocol):
@@ -66,7 +68,9 @@ def verify(program: _Program, *, as_json: bool) -> None:
     """Exit 1 when anything does not hold."""
     hub = program.hub
     with hub.database.read() as connection:
-        found = Verifier(hub_key=hub.keys.http.public).run(connection, Progress())
+        found = Verifier(hub_key=hub.keys.http.public, root=hub.keys.root.public).run(
+            connection, Progress()
+        )
     if as_json:
         values = {
             "entries": found.entries,

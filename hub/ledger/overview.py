@@ -14,6 +14,8 @@ COUNT_MAX = 5000
 
 CLONE_WINDOW_MS = 7 * DAY_MS
 """A box that opens a second new epoch within this time may be one of two."""
+HUB_LOST = ("generation", "hub_restored")
+"""Reasons for a new epoch that are the hub's and not the box's."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,7 +97,8 @@ def box_histories(connection: Connection, now_ms: int) -> Mapping[str, BoxHistor
         device
         for device, n in connection.execute(
             select(EPOCH.c.device, func.count())
-            .where(EPOCH.c.opened_ms > since_ms, EPOCH.c.epoch > 1)
+            # Not when it was the hub that had lost its place.
+            .where(EPOCH.c.opened_ms > since_ms, EPOCH.c.epoch > 1, EPOCH.c.reason.not_in(HUB_LOST))
             .group_by(EPOCH.c.device)
         )
         if n > 1

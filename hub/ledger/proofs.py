@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import Connection, select
 
+from hub.ledger.generations import refuse_later
 from hub.ledger.live_tree import LiveTree
 from hub.ledger.placed import Placed
 from hub.ledger.tables import CHECKPOINT
@@ -17,16 +18,20 @@ from shared.wire.receipts import Consistency, Receipt
 class Proofs:
     """Everything is proven under a tree head that is on disk; a head is signed after its commit."""
 
-    def __init__(self, database: Database, live: LiveTree, signer: NoteSigner) -> None:
-        """`signer` is the ledger's own key under the ledger's name."""
+    def __init__(
+        self, database: Database, live: LiveTree, signer: NoteSigner, *, generation: int = 1
+    ) -> None:
+        """`signer` is the ledger's own key under the name of this generation of it."""
         self._database = database
         self._live = live
         self._signer = signer
+        self._generation = generation
         self._checkpoint: tuple[int, bytes, str] | None = None
 
     def checkpoint(self) -> tuple[int, bytes, str]:
         """Size, root and signed note of the newest tree head that is on disk."""
         with self._database.read() as connection:
+            refuse_later(connection, self._generation)
             size, root = newest_checkpoint(connection)
         return self._signed(size, root)
 
@@ -68,6 +73,7 @@ class Proofs:
 
     def _from_disk(self, placed: Placed, known: int | None) -> Receipt:
         with self._database.read() as connection:
+            refuse_later(connection, self._generation)
             size, root = newest_checkpoint(connection)
             proof = self.range_proof(
                 connection, placed.first_index, placed.first_index + placed.count, size
@@ -98,6 +104,7 @@ class Proofs:
 
     def signed_head(self, connection: Connection, size: int) -> str | None:
         """The signed tree head of exactly `size` entries, or None when none was made."""
+        refuse_later(connection, self._generation)
         root = connection.execute(
             select(CHECKPOINT.c.root).where(CHECKPOINT.c.size == size)
         ).scalar_one_or_none()

@@ -127,7 +127,7 @@ class Refill:
     def state(self) -> RefillState:
         """How far it is."""
         with self._database.read() as connection:
-            return claims.refill_state(connection)
+            return claims.refill_state(connection, self._sequencer.generation)
 
     def claim(self, device: str, note: str) -> RefillState:
         """A box shows the largest tree head that it holds; the hub's state after it.
@@ -143,6 +143,7 @@ class Refill:
 
         def take(connection: Connection) -> int:
             tree = self._tree(connection)
+            claims.drop_foreign(connection, self._key.name)
             if head.size > tree.size:
                 claims.note_claim(
                     connection,
@@ -196,6 +197,33 @@ class Refill:
                 "refill_lacks_attachments", batch_id=offered.body.batch_id, count=len(missing)
             )
         return size, tuple(missing)
+
+    def aside(self) -> list[str]:
+        """Ids of the batches that wait for those before them, each lane's in its order."""
+        table = REFILL_BATCH.c
+        order = (table.device, table.epoch, table.lane, table.seq)
+        with self._database.read() as connection:
+            rows = connection.scalars(select(table.batch_id).order_by(*order))
+            return [bytes(batch).hex() for batch in rows]
+
+    def body_aside(self, batch_id: str) -> wire.Body:
+        """A batch that waits, as its box gave it back."""
+        query = select(REFILL_BATCH).where(REFILL_BATCH.c.batch_id == bytes.fromhex(batch_id))
+        with self._database.read() as connection:
+            row = connection.execute(query).mappings().one()
+        events, _ = wire.unpack_events(bytes(row["events"]), row["count"])
+        attachments = wire.unpack_attachments(bytes(row["attachments"]))
+        body = wire.encode_body(bytes(row["statement"]), bytes(row["seal"]), events, attachments)
+        return wire.decode_body(body, bare=True)
+
+    def drop_aside(self, batch_id: str) -> None:
+        """Forget a batch that waited: it has a place now."""
+        digest = bytes.fromhex(batch_id)
+        self._database.write(
+            lambda connection: connection.execute(
+                delete(REFILL_BATCH).where(REFILL_BATCH.c.batch_id == digest)
+            )
+        )
 
     def _tree(self, connection: Connection) -> Tree:
         lock_ledger(connection)

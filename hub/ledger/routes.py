@@ -5,8 +5,9 @@ served only to whom `may_read` allows.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
+import orjson
 from flask import Blueprint, Response, abort
 from flask import request as http
 
@@ -14,6 +15,8 @@ from hub.ledger.service import Ledger
 from hub.ledger.tree import TILE_WIDTH
 from hub.store import Database
 from shared.checkpoint import to_base64
+from shared.crypto.keys import PublicKey, b64url
+from shared.generation import Opening
 
 # Caches keep tiles for ever, so each has one spelling: no leading zeros, as C2SP writes it.
 _TILE_INDEX = re.compile(r"(?:(?!x000)(?:x\d{3}/)+)?\d{3}", re.ASCII)
@@ -36,11 +39,41 @@ def parse_tile_path(path: str) -> tuple[int, int]:
 class LedgerDoor:
     """Answers what auditors' programs ask."""
 
-    def __init__(self, database: Database, ledger: Ledger, may_read: Callable[[], bool]) -> None:
-        """`may_read` decides who gets the events themselves."""
+    def __init__(
+        self,
+        database: Database,
+        ledger: Ledger,
+        may_read: Callable[[], bool],
+        *,
+        openings: Sequence[Opening] = (),
+        root: PublicKey | None = None,
+    ) -> None:
+        """`may_read` decides who gets the events themselves; `openings`: the later generations."""
         self._database = database
         self._ledger = ledger
         self._may_read = may_read
+        self._openings = openings
+        self._root = root
+        self.generation = len(openings) + 1
+
+    def generations(self) -> Response:
+        """Every later generation as the root key opened it, and the key for checking that."""
+        values = {
+            "generation": self.generation,
+            "key": self._ledger.key.vkey,
+            "root": None if self._root is None else b64url(self._root.raw),
+            "openings": [opening.values() for opening in self._openings],
+        }
+        headers = {"content-type": "application/json", "cache-control": "no-store"}
+        return Response(orjson.dumps(values), 200, headers)
+
+    def of_generation(self, handle: Callable[..., Response]) -> Callable[..., Response]:
+        """`handle` under a generation's own path: 404 for any but the open one."""
+
+        def only_open(generation: int, **values: object) -> Response:
+            return handle(**values) if generation == self.generation else abort(404)
+
+        return only_open
 
     def checkpoint(self) -> Response:
         """The newest signed tree head."""
@@ -59,7 +92,7 @@ class LedgerDoor:
         if first + width > self._ledger.size():
             abort(404)
         leaves = self._ledger.leaves(first, first + width)
-        return _octets(b"".join(len(leaf).to_bytes(2, "big") + leaf for leaf in leaves))
+        return self._octets(b"".join(len(leaf).to_bytes(2, "big") + leaf for leaf in leaves))
 
     def tile(self, level: int, path: str) -> Response:
         """Hashes of a tile."""
@@ -68,7 +101,7 @@ class LedgerDoor:
             abort(404)
         try:
             with self._database.read() as connection:
-                return _octets(self._ledger.proofs.tile(connection, level, index, width))
+                return self._octets(self._ledger.proofs.tile(connection, level, index, width))
         except KeyError:
             abort(404)
 
@@ -84,7 +117,16 @@ class LedgerDoor:
             abort(400, "from and to are sizes, 0 < from ≤ to ≤ the ledger's size")
         with self._database.read() as connection:
             steps = self._ledger.proofs.consistency(connection, old, new)
-        return _text("".join(f"{to_base64(step)}\n" for step in steps), IMMUTABLE)
+        return _text("".join(f"{to_base64(step)}\n" for step in steps), self._cache())
+
+    def _octets(self, body: bytes) -> Response:
+        headers = {"content-type": "application/octet-stream", "cache-control": self._cache()}
+        return Response(body, 200, headers)
+
+    def _cache(self) -> str:
+        """Under a path that an earlier generation had too, nothing can be kept for ever."""
+        own_path = self.generation == 1 or "generation" in (http.view_args or {})
+        return IMMUTABLE if own_path else "no-store"
 
 
 def _text(body: str, cache: str = "no-store") -> Response:
@@ -92,21 +134,21 @@ def _text(body: str, cache: str = "no-store") -> Response:
     return Response(body, 200, headers)
 
 
-def _octets(body: bytes) -> Response:
-    headers = {"content-type": "application/octet-stream", "cache-control": IMMUTABLE}
-    return Response(body, 200, headers)
-
-
-def blueprint(database: Database, ledger: Ledger, may_read: Callable[[], bool]) -> Blueprint:
-    """The routes below ``/ledger`` that machines read."""
-    door = LedgerDoor(database, ledger, may_read)
+def blueprint(door: LedgerDoor) -> Blueprint:
+    """The routes below ``/ledger`` that machines read, and below ``/ledger/<generation>``."""
     routes = Blueprint("ledger_door", __name__, url_prefix="/ledger")
-    routes.add_url_rule("/checkpoint", "checkpoint", door.checkpoint)
-    routes.add_url_rule("/key", "key", door.key)
-    routes.add_url_rule("/tile/entries/<path:path>", "entries", door.entries)
-    routes.add_url_rule("/tile/<int:level>/<path:path>", "tile", door.tile)
-    routes.add_url_rule("/proof/inclusion/<int:index>", "inclusion", door.inclusion)
-    routes.add_url_rule("/proof/consistency", "consistency", door.consistency)
+    for path, name, handle in (
+        ("/checkpoint", "checkpoint", door.checkpoint),
+        ("/key", "key", door.key),
+        ("/tile/entries/<path:path>", "entries", door.entries),
+        ("/tile/<int:level>/<path:path>", "tile", door.tile),
+        ("/proof/inclusion/<int:index>", "inclusion", door.inclusion),
+        ("/proof/consistency", "consistency", door.consistency),
+    ):
+        routes.add_url_rule(path, name, handle)
+        own = door.of_generation(handle)
+        routes.add_url_rule(f"/<int:generation>{path}", f"{name}-of-generation", own)
+    routes.add_url_rule("/generations", "generations", door.generations)
     return routes
 
 

@@ -14,9 +14,10 @@ from typing import TypeAlias
 import orjson
 from sqlalchemy import Connection, delete, func, insert, select, text, update
 
-from hub.errors import Refused
+from hub.errors import LedgerCorrupt, Refused
 from hub.ledger.batches import LedgerBatch, Recent
-from hub.ledger.claims import is_read_only, refusal
+from hub.ledger.claims import clear, is_read_only, refusal
+from hub.ledger.generations import OPENED, fact_of, record, refuse_later
 from hub.ledger.live_tree import LiveTree
 from hub.ledger.placed import Placed, stored_place
 from hub.ledger.tables import (
@@ -31,6 +32,7 @@ from hub.ledger.tree import Tree, newest_checkpoint
 from hub.store import Database, Statement, Values, bulk_insert
 from shared.clock import Clock
 from shared.crypto.keys import SigningKey
+from shared.generation import Opening
 from shared.identifiers import HUB_DEVICE
 from shared.wire import batch as wire
 from shared.wire.events import Occurred, encode_event
@@ -40,7 +42,6 @@ GROUP_BATCHES_MAX = 64
 FACTS_MAX = 200
 ADVISORY_LOCK = 0x6B6963_6B73_7461
 """The PostgreSQL advisory lock that makes one transaction at a time the sequencer."""
-HUB_EPOCH = 1
 CONTRADICTIONS_MAX = 1000
 """Contradicting statements kept of one device: a hostile box must not fill the disk."""
 
@@ -115,13 +116,23 @@ class Sequencer:
     """Orders batches and facts. One per process; across processes the database decides."""
 
     def __init__(
-        self, database: Database, live: LiveTree, *, clock: Clock, hub_key: SigningKey
+        self,
+        database: Database,
+        live: LiveTree,
+        *,
+        clock: Clock,
+        hub_key: SigningKey,
+        generation: int = 1,
     ) -> None:
-        """Touch nothing yet: the tree is loaded by the first transaction."""
+        """Touch nothing yet: the tree is loaded by the first transaction.
+
+        `generation`: of the ledger; the hub's own facts have an epoch in each.
+        """
         self._database = database
         self._live = live
         self._clock = clock
         self._hub_key = hub_key
+        self.generation = generation
         self._waiting: list[tuple[Incoming, Future[Placed]]] = []
         self._waiting_lock = threading.Lock()
         self.recent = Recent()
@@ -140,6 +151,12 @@ class Sequencer:
         if wake:
             self._database.submit(self._take, self._answer).add_done_callback(self._drop)
         return future
+
+    def refuse_read_only(self, connection: Connection) -> None:
+        """Raises Refused 503 while nothing new may be placed."""
+        size, _ = newest_checkpoint(connection)
+        if is_read_only(connection, size, self.generation):
+            raise refusal(size)
 
     @property
     def waiting(self) -> int:
@@ -209,7 +226,7 @@ class Sequencer:
         # Before anything is read: another process may be about to place these very facts.
         lock_ledger(connection)
         size, _ = newest_checkpoint(connection)
-        if is_read_only(connection, size):
+        if is_read_only(connection, size, self.generation):
             return 0
         rows = connection.execute(select(PENDING).order_by(PENDING.c.id).limit(FACTS_MAX)).all()
         if rows:
@@ -226,6 +243,7 @@ class Sequencer:
         try:
             with self._live.lock:
                 lock_ledger(connection)
+                refuse_later(connection, self.generation)
                 tree = self._live.current(connection)
                 group = _Group()
                 # Here and not at the door: what counts is the key's state at the leaf's place.
@@ -233,7 +251,7 @@ class Sequencer:
                 group.unfit = self.unfit_keys(connection, keyids) if keyids else {}
                 self._read_heads(connection, batches, group)
                 size = tree.size
-                group.read_only = is_read_only(connection, size)
+                group.read_only = is_read_only(connection, size, self.generation)
                 for incoming in batches:
                     answer = self._place(connection, incoming, group, size)
                     group.answers.append(answer)
@@ -392,8 +410,8 @@ class Sequencer:
         """Seal pending facts as one batch of device ``hub`` and place it."""
         self._hub_epoch(connection)
         head = connection.execute(
-            select(LANE_HEAD.c.next_seq, LANE_HEAD.c.last_batch).where(
-                LANE_HEAD.c.device == HUB_DEVICE, LANE_HEAD.c.lane == "hub"
+            select(LANE_HEAD.c.next_seq, LANE_HEAD.c.last_batch).filter_by(
+                device=HUB_DEVICE, lane="hub", epoch=self.generation
             )
         ).one_or_none()
         first = head[0] if head else 1
@@ -404,7 +422,7 @@ class Sequencer:
                 encode_event(
                     type=row.type,  # type: ignore[attr-defined]
                     device=HUB_DEVICE,
-                    gen=1,
+                    gen=self.generation,
                     lane="hub",
                     n=first + offset,
                     occurred=self._occurred(row.at_ms),  # type: ignore[attr-defined]
@@ -413,14 +431,15 @@ class Sequencer:
             )
         statement = wire.Statement(
             device=HUB_DEVICE,
-            epoch=HUB_EPOCH,
+            # Facts of an earlier generation may be lost: nothing of this one takes their places.
+            epoch=self.generation,
             lane="hub",
             first_seq=first,
             count=len(events),
             root=wire.event_root(events).hex(),
             prev=bytes(head[1]).hex() if head else None,
             checkpoint=None,
-            ranges=(wire.CaptureRange(1, first, first + len(events) - 1),),
+            ranges=(wire.CaptureRange(self.generation, first, first + len(events) - 1),),
             sealed=self._occurred(now_ms),
         ).encode()
         body = wire.decode_body(
@@ -433,17 +452,30 @@ class Sequencer:
         ids = [row.id for row in rows]  # type: ignore[attr-defined]
         connection.execute(delete(PENDING).where(PENDING.c.id.in_(ids)))
 
-    @staticmethod
-    def _hub_epoch(connection: Connection) -> None:
-        known = connection.execute(
-            select(EPOCH.c.epoch).where(EPOCH.c.device == HUB_DEVICE)
-        ).first()
-        if known is None:
-            connection.execute(
-                insert(EPOCH).values(
-                    device=HUB_DEVICE, epoch=HUB_EPOCH, nonce="", reason="first", opened_ms=0
-                )
-            )
+    def _hub_epoch(self, connection: Connection) -> None:
+        mine = {"device": HUB_DEVICE, "epoch": self.generation}
+        if connection.execute(select(EPOCH.c.epoch).filter_by(**mine)).first() is None:
+            connection.execute(insert(EPOCH).values(**mine, nonce="", reason="first", opened_ms=0))
+
+    def begin_generation(self, opening: Opening) -> None:
+        """Make `opening` the first leaf of its generation, which is this process's; durable.
+
+        What kept the ledger read-only is over in the same transaction.
+        """
+
+        def begin(connection: Connection) -> None:
+            lock_ledger(connection)
+            if newest_checkpoint(connection) != (opening.begins.size, opening.begins.root):
+                raise LedgerCorrupt("the generation was opened for another ledger than this")
+            clear(connection)
+            record(connection, opening)
+            fact = {"type": OPENED, "data": orjson.dumps(fact_of(opening))}
+            placed = insert(PENDING).values(**fact, at_ms=opening.opened_ms).returning(PENDING)
+            self._append_facts(connection, connection.execute(placed).all())
+
+        job = self._database.submit(begin, lambda _none: self._committed())
+        job.add_done_callback(self._forget_tree)
+        job.result()
 
     def _occurred(self, at_ms: int) -> Occurred:
         return Occurred(

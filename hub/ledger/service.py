@@ -10,7 +10,6 @@ from hub.errors import Refused
 from hub.ledger import reads
 from hub.ledger.batches import LedgerBatch, read_batches
 from hub.ledger.checker import Checker
-from hub.ledger.claims import refuse_read_only
 from hub.ledger.followers import Followers
 from hub.ledger.placed import Placed, stored_place
 from hub.ledger.proofs import Proofs
@@ -128,8 +127,12 @@ class Ledger:
         nonce: str,
         reason: str,
         now_ms: int,
+        above: int = 0,
     ) -> int:
         """Close epoch `close` of `device` and open the next, as a fact of the ledger.
+
+        The next is also greater than `above`: the box has sealed in epochs up to there of which an
+        earlier generation of the ledger knew.
 
         The same `nonce` again gives the same answer. Raises Refused when another epoch is open.
         """
@@ -145,21 +148,22 @@ class Ledger:
         if last_nonce == nonce:
             # The answer was lost, and the box may have read the new epoch from our head since.
             return int(current)
-        refuse_read_only(connection)
+        self.sequencer.refuse_read_only(connection)
         if current != close:
             raise Refused(409, "epoch-closed", f"epoch {close} is closed; {current} is open")
+        opened = max(close, above) + 1
         connection.execute(
             insert(EPOCH).values(
-                device=device, epoch=close + 1, nonce=nonce, reason=reason, opened_ms=now_ms
+                device=device, epoch=opened, nonce=nonce, reason=reason, opened_ms=now_ms
             )
         )
         self.append(
             connection,
             "device.epoch_opened",
-            {"device": device, "epoch": close + 1, "closed": close, "reason": reason},
+            {"device": device, "epoch": opened, "closed": close, "reason": reason},
             now_ms=now_ms,
         )
-        return close + 1
+        return opened
 
     @staticmethod
     def epoch(connection: Connection, device: str) -> int:

@@ -15,18 +15,20 @@ from sqlalchemy import Connection, func, select
 from sqlalchemy.exc import DatabaseError, OperationalError
 
 from hub.ledger.batches import LedgerBatch, read_batches
+from hub.ledger.generations import OPENED
 from hub.ledger.tables import CHECKPOINT, TILE
 from hub.ledger.tree import TILE_LEVELS, TILE_WIDTH, newest_checkpoint
 from shared import merkle
 from shared.crypto.keys import BadKey, BadSignature, PublicKey, from_b64url
 from shared.crypto.rotation import Rotation
+from shared.generation import Opening
 from shared.identifiers import HUB_DEVICE
 from shared.wire import batch as wire
 
 CHUNK_ENTRIES = 5000
 FINDINGS_MAX = 100
 BEFORE_ALL = -(2**62)
-SAVED_VERSION = 1
+SAVED_VERSION = 2
 
 
 @dataclass(slots=True)
@@ -117,9 +119,11 @@ class Verifier:
     Every step takes a connection that sees one snapshot, so that the ledger may grow meanwhile.
     """
 
-    def __init__(self, *, hub_key: PublicKey) -> None:
-        """`hub_key` sealed the hub's own facts."""
+    def __init__(self, *, hub_key: PublicKey, root: PublicKey) -> None:
+        """`hub_key` sealed the hub's own facts, `root` signed for each later generation."""
         self._keys: dict[str, Keys] = {HUB_DEVICE: {hub_key.keyid: hub_key}}
+        self._root = root
+        self._generation = 1
         self._heads: dict[tuple[str, int, str], tuple[int, str | None]] = {}
         self._nodes = _Nodes(self._tile_node)
         self._tile_nodes: dict[int, list[bytes]] = {}
@@ -217,7 +221,13 @@ class Verifier:
     def _batch(self, batch: LedgerBatch) -> None:
         self.result.batches += 1
         place = f"batch at entry {batch.first_index}"
-        self._learn_keys(batch)
+        if batch.device == HUB_DEVICE:
+            self._learn_facts(batch)
+            if batch.epoch != self._generation:
+                self.result.fail(
+                    batch.first_index,
+                    f"{place}: of generation {batch.epoch}, but {self._generation} is open there",
+                )
         if wire.batch_id(batch.statement) != batch.batch_id:
             self.result.fail(batch.first_index, f"{place}: its id is not the hash of its statement")
         try:
@@ -284,19 +294,28 @@ class Verifier:
                 return index
         return batch.first_index
 
-    def _learn_keys(self, batch: LedgerBatch) -> None:
-        if batch.device != HUB_DEVICE:
-            return
-        for offset, raw in enumerate(batch.events):
+    def _learn_facts(self, batch: LedgerBatch) -> None:
+        """Which keys are active, and which generation is open, from this batch on."""
+        for index, raw in enumerate(batch.events, batch.first_index):
             try:
                 event = orjson.loads(raw)
                 learn = _KEY_FACTS.get(event["type"])
                 if learn is not None:
                     data = event["data"]
                     learn(self._keys.setdefault(data["device"], {}), data)
+                elif event["type"] == OPENED:
+                    self._open(Opening.read(event["data"], root=self._root), index)
             except (BadSignature, ValueError, KeyError, TypeError) as error:
-                index = batch.first_index + offset
                 self.result.fail(index, f"the hub's fact at entry {index}: {error}")
+
+    def _open(self, opening: Opening, index: int) -> None:
+        """The root key's word must be about this very place of this very tree."""
+        # One in between may be lost with the backup that this ledger goes on from.
+        later = opening.generation > self._generation and index == self.position
+        begins = opening.begins.size, opening.begins.root
+        if not later or begins != (self.position, self._nodes.root()):
+            raise ValueError("opens a generation that does not begin here")
+        self._generation = opening.generation
 
     def _tile_node(self, level: int, index: int, node: bytes) -> None:
         tile_level, inner = divmod(level, TILE_LEVELS)
@@ -339,6 +358,7 @@ class Verifier:
                 "v": SAVED_VERSION,
                 "size": self._nodes.size,
                 "headed": self._headed,
+                "generation": self._generation,
                 "edge": [None if node is None else _text(node) for node in self._nodes.edge],
                 "tiles": {
                     str(level): _text(b"".join(nodes)) for level, nodes in self._tile_nodes.items()
@@ -352,15 +372,16 @@ class Verifier:
         )
 
     @classmethod
-    def resumed(cls, saved: bytes, *, hub_key: PublicKey) -> Self:
+    def resumed(cls, saved: bytes, *, hub_key: PublicKey, root: PublicKey) -> Self:
         """The pass that `saved` was laid aside from. Raises ValueError when that cannot be read."""
         values = orjson.loads(saved)
-        pass_ = cls(hub_key=hub_key)
+        pass_ = cls(hub_key=hub_key, root=root)
         try:
             if values["v"] != SAVED_VERSION:
                 raise ValueError(f"a pass of version {values['v']}")
             pass_._nodes.size = int(values["size"])
             pass_._headed = int(values["headed"])
+            pass_._generation = int(values["generation"])
             pass_._nodes.edge = [None if n is None else b64decode(n) for n in values["edge"]]
             for level, joined in values["tiles"].items():
                 raw = b64decode(joined)

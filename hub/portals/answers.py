@@ -34,6 +34,8 @@ MACHINE_PATHS: Final = (
     "/metrics",
     "/ledger/checkpoint",
     "/ledger/key",
+    "/ledger/generations",
+    *(f"/ledger/{digit}" for digit in range(1, 10)),
     "/ledger/tile/",
     "/ledger/proof/",
 )

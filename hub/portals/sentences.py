@@ -47,6 +47,9 @@ KINDS: Final[Mapping[str, Kind]] = {
     "quarantined": Kind(later("Unreadable"), later("Unreadable"), "bad"),
     "device.enrolled": Kind(later("Box enrolled"), later("Boxes enrolled"), "hub"),
     "device.epoch_opened": Kind(later("New epoch"), later("New epochs"), "odd"),
+    "ledger.generation_opened": Kind(
+        later("New generation of the ledger"), later("New generations of the ledger"), "odd"
+    ),
     "key.added": Kind(later("Key added"), later("Keys added"), "hub"),
     "key.retired": Kind(later("Key retired"), later("Keys retired"), "hub"),
     "key.revoked": Kind(later("Key revoked"), later("Keys revoked"), "odd"),

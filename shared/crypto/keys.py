@@ -9,7 +9,7 @@ import base64
 import binascii
 import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -192,6 +192,10 @@ class KeySet:
     encryption: bytes
     text: str
     signature: bytes
+    generations: tuple[object, ...] = ()
+    """Openings of later generations of the ledger, as they came; `shared.generation` reads them.
+
+    They stand beside the signed text: each has a signature of its own."""
 
     @classmethod
     def sign(
@@ -203,6 +207,7 @@ class KeySet:
         http: PublicKey,
         ledger_vkey: str,
         encryption: bytes,
+        generations: Sequence[Mapping[str, object]] = (),
     ) -> "KeySet":
         """A key set signed by `root`. `encryption` is an X25519 public key, 32 bytes."""
         text = orjson.dumps(
@@ -217,7 +222,7 @@ class KeySet:
             }
         ).decode()
         signature = root.sign(pae(KEYSET_TYPE, text.encode()))
-        return cls._build(text, signature)
+        return cls._build(text, signature, generations)
 
     @classmethod
     def parse(cls, body: bytes, *, fingerprint: str) -> "KeySet":
@@ -230,7 +235,10 @@ class KeySet:
             text, signature = document["keyset"], base64.b64decode(document["signature"])
             if base64.b64encode(signature).decode("ascii") != document["signature"]:
                 raise MalformedKeySet("key set: signature is not canonical base64")
-            keyset = cls._build(text, signature)
+            generations = document.get("generations", ())
+            if not isinstance(generations, list | tuple):
+                raise MalformedKeySet("key set: generations are a list")
+            keyset = cls._build(text, signature, generations)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise MalformedKeySet(f"key set: {error}") from error
         if root_fingerprint(keyset.root) != fingerprint:
@@ -238,7 +246,7 @@ class KeySet:
         return keyset
 
     @classmethod
-    def _build(cls, text: str, signature: bytes) -> "KeySet":
+    def _build(cls, text: str, signature: bytes, generations: Sequence[object]) -> "KeySet":
         values = orjson.loads(text)
         if values["v"] != 1:
             raise MalformedKeySet(f"key set version {values['v']}; this reads version 1")
@@ -259,9 +267,13 @@ class KeySet:
             encryption=encryption,
             text=text,
             signature=signature,
+            generations=tuple(generations),
         )
 
     def encode(self) -> bytes:
         """The body of ``GET /v1/keys``."""
         signature = base64.b64encode(self.signature).decode("ascii")
-        return orjson.dumps({"keyset": self.text, "signature": signature})
+        document: dict[str, object] = {"keyset": self.text, "signature": signature}
+        if self.generations:
+            document["generations"] = self.generations
+        return orjson.dumps(document)

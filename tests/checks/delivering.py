@@ -44,17 +44,21 @@ class Store:
 
 
 def connect(hub: SmallHub, box: Box, key: SigningKey, settings: Settings | None = None) -> Store:
-    """Open the buffer and a line for each lane."""
+    """Open the buffer and a line for each lane. A box with an identity renews its key set."""
+    enrolled = (box.folder / identities.IDENTITY_FILE).exists()
+    identity = identities.load(box.folder) if enrolled else None
+    trust = None if identity is None else identities.HubTrust(box.folder, identity)
     buffer = box.open(placed=False)
     timekeeper = Timekeeper(box.clock, kernel_error=lambda: None, hardware_clock=lambda: False)
     links: dict[str, Link] = {
         lane: HubLink(
             hub.url,
             key=key,
-            http_keys=hub.keyset.http,
+            http_keys=(hub.keyset if identity is None else identity.keyset).http,
             timekeeper=timekeeper,
             clock=box.clock,
             transport=PoolTransport(5000, timekeeper),
+            renew=None if trust is None else trust.renew,
         )
         for lane in LANES
     }
@@ -64,7 +68,8 @@ def connect(hub: SmallHub, box: Box, key: SigningKey, settings: Settings | None 
         links,
         device=hub.enrol(key.public),
         key=key,
-        log_key=hub.log.key,
+        log_key=hub.log.key if identity is None else identity.log_key,
+        openings=() if identity is None else identity.openings,
         clock=box.clock,
         timekeeper=timekeeper,
         random=random,
@@ -73,6 +78,8 @@ def connect(hub: SmallHub, box: Box, key: SigningKey, settings: Settings | None 
         key_folder=identities.KeyFiles(box.folder),
         on_event=lambda event, fields: box.log.append((event, dict(fields))),
     )
+    if trust is not None:
+        trust.listeners.append(lambda new: delivery.use_log_key(new.log_key, new.openings))
     return Store(hub, box, buffer, delivery, timekeeper, key)
 
 

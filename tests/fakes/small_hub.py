@@ -29,6 +29,7 @@ from shared.crypto.keys import (
     root_fingerprint,
 )
 from shared.crypto.rotation import Rotation
+from shared.generation import Opening, origin_of
 from shared.http_signatures import Request, SignatureRefused
 from shared.identifiers import device_id
 from shared.wire import batch as wire
@@ -89,6 +90,8 @@ class SmallHub:
     older: list[PublicKey] = field(default_factory=list)
     withhold: set[str] = field(default_factory=set)
     refuse: dict[str, str] = field(default_factory=dict)
+    openings: list[Opening] = field(default_factory=list)
+    """Of the ledger's later generations."""
     arrived: threading.Condition = field(default_factory=threading.Condition)
 
     def __post_init__(self) -> None:
@@ -109,6 +112,7 @@ class SmallHub:
             http=self.http.public,
             ledger_vkey=self.log.key.vkey,
             encryption=DecryptionKey.generate().public,
+            generations=[opening.values() for opening in self.openings],
         )
 
     @property
@@ -309,7 +313,7 @@ class SmallHub:
         if wish["nonce"] not in self.nonces:
             if wish["close"] != self.epoch:
                 raise Refusal(409, "epoch-closed", head=self.head())
-            self.epoch += 1
+            self.epoch = max(self.epoch, wish.get("above", 0)) + 1
             self.nonces[wish["nonce"]] = self.epoch
         return 200, orjson.dumps(self.head())
 
@@ -317,6 +321,8 @@ class SmallHub:
         raw = wire.decompress(request.body, request.headers.get("content-encoding"))
         body = wire.decode_body(raw)
         stated = body.statement
+        if int(query.get("known", "0")) > self.log.size:
+            raise Refusal(503, "read-only")
         sealed_with = self._sealed_with(body)
         if stated.lane in self.refuse:
             raise Refusal(400, self.refuse[stated.lane])
@@ -387,6 +393,24 @@ class SmallHub:
         self.batches = {}
         for batch_id, placed in sorted(kept, key=lambda item: item[1].first_index):
             self._stand(batch_id, placed)
+
+    def open_generation(self, size: int, *, root: SigningKey | None = None) -> None:
+        """Lose everything from entry `size` on and go on in a new generation of the ledger."""
+        ended, generation = self.log.checkpoint(), len(self.openings) + 2
+        self.restore(size)
+        old = self.log.levels[0]
+        self.log = SmallLog(old, origin_of(ORIGIN, generation))
+        self.openings.append(
+            Opening.sign(
+                root or self.root,
+                generation=generation,
+                begins=self.log.checkpoint(),
+                ended=ended,
+                reason="restored",
+                now_ms=1,
+            )
+        )
+        self.new_http_key(version=generation)
 
     def _stand(self, batch_id: str, placed: Placed) -> None:
         stated = placed.body.statement

@@ -80,6 +80,14 @@ class ForgetsWhen(Buffer):
         return [replace(p, received_ms=p.received_ms + 1) for p in super().ring_places()]
 
 
+class ForgetsBeyond(Buffer):
+    """Follows a new generation of the ledger and takes what the old one had for delivered."""
+
+    def follow_generation(self, begins: str) -> None:
+        """Nothing waits again."""
+        self.remember("checkpoint", begins)
+
+
 def no_dedupe(hub: Hub) -> None:
     """The hub gives a batch that it has already a second place."""
     sequencer = hub.ledger.sequencer
@@ -101,13 +109,11 @@ def nothing(_hub: Hub) -> None:
     """No bug in the hub."""
 
 
-def caught(
-    parts: Parts, prepare: Callable[[Hub], None] = nothing, *, restores_hub: bool = False
-) -> list[str]:
+def caught(parts: Parts, prepare: Callable[[Hub], None] = nothing, **kind: bool) -> list[str]:
     """The violations of the first seed that finds any, a crash included."""
     for seed in range(SEEDS_TRIED):
         try:
-            outcome = run_seed(seed, parts=parts, prepare=prepare, restores_hub=restores_hub)
+            outcome = run_seed(seed, parts=parts, prepare=prepare, **kind)
         except Exception as error:  # noqa: BLE001 - a crash catches a bug as well as a check
             return [f"seed {seed}: {error!r}"]
         if outcome.violations:
@@ -151,7 +157,7 @@ def test_a_skipped_proof_check_is_caught(monkeypatch):
 @pytest.mark.timeout(600)
 def test_a_restored_hub_that_goes_on_at_once_is_caught(monkeypatch):
     """It would sign a second history over the first, and the boxes would refuse it for ever."""
-    monkeypatch.setattr(sequencer, "is_read_only", lambda _connection, _size: False)
+    monkeypatch.setattr(sequencer, "is_read_only", lambda *_: False)
 
     assert caught(ROOMY, restores_hub=True)
 
@@ -160,6 +166,12 @@ def test_a_restored_hub_that_goes_on_at_once_is_caught(monkeypatch):
 def test_a_ring_that_forgets_when_is_caught():
     """The leaf holds the time of receipt: with another one the old root never comes back."""
     assert caught(replace(ROOMY, buffer=ForgetsWhen), restores_hub=True)
+
+
+@pytest.mark.timeout(600)
+def test_a_box_that_forgets_what_a_new_generation_lacks_is_caught():
+    """The ring is the only copy of what the old generation had proven beyond the backup."""
+    assert caught(replace(ROOMY, buffer=ForgetsBeyond), loses_facts=True)
 
 
 def test_the_same_seeds_are_clean_without_a_bug():

@@ -8,6 +8,7 @@ SEEDS = 300
 CHUNK = 10
 RESTORING_SEEDS = 40
 RESTORING_CHUNK = 8
+LOSING_SEEDS = 8
 
 
 @pytest.mark.parametrize("first", range(0, SEEDS, CHUNK))
@@ -37,6 +38,18 @@ def test_no_restored_hub_breaks_a_promise(first):
     assert sum(outcome.hub_restores for outcome in outcomes)
 
 
+@pytest.mark.timeout(600)
+def test_no_new_generation_breaks_a_promise():
+    """
+    The backup lacks what no box can give back, the operator's patience ends at any moment, and the
+    ledger goes on in a new generation: what boxes still hold is on it, once, in the end.
+    """
+    outcomes = [run_seed(seed, loses_facts=True) for seed in range(LOSING_SEEDS)]
+
+    assert {} == {o.seed: o.violations for o in outcomes if o.violations}
+    assert sum(outcome.generations for outcome in outcomes)
+
+
 def test_a_seed_repeats_itself():
     """The same seed gives the same course of events, or its number would be worth nothing."""
     assert run_seed(5) == run_seed(5)
@@ -53,3 +66,8 @@ def test_a_seed_repeats_itself():
 def test_a_seed_that_once_found_a_bug_stays_clean(seed):
     """Found here first; each is the first test of its mend."""
     assert [] == run_seed(seed).violations
+
+
+def test_a_backup_from_before_a_generation_is_not_written_to():
+    """A hub went on in a generation of which its restored database had not the first leaf."""
+    assert [] == run_seed(109, loses_facts=True).violations

@@ -34,7 +34,8 @@ def hub(tmp_path, database_url, clock):
 
 def new_checker(hub):
     """A process that checks this ledger."""
-    return Checker(hub.database, hub_key=hub.keys.http.public, clock=hub.clock)
+    keys = hub.keys
+    return Checker(hub.database, hub_key=keys.http.public, root=keys.root.public, clock=hub.clock)
 
 
 def known(hub):

@@ -5,7 +5,7 @@ import base64
 import pytest
 from flask import Flask
 
-from hub.ledger.routes import blueprint, parse_tile_path
+from hub.ledger.routes import LedgerDoor, blueprint, parse_tile_path
 from hub.ledger.tree import newest_checkpoint
 from shared.checkpoint import NoteKey, open_checkpoint, parse_tlog_proof
 from shared.merkle import leaf_hash, root_of, verify_consistency, verify_range
@@ -19,7 +19,14 @@ class Auditor:
     def __init__(self, hub):
         self.hub, self.signed_in = hub, False
         app = Flask("auditor")
-        app.register_blueprint(blueprint(hub.database, hub.ledger, lambda: self.signed_in))
+        door = LedgerDoor(
+            hub.database,
+            hub.ledger,
+            lambda: self.signed_in,
+            openings=hub.keys.history.openings,
+            root=hub.keys.root.public,
+        )
+        app.register_blueprint(blueprint(door))
         self.client = app.test_client()
 
     def get(self, path):

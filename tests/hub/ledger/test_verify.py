@@ -45,7 +45,7 @@ def after(hub):
             for statement in statements:
                 assert connection.execute(statement).rowcount in {1, -1}
             key = hub.keys.http.public
-            found.extend(Verifier(hub_key=key).run(connection).findings)
+            found.extend(Verifier(hub_key=key, root=hub.keys.root.public).run(connection).findings)
             raise Undone
 
         with pytest.raises(Undone):
