@@ -90,6 +90,7 @@ def _ledger_door(hub: Hub) -> LedgerDoor:
         signed_in,
         openings=hub.keys.history.openings,
         root=hub.keys.root.public,
+        keys=hub.keys.ledger_ever,
     )
 
 
@@ -99,7 +100,7 @@ def _portal(hub: Hub, *, only_leads: bool) -> Portal:
         accounts=Accounts(hub.database),
         only_leads=only_leads,
         ledger=StoredLedger(
-            hub.database, hub.ledger, hub_key=hub.keys.http.public, clock=hub.clock
+            hub.database, hub.ledger, hub_keys=hub.keys.http_ever, clock=hub.clock
         ),
         sales=StoredSales(hub.database, hub.clock),
         devices=StoredDevices(hub.database),

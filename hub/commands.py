@@ -14,7 +14,7 @@ from hub.config import HubConfig
 from hub.errors import AnotherSequencer
 from hub.integrations.commands import whatsapp_group
 from hub.jobs import Worker
-from hub.keys import create_keys
+from hub.keys import Rotating, create_keys, rotate_key
 from hub.leads.commands import lead_group, place_group
 from hub.ledger.commands import ledger_group
 from hub.registry.commands import groups as registry_groups
@@ -22,6 +22,8 @@ from hub.registry.commands import person_group
 from hub.store.migrate import migrate
 from hub.subjects.commands import subject_group
 from hub.wiring import Hub, elect_sequencer, open_hub
+
+KEY_ROTATED = "hub.key_rotated"
 
 
 class Program(Protocol):
@@ -254,6 +256,41 @@ def revoke(program: Program, box: str, keyid: str | None, reason: str, *, as_jso
     hub.close()
 
 
+@click.group(name="keys", help="The hub's own keys.")
+def keys_group() -> None:
+    """Keys."""
+
+
+@keys_group.command(help="Follow the http or the ledger key with a new one. The hub is stopped.")
+@click.argument("key", type=click.Choice(["http", "ledger"]))
+@click.option("--reason", required=True, help="Why; it stands on the ledger.")
+@json_option
+@click.pass_obj
+def rotate(program: Program, key: Rotating, reason: str, *, as_json: bool) -> None:
+    """What the old key signed stays good; boxes fetch the new one by the root key's word."""
+    lock = elect_sequencer(program.hub)
+    program.hub.close()
+    rotate_key(program.config.server, key)
+    hub = open_hub(program.config)
+    named = hub.keys.http.public.keyid if key == "http" else hub.ledger.key.vkey
+    fact = {"key": key, "follows": named, "reason": reason[:200]}
+    now_ms = hub.clock.wall_ms()
+    hub.database.write(
+        lambda connection: hub.ledger.append(connection, KEY_ROTATED, fact, now_ms=now_ms)
+    )
+    version = hub.keys.keyset.version
+    hub.close()
+    if lock is not None:
+        lock.close()
+    _say(
+        {"key": key, "is": named, "version": version},
+        as_json=as_json,
+        text=f"the {key} key is {named} now, in version {version} of the key set\n"
+        f"Start the hub; boxes fetch the set by themselves. Copy {key}.pem and history.json to "
+        "every machine and to your copy of the keys",
+    )
+
+
 @ledger_group.command(
     help="Go on without what nobody can give back: open a new generation of the ledger. "
     "The hub must be stopped."
@@ -292,6 +329,7 @@ person_group.add_command(login_link)
 
 COMMANDS: tuple[click.Command, ...] = (
     init,
+    keys_group,
     migrate_command,
     serve,
     work,

@@ -11,7 +11,7 @@ from pathlib import Path
 import orjson
 
 from hub.errors import ConfigError
-from shared.crypto.keys import PublicKey
+from shared.crypto.keys import BadKey, PublicKey, b64url, from_b64url
 from shared.generation import MalformedOpening, Opening, read_chain
 
 HISTORY = "history.json"
@@ -27,6 +27,10 @@ class KeyHistory:
     """Of the ledger's later generations, the second one first."""
     begun: int = 1
     """The last generation whose first leaf was placed: a database without it is an older copy."""
+    http: tuple[PublicKey, ...] = ()
+    """Every http key there was, the one in use last; empty while there was only one."""
+    ledger: tuple[PublicKey, ...] = ()
+    """The same of the ledger key."""
 
     @property
     def generation(self) -> int:
@@ -45,11 +49,21 @@ def read_history(folder: Path, *, name: str, root: PublicKey) -> KeyHistory:
             raise ConfigError(f"{path}: of a version that this release does not know")
         origin = f"{name}/{len(generations) + 1}" if generations else name
         openings = read_chain(generations, origin=origin, root=root)
-        return KeyHistory(version=version, openings=openings, begun=begun)
+        return KeyHistory(
+            version=version,
+            openings=openings,
+            begun=begun,
+            http=_publics(values["http"]),
+            ledger=_publics(values["ledger"]),
+        )
     except FileNotFoundError:
         return KeyHistory()
-    except (OSError, ValueError, KeyError, TypeError, MalformedOpening) as error:
+    except (OSError, ValueError, KeyError, TypeError, BadKey, MalformedOpening) as error:
         raise ConfigError(f"{path} cannot be used: {error}; put its newest copy back") from error
+
+
+def _publics(values: list[str]) -> tuple[PublicKey, ...]:
+    return tuple(PublicKey(from_b64url(value)) for value in values)
 
 
 def write_history(folder: Path, history: KeyHistory) -> None:
@@ -59,6 +73,8 @@ def write_history(folder: Path, history: KeyHistory) -> None:
         "version": history.version,
         "generations": [opening.values() for opening in history.openings],
         "begun": history.begun,
+        "http": [b64url(key.raw) for key in history.http],
+        "ledger": [b64url(key.raw) for key in history.ledger],
     }
     draft = folder / f".{HISTORY}.new"
     with draft.open("wb") as file:

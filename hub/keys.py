@@ -2,18 +2,21 @@
 
 import os
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 from hub.config import ServerConfig
 from hub.errors import ConfigError
-from hub.key_history import KeyHistory, read_history
-from shared.checkpoint import NoteSigner
+from hub.key_history import HISTORY, KeyHistory, read_history, write_history
+from shared.checkpoint import NoteKey, NoteSigner
 from shared.crypto.encryption import DecryptionKey
-from shared.crypto.keys import BadKey, KeySet, SigningKey, root_fingerprint
+from shared.crypto.keys import BadKey, KeySet, PublicKey, SigningKey, root_fingerprint
 from shared.generation import origin_of
 
 CONTACTS = "contacts.key"
+Rotating = Literal["http", "ledger"]
+"""Keys that can be followed by new ones; the root key is what all of them rest on."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +32,17 @@ class HubKeys:
     signer: NoteSigner
     keyset: KeySet
     history: KeyHistory
+
+    @property
+    def http_ever(self) -> tuple[PublicKey, ...]:
+        """Every key that has sealed facts of the hub, the one in use last."""
+        return self.history.http or (self.http.public,)
+
+    @property
+    def ledger_ever(self) -> tuple[NoteKey, ...]:
+        """Every key that has signed tree heads, under the newest generation's origin."""
+        known = self.history.ledger or (self.ledger.public,)
+        return tuple(NoteKey(self.signer.verifier.name, key) for key in known)
 
     @property
     def fingerprint(self) -> str:
@@ -63,20 +77,54 @@ def _save_secret(path: Path, text: str) -> None:
         os.fsync(file.fileno())
 
 
+def _newest(folder: Path, name: str, known: tuple[PublicKey, ...]) -> SigningKey:
+    """The key that the history names last; its file is put in place if that was cut short."""
+    path, waiting = folder / f"{name}.pem", folder / f"{name}.next.pem"
+    key = SigningKey.load(path)
+    if not known or key.public == known[-1]:
+        return key
+    if waiting.exists() and SigningKey.load(waiting).public == known[-1]:
+        waiting.replace(path)
+        return SigningKey.load(path)
+    raise ConfigError(f"{path} is not the key that {HISTORY} names: put its newest copy back")
+
+
+def rotate_key(server: ServerConfig, name: Rotating) -> HubKeys:
+    """Give the hub a new http or ledger key; the old public key stays known. Durable on return.
+
+    The history decides: cut before it is written, nothing has happened; after it, whoever reads
+    the keys next puts the new file in place. Raises ConfigError.
+    """
+    keys = load_keys(server)
+    waiting = server.keys_dir / f"{name}.next.pem"
+    # One that waits was never told to anybody.
+    waiting.unlink(missing_ok=True)
+    new = SigningKey.generate()
+    new.save(waiting)
+    history = replace(keys.history, version=keys.history.version + 1)
+    if name == "http":
+        history = replace(history, http=(*keys.http_ever, new.public))
+    else:
+        before = keys.history.ledger or (keys.ledger.public,)
+        history = replace(history, ledger=(*before, new.public))
+    write_history(server.keys_dir, history)
+    return load_keys(server)
+
+
 def load_keys(server: ServerConfig) -> HubKeys:
     """Read all keys. Raises ConfigError with the next step."""
     folder = server.keys_dir
     try:
         root = SigningKey.load(folder / "root.pem")
-        http = SigningKey.load(folder / "http.pem")
-        ledger = SigningKey.load(folder / "ledger.pem")
+        history = read_history(folder, name=server.origin, root=root.public)
+        http = _newest(folder, "http", history.http)
+        ledger = _newest(folder, "ledger", history.ledger)
         encryption = DecryptionKey.load(folder / "encryption.pem")
         contacts = bytes.fromhex((folder / CONTACTS).read_text(encoding="ascii"))
     except FileNotFoundError as error:
         raise ConfigError(f"{error.filename} is missing: run `kickstand-hub init` first") from error
     except (BadKey, OSError, ValueError) as error:
         raise ConfigError(f"keys in {folder}: {error}") from error
-    history = read_history(folder, name=server.origin, root=root.public)
     signer = NoteSigner(origin_of(server.origin, history.generation), ledger)
     keyset = KeySet.sign(
         name=server.authority,

@@ -112,10 +112,10 @@ def open_hub(
     ledger = Ledger(
         database,
         sequencer=sequencer,
-        refill=Refill(database, live, sequencer, clock=clock, key=keys.signer.verifier),
+        refill=Refill(database, live, sequencer, clock=clock, keys=keys.ledger_ever),
         proofs=Proofs(database, live, keys.signer, generation=generation),
         followers=Followers(database, followers(), sequencer.recent),
-        checker=Checker(database, hub_key=keys.http.public, root=keys.root.public, clock=clock),
+        checker=Checker(database, hub_keys=keys.http_ever, root=keys.root.public, clock=clock),
         key=keys.signer.verifier,
     )
     devices = Devices(

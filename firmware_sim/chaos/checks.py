@@ -57,7 +57,7 @@ class Invariants:
     def _ledger_holds(self) -> list[str]:
         hub = self._hub.hub
         with hub.database.read() as connection:
-            verified = Verifier(hub_key=hub.keys.http.public, root=hub.keys.root.public).run(
+            verified = Verifier(hub_keys=hub.keys.http_ever, root=hub.keys.root.public).run(
                 connection
             )
         found = list(verified.findings)

@@ -96,11 +96,11 @@ class Checker:
     """Call `step` often; it does a little when something is due."""
 
     def __init__(
-        self, database: Database, *, hub_key: PublicKey, root: PublicKey, clock: Clock
+        self, database: Database, *, hub_keys: Sequence[PublicKey], root: PublicKey, clock: Clock
     ) -> None:
-        """`hub_key` sealed the hub's own facts, `root` signed for each generation."""
+        """`hub_keys` sealed the hub's own facts, `root` signed for each generation."""
         self._database = database
-        self._hub_key = hub_key
+        self._hub_keys = tuple(hub_keys)
         self._root = root
         self._clock = clock
         self._name = secrets.token_hex(8)
@@ -112,8 +112,8 @@ class Checker:
 
     def _forget(self) -> None:
         """Begin both passes at entry 0."""
-        self._newest = _Pass("newest", Verifier(hub_key=self._hub_key, root=self._root))
-        self._round = _Pass("round", Verifier(hub_key=self._hub_key, root=self._root))
+        self._newest = _Pass("newest", Verifier(hub_keys=self._hub_keys, root=self._root))
+        self._round = _Pass("round", Verifier(hub_keys=self._hub_keys, root=self._root))
         self._round_due_ms = 0
         self._goal: tuple[int, int] | None = None
         self._arrived = False
@@ -183,7 +183,7 @@ class Checker:
         if self._breaks(verifier) or found:
             return found
         self._known = replace(self._known, whole_ms=self._clock.wall_ms())
-        self._round = _Pass("round", Verifier(hub_key=self._hub_key, root=self._root))
+        self._round = _Pass("round", Verifier(hub_keys=self._hub_keys, root=self._root))
         self._round_due_ms = self._clock.mono_ms() + ROUND_REST_MS
         return 0
 
@@ -247,7 +247,7 @@ class Checker:
             for pass_ in (self._newest, self._round):
                 if pass_.name in saved:
                     pass_.verifier = Verifier.resumed(
-                        saved[pass_.name], hub_key=self._hub_key, root=self._root
+                        saved[pass_.name], hub_keys=self._hub_keys, root=self._root
                     )
                     pass_.kept = pass_.verifier.position
         except ValueError as error:

@@ -2,6 +2,7 @@
 
 import sys
 import time
+from collections.abc import Sequence
 from typing import Protocol
 
 import click
@@ -13,12 +14,12 @@ from hub.ledger.verify import Verifier
 from hub.store import Database
 from shared.checkpoint import to_base64
 from shared.clock import Clock
-from shared.crypto.keys import SigningKey
+from shared.crypto.keys import PublicKey, SigningKey
 
 
 class _Keys(Protocol):
     @property
-    def http(self) -> SigningKey: ...
+    def http_ever(self) -> Sequence[PublicKey]: ...
     @property
     def root(self) -> SigningKey: ...
 
@@ -68,7 +69,7 @@ def verify(program: _Program, *, as_json: bool) -> None:
     """Exit 1 when anything does not hold."""
     hub = program.hub
     with hub.database.read() as connection:
-        found = Verifier(hub_key=hub.keys.http.public, root=hub.keys.root.public).run(
+        found = Verifier(hub_keys=hub.keys.http_ever, root=hub.keys.root.public).run(
             connection, Progress()
         )
     if as_json:

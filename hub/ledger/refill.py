@@ -7,6 +7,7 @@ placed. So nobody can invent a past: a box may offer what it likes, the old root
 
 from collections.abc import Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,7 +25,7 @@ from hub.ledger.tree import Tree, newest_checkpoint
 from hub.store import Database
 from hub.vault import store as vault
 from shared import merkle
-from shared.checkpoint import MalformedNote, NoteKey, NoteUnsigned, open_checkpoint
+from shared.checkpoint import Checkpoint, MalformedNote, NoteKey, NoteUnsigned, open_checkpoint
 from shared.clock import Clock
 from shared.wire import batch as wire
 
@@ -115,14 +116,14 @@ class Refill:
         sequencer: Sequencer,
         *,
         clock: Clock,
-        key: NoteKey,
+        keys: Sequence[NoteKey],
     ) -> None:
-        """`key` is the public key under which this ledger's tree heads are signed."""
+        """`keys` are those under which this ledger's tree heads were ever signed, newest last."""
         self._database = database
         self._live = live
         self._sequencer = sequencer
         self._clock = clock
-        self._key = key
+        self._keys = tuple(keys)
 
     def state(self) -> RefillState:
         """How far it is."""
@@ -137,13 +138,13 @@ class Refill:
         it is and the ledger of that size has another root.
         """
         try:
-            head = open_checkpoint(note, self._key)
+            head = self._opened(note)
         except (MalformedNote, NoteUnsigned) as error:
             raise Refused(400, "checkpoint-invalid", str(error)) from error
 
         def take(connection: Connection) -> int:
             tree = self._tree(connection)
-            claims.drop_foreign(connection, self._key.name)
+            claims.drop_foreign(connection, self._keys[-1].name)
             if head.size > tree.size:
                 claims.note_claim(
                     connection,
@@ -171,6 +172,12 @@ class Refill:
         if state.target is not None and state.target != before.target:
             log.warning("read_only", size=state.size, target=state.target, device=device)
         return state
+
+    def _opened(self, note: str) -> Checkpoint:
+        for key in self._keys[:-1]:
+            with suppress(NoteUnsigned):
+                return open_checkpoint(note, key)
+        return open_checkpoint(note, self._keys[-1])
 
     def offer(self, offered: Offered) -> tuple[int, tuple[str, ...]]:
         """Take one batch back; the ledger's size after it, and attachments that are nowhere.

@@ -14,7 +14,7 @@ from flask import request as http
 from hub.ledger.service import Ledger
 from hub.ledger.tree import TILE_WIDTH
 from hub.store import Database
-from shared.checkpoint import to_base64
+from shared.checkpoint import NoteKey, to_base64
 from shared.crypto.keys import PublicKey, b64url
 from shared.generation import Opening
 
@@ -47,13 +47,18 @@ class LedgerDoor:
         *,
         openings: Sequence[Opening] = (),
         root: PublicKey | None = None,
+        keys: Sequence[NoteKey] = (),
     ) -> None:
-        """`may_read` decides who gets the events themselves; `openings`: the later generations."""
+        """`may_read` decides who gets the events themselves; `openings`: the later generations.
+
+        `keys`: all that have signed tree heads, the one in use last.
+        """
         self._database = database
         self._ledger = ledger
         self._may_read = may_read
         self._openings = openings
         self._root = root
+        self._keys = tuple(keys)
         self.generation = len(openings) + 1
 
     def generations(self) -> Response:
@@ -61,6 +66,7 @@ class LedgerDoor:
         values = {
             "generation": self.generation,
             "key": self._ledger.key.vkey,
+            "keys_before": [key.vkey for key in self._keys[:-1]],
             "root": None if self._root is None else b64url(self._root.raw),
             "openings": [opening.values() for opening in self._openings],
         }

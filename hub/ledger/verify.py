@@ -119,9 +119,9 @@ class Verifier:
     Every step takes a connection that sees one snapshot, so that the ledger may grow meanwhile.
     """
 
-    def __init__(self, *, hub_key: PublicKey, root: PublicKey) -> None:
-        """`hub_key` sealed the hub's own facts, `root` signed for each later generation."""
-        self._keys: dict[str, Keys] = {HUB_DEVICE: {hub_key.keyid: hub_key}}
+    def __init__(self, *, hub_keys: Sequence[PublicKey], root: PublicKey) -> None:
+        """`hub_keys` sealed the hub's own facts, `root` signed for each later generation."""
+        self._keys: dict[str, Keys] = {HUB_DEVICE: {key.keyid: key for key in hub_keys}}
         self._root = root
         self._generation = 1
         self._heads: dict[tuple[str, int, str], tuple[int, str | None]] = {}
@@ -372,10 +372,10 @@ class Verifier:
         )
 
     @classmethod
-    def resumed(cls, saved: bytes, *, hub_key: PublicKey, root: PublicKey) -> Self:
+    def resumed(cls, saved: bytes, *, hub_keys: Sequence[PublicKey], root: PublicKey) -> Self:
         """The pass that `saved` was laid aside from. Raises ValueError when that cannot be read."""
         values = orjson.loads(saved)
-        pass_ = cls(hub_key=hub_key, root=root)
+        pass_ = cls(hub_keys=hub_keys, root=root)
         try:
             if values["v"] != SAVED_VERSION:
                 raise ValueError(f"a pass of version {values['v']}")

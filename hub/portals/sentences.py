@@ -50,6 +50,7 @@ KINDS: Final[Mapping[str, Kind]] = {
     "ledger.generation_opened": Kind(
         later("New generation of the ledger"), later("New generations of the ledger"), "odd"
     ),
+    "hub.key_rotated": Kind(later("New key of the hub"), later("New keys of the hub"), "odd"),
     "key.added": Kind(later("Key added"), later("Keys added"), "hub"),
     "key.retired": Kind(later("Key retired"), later("Keys retired"), "hub"),
     "key.revoked": Kind(later("Key revoked"), later("Keys revoked"), "odd"),

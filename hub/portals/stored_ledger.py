@@ -33,12 +33,12 @@ class StoredLedger:
     """Reads the ledger of one hub."""
 
     def __init__(
-        self, database: Database, ledger: Ledger, *, hub_key: PublicKey, clock: Clock
+        self, database: Database, ledger: Ledger, *, hub_keys: Sequence[PublicKey], clock: Clock
     ) -> None:
-        """`hub_key` seals the hub's own facts."""
+        """`hub_keys` have sealed the hub's own facts, the one in use is last."""
         self._database = database
         self._ledger = ledger
-        self._hub_key = hub_key
+        self._hub_keys = tuple(hub_keys)
         self._clock = clock
 
     def state(self) -> LedgerState:
@@ -115,9 +115,7 @@ class StoredLedger:
 
     def _key(self, connection: Connection, batch: LedgerBatch) -> PublicKey | None:
         """The key that made the seal; where none did, the newest, whose seal it should be."""
-        if batch.device == HUB_DEVICE:
-            return self._hub_key
-        keys: list[PublicKey] = []
+        keys = list(reversed(self._hub_keys)) if batch.device == HUB_DEVICE else []
         for raw in device_reads.public_keys(connection, batch.device):
             with suppress(BadKey):
                 keys.append(PublicKey(raw))

@@ -15,7 +15,7 @@ from tests.fakes.hub_boxes import Batch
 def verification(hub: Hub) -> Verification:
     """What `ledger verify` finds."""
     with hub.database.read() as connection:
-        return Verifier(hub_key=hub.keys.http.public, root=hub.keys.root.public).run(connection)
+        return Verifier(hub_keys=hub.keys.http_ever, root=hub.keys.root.public).run(connection)
 
 
 def findings(hub: Hub) -> list[str]:

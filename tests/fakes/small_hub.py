@@ -17,7 +17,7 @@ from urllib.parse import parse_qs, urlsplit
 import orjson
 
 from shared import http_signatures
-from shared.checkpoint import open_checkpoint
+from shared.checkpoint import NoteSigner, open_checkpoint
 from shared.clock import Clock, SystemClock
 from shared.crypto.encryption import DecryptionKey
 from shared.crypto.keys import (
@@ -114,6 +114,12 @@ class SmallHub:
             encryption=DecryptionKey.generate().public,
             generations=[opening.values() for opening in self.openings],
         )
+
+    def new_ledger_key(self, *, version: int) -> None:
+        """Sign tree heads with a new key, in a key set of this version."""
+        self.log.signer = NoteSigner(self.log.signer.verifier.name, SigningKey.generate())
+        self.log.key = self.log.signer.verifier
+        self.new_http_key(version=version)
 
     @property
     def code(self) -> str:

@@ -210,7 +210,7 @@ def test_an_opening_that_the_root_key_did_not_sign_is_found(site):
     stranger = SigningKey.generate().public
     with site.hub.database.read() as connection:
         keys = site.hub.keys
-        found = Verifier(hub_key=keys.http.public, root=stranger).run(connection).findings
+        found = Verifier(hub_keys=keys.http_ever, root=stranger).run(connection).findings
 
     assert any("opening of a generation" in finding for finding in found)
 

@@ -120,3 +120,18 @@ def test_without_the_root_keys_word_nothing_is_sent(store: Store) -> None:
     assert store.buffer.checkpoint() == known
     assert store.buffer.backlog().total == 1
     assert "generation_followed" not in [event for event, _ in store.box.log]
+
+
+def test_a_receipt_under_a_new_ledger_key_is_taken_after_one_look_at_the_key_set(
+    store: Store,
+) -> None:
+    """The tree goes on under its name; the old tree head is still what growth is proven from."""
+    sell(store, "a", "b")
+    store.hub.new_ledger_key(version=2)
+    sell(store, "c")
+    again = store.reboot()
+    sell(again, "d")
+
+    assert len(store.hub.ids()) == 4
+    assert store.hub.requests.count("GET /v1/keys") == 1
+    assert store.hub.epoch == 1

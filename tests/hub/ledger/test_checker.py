@@ -35,7 +35,7 @@ def hub(tmp_path, database_url, clock):
 def new_checker(hub):
     """A process that checks this ledger."""
     keys = hub.keys
-    return Checker(hub.database, hub_key=keys.http.public, root=keys.root.public, clock=hub.clock)
+    return Checker(hub.database, hub_keys=keys.http_ever, root=keys.root.public, clock=hub.clock)
 
 
 def known(hub):

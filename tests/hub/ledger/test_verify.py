@@ -44,8 +44,11 @@ def after(hub):
             _drop_triggers(connection)
             for statement in statements:
                 assert connection.execute(statement).rowcount in {1, -1}
-            key = hub.keys.http.public
-            found.extend(Verifier(hub_key=key, root=hub.keys.root.public).run(connection).findings)
+            found.extend(
+                Verifier(hub_keys=hub.keys.http_ever, root=hub.keys.root.public)
+                .run(connection)
+                .findings
+            )
             raise Undone
 
         with pytest.raises(Undone):

@@ -26,7 +26,7 @@ class Stocked:
         self.boxes = boxes
         self.now_ms = hub.clock.wall_ms()
         self.ledger = StoredLedger(
-            hub.database, hub.ledger, hub_key=hub.keys.http.public, clock=hub.clock
+            hub.database, hub.ledger, hub_keys=hub.keys.http_ever, clock=hub.clock
         )
         self.sales = StoredSales(hub.database, hub.clock)
         self.devices = StoredDevices(hub.database)
