@@ -99,9 +99,7 @@ def _portal(hub: Hub, *, only_leads: bool) -> Portal:
     return Portal(
         accounts=Accounts(hub.database),
         only_leads=only_leads,
-        ledger=StoredLedger(
-            hub.database, hub.ledger, hub_keys=hub.keys.http_ever, clock=hub.clock
-        ),
+        ledger=StoredLedger(hub.database, hub.ledger, hub_keys=hub.keys.http_ever, clock=hub.clock),
         sales=StoredSales(hub.database, hub.clock),
         devices=StoredDevices(hub.database),
         dealers=StoredDealers(hub.registry, hub.clock),

@@ -325,6 +325,37 @@ def generation(program: Program, reason: str, *, as_json: bool) -> None:
     )
 
 
+def _set_suspended(program: Program, box: str, reason: str, *, suspended: bool) -> bool:
+    hub = program.hub
+    changed = hub.devices.keys.set_suspended(box, suspended=suspended, reason=reason)
+    hub.close()
+    return changed
+
+
+@device.command(help="Let a box in no longer; it keeps what it has until `resume`.")
+@click.argument("box")
+@click.option("--reason", required=True, help="Why; it stands on the ledger.")
+@json_option
+@click.pass_obj
+def suspend(program: Program, box: str, reason: str, *, as_json: bool) -> None:
+    """In force within two seconds, in every process. Idempotent."""
+    changed = _set_suspended(program, box, reason, suspended=True)
+    text = f"{box} is suspended" if changed else f"{box} was suspended already"
+    _say({"device": box, "state": "suspended", "changed": changed}, as_json=as_json, text=text)
+
+
+@device.command(help="Let a suspended box in again.")
+@click.argument("box")
+@click.option("--reason", required=True, help="Why; it stands on the ledger.")
+@json_option
+@click.pass_obj
+def resume(program: Program, box: str, reason: str, *, as_json: bool) -> None:
+    """The box tries every ten minutes. Idempotent."""
+    changed = _set_suspended(program, box, reason, suspended=False)
+    text = f"{box} is let in again" if changed else f"{box} was not suspended"
+    _say({"device": box, "state": "active", "changed": changed}, as_json=as_json, text=text)
+
+
 person_group.add_command(login_link)
 
 COMMANDS: tuple[click.Command, ...] = (

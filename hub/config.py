@@ -71,6 +71,9 @@ class IngestConfig:
     key_overlap_s: int = 7 * 24 * 3600
     """How long a box's old key is still taken after a new one has followed it."""
 
+    device_requests_per_s: int = 100
+    """Requests of one box; a minute's worth at once. Above it the box gets 429 with Retry-After."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WhatsAppConfig:
@@ -365,6 +368,7 @@ def parse_config(text: str) -> HubConfig:
     _at_least("server", "threads", server.threads, 1)
     for key in ("wait_s_max", "queue_batches_max", "invitation_s", "key_overlap_s"):
         _at_least("ingest", key, getattr(ingest, key), 0)
+    _at_least("ingest", "device_requests_per_s", ingest.device_requests_per_s, 1)
     whatsapp = _table(WhatsAppConfig, document.get("whatsapp", {}), "whatsapp")
     if whatsapp.messaging_limit != "auto":
         _at_least("whatsapp", "messaging_limit", whatsapp.messaging_limit, 0)

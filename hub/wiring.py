@@ -125,6 +125,7 @@ def open_hub(
         invitation_s=config.ingest.invitation_s,
         waiting_max=config.ingest.queue_batches_max,
         overlap_s=config.ingest.key_overlap_s,
+        requests_per_s=config.ingest.device_requests_per_s,
     )
     ledger.sequencer.unfit_keys = devices.keys.unfit
     return Hub(

@@ -82,7 +82,17 @@ def unseal(connection: sqlite3.Connection) -> None:
     connection.execute(_UNSEAL)
 
 
-def doubt_ring(connection: sqlite3.Connection) -> None:
+def follow_generation(connection: sqlite3.Connection, begins: str) -> None:
+    """The tree head `begins` is what is proven from now on; the one before it is evidence."""
+    known = settings.recall(connection, settings.CHECKPOINT)
+    if known is not None:
+        settings.remember(connection, settings.EVIDENCE + known.partition("\n")[0], known)
+    settings.remember(connection, settings.CHECKPOINT, begins)
+    settings.remember(connection, settings.DOUBT, "generation")
+    _doubt_ring(connection)
+
+
+def _doubt_ring(connection: sqlite3.Connection) -> None:
     """Let what was receipted wait again: the ledger that holds it has ended.
 
     All but batches that lack their attachments: erased at the hub, they can only be given back.

@@ -329,20 +329,9 @@ class Buffer:
     def follow_generation(self, begins: str) -> None:
         """The ledger goes on from the tree head `begins`, without what this box saw proven beyond.
 
-        What the ring keeps waits again, in doubt, until the hub shows what of it stands. The last
-        tree head of the old generation stays here as evidence.
+        What the ring keeps waits again, in doubt; the last tree head before stays as evidence.
         """
-
-        def write(connection: sqlite3.Connection) -> None:
-            known = settings.recall(connection, settings.CHECKPOINT)
-            if known is not None:
-                origin = known.partition("\n")[0]
-                settings.remember(connection, settings.EVIDENCE + origin, known)
-            settings.remember(connection, settings.CHECKPOINT, begins)
-            settings.remember(connection, settings.DOUBT, "generation")
-            reposition.doubt_ring(connection)
-
-        self._write(write)
+        self._write(lambda connection: reposition.follow_generation(connection, begins))
 
     def waiting_spans(self) -> list[Span]:
         """Spans of waiting capture numbers, for asking the hub about them."""

@@ -44,6 +44,9 @@ STEP_MAX_MS = 120_000
 HALT_MS = 3_600_000
 """A halted lane tries again this often: the hub may have been mended."""
 LEARN_TIME_MS = 3_600_000
+SUSPENDED = "suspended"
+SUSPENDED_MS = 600_000
+"""A suspended box asks this often whether it is let in again."""
 REFILL_PAUSE_MS = 50
 """Between two parts of what a restored hub gets back."""
 HOPELESS = {"malformed-batch", "too-large", "attachment-missing", "seal-invalid", "device-mismatch"}
@@ -355,6 +358,10 @@ class Delivery:
         if refusal.code in HOPELESS:
             return self._halt(lane, refusal)
         wait_ms = self._failed(lane, refusal)
+        if refusal.code == SUSPENDED:
+            # Head office has shut this box out: it captures on, and asks now and then.
+            state.state, state.obeys_hub = "suspended", True
+            return SUSPENDED_MS + self._random.randrange(self._settings.backoff_first_ms)
         if refusal.retry_after_ms is not None:
             state.obeys_hub = True
             # A whole network that was told the same second would come back in it.

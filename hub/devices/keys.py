@@ -219,6 +219,30 @@ class DeviceKeys:
         self._cache.clear()
         return ended
 
+    def set_suspended(self, device: str, *, suspended: bool, reason: str) -> bool:
+        """Let a box in no longer, or again; False when it was so already.
+
+        It keeps what it has meanwhile. Raises Refused for a box that there is not, or is revoked.
+        """
+        now_ms = self._clock.wall_ms()
+        state, before = ("suspended", "active") if suspended else ("active", "suspended")
+
+        def change(connection: Connection) -> bool:
+            if not store.keys_of(connection, device):
+                raise Refused(404, "device-unknown", f"no such box: {device}")
+            if store.move_device_state(connection, device, state, before=before):
+                kind = "device.suspended" if suspended else "device.resumed"
+                values = {"device": device, "reason": reason[:REASON_CHARS]}
+                self._ledger.append(connection, kind, values, now_ms=now_ms)
+                return True
+            if store.device_state(connection, device) != state:
+                raise Refused(409, "key-revoked", f"{device} is revoked, for ever")
+            return False
+
+        changed: bool = self._database.write(change)
+        self._cache.clear()
+        return changed
+
     def _end(
         self, connection: Connection, key: DeviceKey, state: str, *, now_ms: int, **more: object
     ) -> int:

@@ -168,6 +168,9 @@ class Door:
                 return key
 
             signed = self.verify(request, key_of)
+            # Behind the signature: nobody else can use up what a box may ask.
+            if not self.devices.admits(found[0]):
+                raise Refused(429, "too-many", "more requests than any box needs; come back later")
             if not self.devices.first_use(signed.keyid, signed.nonce):
                 raise Refused(401, "replayed", "this very request was made before; sign anew")
             return handle(request, found[0])

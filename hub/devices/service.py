@@ -11,6 +11,7 @@ from sqlalchemy import Connection, func, select
 
 from hub.devices import rules, store
 from hub.devices.keys import DeviceKeys
+from hub.devices.rates import Rates
 from hub.devices.store import CAPTURE_RANGE, CAPTURE_RUN, Enrolled
 from hub.errors import Refused
 from hub.ledger.claims import RefillState
@@ -59,11 +60,14 @@ class Devices:
         invitation_s: int,
         waiting_max: int,
         overlap_s: int,
+        requests_per_s: int,
     ) -> None:
         """`waiting_max`: batches in the queue above which new ones are put off.
 
-        `overlap_s`: how long a key that was followed by another is still taken.
+        `overlap_s`: how long a key that was followed by another is still taken. `requests_per_s`:
+        what one box may ask on and on.
         """
+        self._rates = Rates(requests_per_s)
         self.keys = DeviceKeys(database, ledger, clock=clock, overlap_s=overlap_s)
         self._database = database
         self._ledger = ledger
@@ -149,6 +153,10 @@ class Devices:
     def find(self, keyid: str) -> tuple[Enrolled, PublicKey]:
         """The active device of a key. Raises SignatureRefused, such as key-unknown."""
         return self.keys.find(keyid)
+
+    def admits(self, device: Enrolled) -> bool:
+        """Whether the box may make one more request now."""
+        return self._rates.admit(device.device, self._clock.mono_ms())
 
     def first_use(self, keyid: str, nonce: str) -> bool:
         """Whether this signature was not seen before.

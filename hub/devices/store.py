@@ -290,6 +290,22 @@ def set_device_state(connection: Connection, device: str, state: str) -> None:
     connection.execute(update(DEVICE).where(DEVICE.c.device == device).values(state=state))
 
 
+def move_device_state(connection: Connection, device: str, state: str, *, before: str) -> bool:
+    """Say how a box stands if it stood as `before`; whether it did."""
+    return bool(
+        connection.execute(
+            update(DEVICE)
+            .where(DEVICE.c.device == device, DEVICE.c.state == before)
+            .values(state=state)
+        ).rowcount
+    )
+
+
+def device_state(connection: Connection, device: str) -> str | None:
+    """How a box stands, None when there is none of that id."""
+    return connection.execute(select(DEVICE.c.state).where(DEVICE.c.device == device)).scalar()
+
+
 def add_invitation(
     connection: Connection, *, code_hash: bytes, dealer: str, now_ms: int, expires_ms: int
 ) -> None:

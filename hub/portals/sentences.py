@@ -46,6 +46,8 @@ KINDS: Final[Mapping[str, Kind]] = {
     "agent.loss": Kind(later("Declared loss"), later("Losses"), "loss"),
     "quarantined": Kind(later("Unreadable"), later("Unreadable"), "bad"),
     "device.enrolled": Kind(later("Box enrolled"), later("Boxes enrolled"), "hub"),
+    "device.suspended": Kind(later("Box suspended"), later("Boxes suspended"), "odd"),
+    "device.resumed": Kind(later("Box let in again"), later("Boxes let in again"), "hub"),
     "device.epoch_opened": Kind(later("New epoch"), later("New epochs"), "odd"),
     "ledger.generation_opened": Kind(
         later("New generation of the ledger"), later("New generations of the ledger"), "odd"

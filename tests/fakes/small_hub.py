@@ -92,6 +92,8 @@ class SmallHub:
     refuse: dict[str, str] = field(default_factory=dict)
     openings: list[Opening] = field(default_factory=list)
     """Of the ledger's later generations."""
+    suspended: bool = False
+    """Head office lets this box in no longer."""
     arrived: threading.Condition = field(default_factory=threading.Condition)
 
     def __post_init__(self) -> None:
@@ -228,6 +230,8 @@ class SmallHub:
             return self._enroll(request)
         assert self.device_key is not None
         self._verify(request, self.device_key, *self.older)
+        if self.suspended:
+            raise Refusal(403, "suspended")
         routes: dict[str, Callable[[], tuple[int, bytes]]] = {
             "/v1/batches": lambda: self._post(request, query),
             "/v1/devices/self/head": lambda: (200, orjson.dumps(self.head())),

@@ -49,7 +49,7 @@ WRONG = {
     "public_url is missing": "",
     "unknown table [servers]": GOOD + "[servers]\n",
     "unknown key 'pubic_url' in [server]; known keys": GOOD + 'pubic_url = "x"\n',
-    "known keys: invitation_s, key_overlap_s, queue_batches_max, wait_s_max": GOOD
+    "known keys: device_requests_per_s, invitation_s, key_overlap_s, queue_batches_max": GOOD
     + "[ingest]\nwait = 1\n",
     "[server] is not a table": "server = 5\n",
     "[ingest] is not a table": "ingest = 1\n" + GOOD,

@@ -201,3 +201,23 @@ def test_a_long_backlog_drains_in_full_batches(store: Store) -> None:
         store.buffer.put([report(start + i) for i in range(100)])
     assert store.step("vehicle", times=4) == [0, 0, 0, 30_000]
     assert store.hub.log.size == 2000
+
+
+def test_a_suspended_box_captures_on_and_asks_now_and_then(store: Store) -> None:
+    """Not even a sale hurries it; it says why it waits; let in again it has lost nothing."""
+    store.buffer.put([sale("r1")])
+    store.step()
+    store.hub.suspended = True
+    for number in range(3):
+        store.buffer.put([sale(f"kept {number}"), report(number)])
+        [pause_ms] = store.step()
+        assert pause_ms >= 600_000
+        assert store.delivery.lanes["sale"].obeys_hub
+    assert store.delivery.lanes["sale"].state == "suspended"
+    assert store.buffer.backlog().total == 6
+    store.hub.suspended = False
+    for lane in ("sale", "vehicle"):
+        store.step(lane, times=4)
+
+    assert store.buffer.backlog().total == 0
+    assert len(store.hub.ids()) == 7
