@@ -12,18 +12,17 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 import orjson
-from sqlalchemy import Connection, delete, func, insert, select, text, update
+from sqlalchemy import Connection, delete, insert, select, text
 
 from hub.errors import LedgerCorrupt, Refused
 from hub.ledger.batches import LedgerBatch, Recent
 from hub.ledger.claims import clear, is_read_only, refusal
+from hub.ledger.evidence import keep_evidence
 from hub.ledger.generations import OPENED, fact_of, record, refuse_later
 from hub.ledger.live_tree import LiveTree
 from hub.ledger.placed import Placed, stored_place
 from hub.ledger.tables import (
     BATCH,
-    CONTRADICTION,
-    CONTRADICTION_MORE,
     EPOCH,
     LANE_HEAD,
     PENDING,
@@ -42,8 +41,6 @@ GROUP_BATCHES_MAX = 64
 FACTS_MAX = 200
 ADVISORY_LOCK = 0x6B6963_6B73_7461
 """The PostgreSQL advisory lock that makes one transaction at a time the sequencer."""
-CONTRADICTIONS_MAX = 1000
-"""Contradicting statements kept of one device: a hostile box must not fill the disk."""
 
 UnfitKeys = Callable[[Connection, Collection[str]], Mapping[str, Refused]]
 
@@ -352,39 +349,8 @@ class Sequencer:
                 )
             ).first()
             code = "seq-conflict" if same_place else "seq-overlap"
-        self._keep_evidence(connection, incoming, code)
+        keep_evidence(connection, incoming.body, code, received_ms=incoming.received_ms)
         return Refused(409, code, f"position {seq} already holds another statement; both are kept")
-
-    @staticmethod
-    def _keep_evidence(connection: Connection, incoming: Incoming, code: str) -> None:
-        digest = bytes.fromhex(incoming.body.batch_id)
-        known = connection.execute(
-            select(CONTRADICTION.c.batch_id).where(CONTRADICTION.c.batch_id == digest)
-        ).first()
-        if known is not None:
-            return
-        kept = connection.execute(
-            select(func.count())
-            .select_from(CONTRADICTION)
-            .where(CONTRADICTION.c.device == incoming.device)
-        ).scalar_one()
-        if kept >= CONTRADICTIONS_MAX:
-            # The first ones prove it; of the rest the number is enough.
-            _count_contradiction(connection, incoming.device)
-            return
-        connection.execute(
-            insert(CONTRADICTION).values(
-                batch_id=digest,
-                device=incoming.device,
-                epoch=incoming.body.statement.epoch,
-                lane=incoming.body.statement.lane,
-                seq=incoming.body.statement.first_seq,
-                code=code,
-                statement=incoming.body.statement_bytes,
-                seal=incoming.body.seal,
-                received_ms=incoming.received_ms,
-            )
-        )
 
     def _store(self, connection: Connection, tree: Tree, group: _Group) -> None:
         if not group.rows:
@@ -502,15 +468,6 @@ def _as_placed(incoming: Incoming, placed: Placed) -> LedgerBatch:
         seal=incoming.body.seal,
         events=incoming.body.events,
     )
-
-
-def _count_contradiction(connection: Connection, device: str) -> None:
-    more = CONTRADICTION_MORE.c
-    counted = connection.execute(
-        update(CONTRADICTION_MORE).where(more.device == device).values(count=more.count + 1)
-    )
-    if not counted.rowcount:
-        connection.execute(insert(CONTRADICTION_MORE).values(device=device, count=1))
 
 
 def lock_ledger(connection: Connection) -> None:

@@ -10,7 +10,6 @@ from sqlalchemy import func, select, text
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from hub.errors import Refused
-from hub.ledger import sequencer
 from hub.ledger.followers import LedgerEntry
 from hub.ledger.reads import contradictions_beyond
 from hub.ledger.tables import CONTRADICTION, PENDING
@@ -103,7 +102,7 @@ def test_a_contradiction_is_kept_as_evidence(hub, box):
 
 def test_a_hostile_box_does_not_fill_the_disk_with_contradictions(hub, box, monkeypatch):
     """The first ones are kept as evidence, the rest are counted; another box still has its own."""
-    monkeypatch.setattr(sequencer, "CONTRADICTIONS_MAX", 3)
+    monkeypatch.setattr("hub.ledger.evidence.CONTRADICTIONS_MAX", 3)
     other = Box(2).enrolled(hub)
     for each in (box, other):
         deliver(hub, each.batch(1))
