@@ -1,5 +1,6 @@
 """A real mail server on a socket: keeps what it is given, refuses what it is told to."""
 
+import asyncio
 import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -65,7 +66,7 @@ class Post:
         self.mails.append(mail)
         self.encrypted.append(session.ssl is not None)
         if self.silent_after_mail:
-            assert server.transport is not None
+            assert isinstance(server.transport, asyncio.Transport)
             server.transport.abort()
         return TAKEN
 
@@ -73,7 +74,7 @@ class Post:
 class _Anywhere(Controller):
     def _trigger_server(self) -> None:
         # It greets its own port, which the system has chosen.
-        assert self.server is not None
+        assert isinstance(self.server, asyncio.Server)
         self.port = self.server.sockets[0].getsockname()[1]
         super()._trigger_server()
 
