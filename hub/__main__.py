@@ -9,6 +9,7 @@ import click
 from hub.commands import COMMANDS
 from hub.config import HubConfig, load_config
 from hub.errors import HubError
+from hub.logs import configure_logs
 from hub.wiring import Hub, open_hub
 
 DEFAULT_CONFIG = "/etc/kickstand/hub.toml"
@@ -54,6 +55,7 @@ for command in COMMANDS:
 
 def main() -> None:
     """Run the command line; what a person can mend is one sentence and exit code 1."""
+    configure_logs()
     try:
         cli(standalone_mode=True)
     except HubError as error:

@@ -6,10 +6,14 @@ from pathlib import Path
 import pytest
 
 from firmware_sim.fresh_database import put_migrated
+from hub.logs import configure_logs
 from hub.store import Database
 from tests.fakes.postgres import PostgresServer, postgres_server
 
 pytest_plugins = ["tests.checks.house_rules"]
+
+# As `kickstand-hub` does: the tests see the lines that a journal sees.
+configure_logs()
 
 
 @pytest.fixture(scope="session")

@@ -150,5 +150,6 @@ def test_settings_hold_the_password_from_its_file(tmp_path):
     word.write_text("secret\n")
 
     held = settings_from(parse_config(text).smtp)
+    assert held is not None
     assert (held.port, held.password, held.sender) == (587, "secret", "hub@brand.example")
     assert settings_from(parse_config(text.partition("[smtp]")[0]).smtp) is None

@@ -32,6 +32,13 @@ channel_integration_id = "{integration}"
 """
 
 
+class Unkept:
+    """An inbox that nothing reaches: the doctor only looks at its door."""
+
+    def keep(self, source, body, headers):
+        raise AssertionError(source)
+
+
 class Place:
     """A Qontak, a hub's door, and the settings between them."""
 
@@ -71,7 +78,7 @@ class Place:
 def place(tmp_path):
     """Everything as it should be."""
     app = Flask("hub")
-    app.register_blueprint(webhooks(None, "a-word", Refusals()))
+    app.register_blueprint(webhooks(Unkept(), "a-word", Refusals()))
     with served(app) as door:
         made = Place(tmp_path, door)
         made.qontak.start()
