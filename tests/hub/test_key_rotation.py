@@ -1,6 +1,7 @@
 """The hub's http and ledger keys are followed by new ones; what the old ones signed stays good."""
 
 from dataclasses import replace
+from typing import Literal
 
 import pytest
 
@@ -16,7 +17,7 @@ from tests.fakes.hub_boxes import Box, DoorClient, running
 from tests.fakes.manual_clock import ManualClock
 
 
-def rotated(hub: Hub, name: str) -> Hub:
+def rotated(hub: Hub, name: Literal["http", "ledger"]) -> Hub:
     """The hub stopped, its key followed, and the hub started, with a fact of it."""
     hub.close()
     rotate_key(hub.config.server, name)

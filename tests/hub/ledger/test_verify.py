@@ -12,6 +12,7 @@ from shared.crypto.keys import SigningKey
 from shared.wire import batch as wire
 from tests.checks.whole_ledger import verification
 from tests.fakes.hub_boxes import Box, history, running
+from tests.fakes.tampering import drop_triggers
 
 POSTGRES = pytest.mark.postgres
 
@@ -41,7 +42,7 @@ def after(hub):
         found = []
 
         def work(connection):
-            _drop_triggers(connection)
+            drop_triggers(connection)
             for statement in statements:
                 assert connection.execute(statement).rowcount in {1, -1}
             found.extend(
@@ -56,16 +57,6 @@ def after(hub):
         return found
 
     return run
-
-
-def _drop_triggers(connection):
-    if connection.dialect.name == "sqlite":
-        triggers = "SELECT name FROM sqlite_master WHERE type = 'trigger'"
-        for name in connection.exec_driver_sql(triggers).scalars().all():
-            connection.exec_driver_sql(f'DROP TRIGGER "{name}"')
-        return
-    for table in ("batch", "tile", "checkpoint"):
-        connection.exec_driver_sql(f"ALTER TABLE {table} DISABLE TRIGGER USER")
 
 
 def rows(hub, table, *order):

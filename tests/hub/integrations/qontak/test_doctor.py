@@ -36,7 +36,7 @@ class Unkept:
     """An inbox that nothing reaches: the doctor only looks at its door."""
 
     def keep(self, source, body, headers):
-        raise AssertionError(source)
+        raise AssertionError((source, body, headers))
 
 
 class Place:
