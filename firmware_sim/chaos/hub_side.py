@@ -7,6 +7,7 @@ from concurrent.futures import Future
 from contextlib import suppress
 from pathlib import Path
 from random import Random
+from typing import cast
 from urllib.parse import urlsplit
 
 from flask import Flask
@@ -19,7 +20,7 @@ from firmware_sim.chaos.disk import Cut, Disk, PowerCut
 from firmware_sim.fresh_database import put_migrated
 from hub.app import door_of
 from hub.config import HubConfig, parse_config
-from hub.devices.routes import blueprint
+from hub.devices.routes import Door, blueprint
 from hub.generations import NothingMissing, open_generation
 from hub.jobs import Worker
 from hub.keys import create_keys
@@ -41,6 +42,20 @@ KEY_OVERLAP_S = 300
 
 def _epochs(connection: Connection) -> int:
     return connection.execute(select(func.count()).select_from(EPOCH)).scalar_one()
+
+
+class _DoorOfToday:
+    """The door of whichever hub runs now: an app with its routes outlives every power cut."""
+
+    def __init__(self) -> None:
+        self.door: Door
+
+    def __getattr__(self, name: str) -> Callable[..., object]:
+        def late(*arguments: object) -> object:
+            result: object = getattr(self.door, name)(*arguments)
+            return result
+
+        return late
 
 
 class HubSide:
@@ -75,6 +90,11 @@ class HubSide:
         )
         create_keys(folder / "keys")
         self.hub: Hub
+        # The boxes' door alone: the pages take no part in any promise that is checked here.
+        app = Flask("door")
+        self._today = _DoorOfToday()
+        app.register_blueprint(blueprint(cast("Door", self._today)))
+        self._client = app.test_client()
         put_migrated(folder / "hub.db")
         self._boot()
 
@@ -103,10 +123,7 @@ class HubSide:
 
         sequencer.submit = submit  # type: ignore[method-assign]
         self._place_now = place_now
-        # The boxes' door alone: the pages take no part in any promise that is checked here.
-        app = Flask("door")
-        app.register_blueprint(blueprint(door_of(self.hub)))
-        self._client = app.test_client()
+        self._today.door = door_of(self.hub)
         timers = (self.hub.devices.keys.retire_due,)
         self._worker = Worker(self.hub.database, self.hub.ledger, sequences=True, timers=timers)
 
@@ -143,6 +160,9 @@ class HubSide:
 
     def open_generation(self) -> None:
         """The operator goes on without what nobody can give back, again after each power cut."""
+        # The service is stopped for it, and what it held back is gone with it.
+        self._held.clear()
+        self.holding = False
         while True:
             try:
                 open_generation(self.hub, reason="simulated", again=self._reopened)

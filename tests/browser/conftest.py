@@ -23,7 +23,7 @@ FLAGS = [
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
 SCREENSHOTS = os.environ.get("KICKSTAND_SCREENSHOTS")
-"""A folder that keeps the screenshots; without it they are taken and thrown away."""
+"""A folder that keeps the screenshots; without it none are taken."""
 
 DEADLINE_MS = 20_000
 
@@ -131,13 +131,11 @@ def visit(browser: Browser) -> Iterator[Visit]:
 
 
 @pytest.fixture
-def shoot(tmp_path: Path) -> Callable[[Page, str], Path]:
-    """Takes a screenshot under a name."""
-    folder = Path(SCREENSHOTS) if SCREENSHOTS else tmp_path
+def shoot() -> Callable[[Page, str], None]:
+    """Takes a screenshot under a name, if anybody wants to look at it."""
 
-    def take(page: Page, name: str) -> Path:
-        path = folder / f"{name}.png"
-        page.screenshot(path=path)
-        return path
+    def take(page: Page, name: str) -> None:
+        if SCREENSHOTS:
+            page.screenshot(path=Path(SCREENSHOTS) / f"{name}.png")
 
     return take
