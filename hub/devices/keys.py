@@ -229,7 +229,7 @@ class DeviceKeys:
 
         def change(connection: Connection) -> bool:
             if not store.keys_of(connection, device):
-                raise Refused(404, "device-unknown", f"no such box: {device}")
+                raise Refused(404, "key-unknown", f"no such box: {device}")
             if store.move_device_state(connection, device, state, before=before):
                 kind = "device.suspended" if suspended else "device.resumed"
                 values = {"device": device, "reason": reason[:REASON_CHARS]}

@@ -45,7 +45,7 @@ def test_another_process_hears_of_it_soon(hub, door, box, clock):
 def test_a_revoked_box_is_not_let_in_again(hub, box):
     """Revoked is for ever; and a box that there is not is said to be none."""
     hub.devices.keys.revoke(box.device, reason="sold")
-    for device, code in ((box.device, "key-revoked"), ("dev_none", "device-unknown")):
+    for device, code in ((box.device, "key-revoked"), ("dev_none", "key-unknown")):
         with pytest.raises(Refused) as caught:
             hub.devices.keys.set_suspended(device, suspended=False, reason="x")
         assert caught.value.problem.code == code
