@@ -170,6 +170,22 @@ MESSAGE_KINDS: Final = {
     "taken_back": later("Taken back"),
     "ask_serial": later("Which serial?"),
     "stopped": later("The customer wants no messages"),
+    "again": later("The customer writes again"),
+    "lead_waits": later("E-mail: a lead waits"),
+    "customer_greeting": later("Greeting"),
+    "noted_contacted": later("Noted: contacted"),
+    "noted_demo": later("Noted: demo"),
+    "noted_lost": later("Noted: lost"),
+    "not_now": later("Not possible now"),
+    "serial_unreadable": later("Serial not readable"),
+    "serial_taken": later("Serial refused"),
+    "won": later("Sale confirmed"),
+    "won_waits": later("Sale not on the ledger yet"),
+    "fell_back": later("No sale came"),
+    "sold": later("Sold already"),
+    "given": later("Lead handed over"),
+    "sorry": later("Apology"),
+    "thanks": later("Thanks"),
 }
 
 

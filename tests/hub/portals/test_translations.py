@@ -10,7 +10,9 @@ from babel.messages.mofile import read_mo
 from babel.messages.pofile import read_po
 
 import hub.portals
+from hub.leads import renderer
 from hub.portals.languages import LANGUAGES, TRANSLATIONS
+from hub.portals.lead_words import MESSAGE_KINDS
 
 PORTALS = Path(hub.portals.__file__).parent
 KEYWORDS = {
@@ -81,3 +83,8 @@ def test_the_compiled_catalogue_is_the_written_one() -> None:
     assert {singular(m.id): strings(m.string) for m in read if m.id} == {
         singular(m.id): strings(m.string) for m in written if m.id
     }
+
+
+def test_every_kind_of_message_has_a_name():
+    """The outbox page shows a kind as words, in either language, never as the code's own name."""
+    assert set() == set(renderer._MAKERS) - set(MESSAGE_KINDS)
