@@ -14,7 +14,7 @@ import sys
 
 from hub.__main__ import main
 
-IMPORTED = ("hub.app", "hub.server")
+IMPORTED = ("hub.app", "hub.server", "hub.switchboard")
 """What `serve` imports when it runs."""
 
 

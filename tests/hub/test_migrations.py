@@ -5,6 +5,7 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
@@ -18,7 +19,7 @@ from hub.integrations.qontak.crm import store as crm
 from hub.leads import tables as leads
 from hub.outbox import store as outbox
 from hub.store import METADATA, Database
-from hub.store.migrate import SCRIPTS, migrate
+from hub.store.migrate import SCRIPTS, migrate, newest_step
 
 
 @pytest.fixture
@@ -46,6 +47,13 @@ def test_migrations_give_the_declared_schema(empty):
 
     with empty.read() as connection:
         assert [] == compare_metadata(MigrationContext.configure(connection), METADATA)
+
+
+def test_the_last_steps_number_is_alembics_head():
+    """A start that finds it in the database never asks Alembic; two steps of one number fork it."""
+    config = Config()
+    config.set_main_option("script_location", str(SCRIPTS))
+    assert [newest_step()] == ScriptDirectory.from_config(config).get_heads()
 
 
 def test_a_migrated_database_is_left_alone(empty):
