@@ -1,6 +1,7 @@
 """`kickstand-sim chaos`: run seeds and tell which ones broke a promise."""
 
 import sys
+from collections.abc import Sequence
 
 import click
 
@@ -30,11 +31,7 @@ def main(seeds: int, first: int, *, restores_hub: bool, loses_facts: bool, leads
         hub_restores += outcome.hub_restores
         generations += outcome.generations
         lost += outcome.lost_declared
-        if outcome.violations:
-            broken += 1
-            click.echo(f"seed {seed}:")
-            for violation in outcome.violations:
-                click.echo(f"  {violation}")
+        broken += _told(seed, outcome.violations)
     click.echo(
         f"{seeds} seeds: {entries} entries, {cuts} power cuts, {restores} restored cards, "
         f"{hub_restores} restored hubs, {generations} generations opened, "
@@ -42,6 +39,15 @@ def main(seeds: int, first: int, *, restores_hub: bool, loses_facts: bool, leads
     )
     if broken:
         sys.exit(1)
+
+
+def _told(seed: int, violations: Sequence[str]) -> bool:
+    """Name the promises that a seed broke; whether it broke any."""
+    if violations:
+        click.echo(f"seed {seed}:")
+    for violation in violations:
+        click.echo(f"  {violation}")
+    return bool(violations)
 
 
 def _leads(seeds: range) -> None:
@@ -52,11 +58,7 @@ def _leads(seeds: range) -> None:
         claimed += outcome.claimed
         cuts += outcome.cuts
         doubled += outcome.doubled
-        if outcome.violations:
-            broken += 1
-            click.echo(f"seed {seed}:")
-            for violation in outcome.violations:
-                click.echo(f"  {violation}")
+        broken += _told(seed, outcome.violations)
     click.echo(
         f"{len(seeds)} seeds: {leads} leads, {claimed} claimed, {cuts} power cuts, "
         f"{doubled} messages that arrived twice, {broken} seeds broke a promise"

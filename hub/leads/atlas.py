@@ -8,7 +8,7 @@ from sqlalchemy import Connection
 from hub.leads import atlas_store
 from hub.leads.aliases import COLUMNS, Alias, alias_row
 from hub.leads.places import Places, shipped, with_own
-from hub.registry.imports import ImportAnswer, Plan, parse_file, plan
+from hub.registry.imports import ImportAnswer, Plan, answer, parse_file, plan
 from hub.registry.rules import Refusal
 from hub.store import Database
 
@@ -69,14 +69,7 @@ class Atlas:
                 todo = apply(connection)
         else:
             todo = self._database.write(apply)
-        return ImportAnswer(
-            rows=parsed.row_count,
-            created=0 if stopped else len(todo.to_create),
-            changed=0 if stopped else len(todo.to_change),
-            unchanged=todo.unchanged,
-            refused=parsed.refused,
-            dry_run=dry_run,
-        )
+        return answer(parsed, todo, stopped=stopped, dry_run=dry_run)
 
     def all(self) -> list[Alias]:
         """Every alias that was imported, by its spelling."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from hub.registry.cells import Column
 from hub.registry.rules import Refusal
@@ -120,3 +120,17 @@ def gave_up(row: int) -> Refusal:
 
 def _repeated(row: int, column: str, code: str, first_row: int) -> Refusal:
     return Refusal(row, column, "repeated", f"{column}: {code} stands in row {first_row} already")
+
+
+def answer(
+    parsed: ParsedFile[Any], todo: Plan[Any], *, stopped: bool, dry_run: bool
+) -> ImportAnswer:
+    """What became of a file. `stopped`: a refused row kept all the others out."""
+    return ImportAnswer(
+        rows=parsed.row_count,
+        created=0 if stopped else len(todo.to_create),
+        changed=0 if stopped else len(todo.to_change),
+        unchanged=todo.unchanged,
+        refused=parsed.refused,
+        dry_run=dry_run,
+    )

@@ -8,7 +8,7 @@ from sqlalchemy import Connection
 
 from hub.registry import opening, rules, store
 from hub.registry.cells import Column
-from hub.registry.imports import ImportAnswer, Plan, parse_file, plan
+from hub.registry.imports import ImportAnswer, Plan, answer, parse_file, plan
 from hub.registry.opening import OpenTime, WhyClosed, local_day
 from hub.registry.people import service as people
 from hub.registry.people import store as people_store
@@ -288,14 +288,7 @@ class Book(Generic[R]):
                 todo = compare(connection)
         else:
             todo = self._database.write(apply)
-        return ImportAnswer(
-            rows=parsed.row_count,
-            created=0 if stopped else len(todo.to_create),
-            changed=0 if stopped else len(todo.to_change),
-            unchanged=todo.unchanged,
-            refused=parsed.refused,
-            dry_run=dry_run,
-        )
+        return answer(parsed, todo, stopped=stopped, dry_run=dry_run)
 
     def get(self, code: str) -> R | None:
         """The row with this code, in any case of letters; None if there is none."""

@@ -7,7 +7,7 @@ from typing import Final
 from sqlalchemy import Connection
 
 from hub.registry import store as registry_store
-from hub.registry.imports import ImportAnswer, Plan, parse_file, plan
+from hub.registry.imports import ImportAnswer, Plan, answer, parse_file, plan
 from hub.registry.opening import local_day, out_of_business
 from hub.registry.people import rules, store
 from hub.registry.people.rules import HEAD_OFFICE_ZONE, SELLERS, Person, PersonRow
@@ -54,14 +54,8 @@ class People:
             if write and not stopped:
                 store.create(connection, todo.to_create)
                 store.change(connection, todo.to_change, stored)
-            return ImportAnswer(
-                rows=parsed.row_count,
-                created=0 if stopped else len(todo.to_create),
-                changed=0 if stopped else len(todo.to_change),
-                unchanged=todo.unchanged,
-                refused=tuple(refused),
-                dry_run=dry_run,
-            )
+            told = replace(parsed, refused=tuple(refused))
+            return answer(told, todo, stopped=stopped, dry_run=dry_run)
 
         if dry_run:
             with self._database.read() as connection:
