@@ -129,10 +129,11 @@ class SealedBatch:
 class Limits:
     """How much the buffer may hold.
 
-    `sale_reserve_bytes` at the top of `bytes_max` is open to sales only, and so is the reserve
-    file of `reserve_file_bytes` beside the buffer when the disk itself is full. That file must be
-    larger than the write-ahead log ever gets (1 MiB): folding the log into the buffer needs that
-    much before it gives it back.
+    Of `bytes_max` reports and faults may fill `report_bytes_max`, sales `sale_bytes_max`. What is
+    above that is for sealing: it writes before a receipt frees, and a box that could not seal
+    would be full for ever. The reserve file of `reserve_file_bytes` beside the buffer is for sales
+    when the disk itself is full. It must be larger than the write-ahead log ever gets (1 MiB):
+    folding the log into the buffer needs that much before it gives it back.
     """
 
     bytes_max: int = 512 * 1024 * 1024
@@ -142,6 +143,11 @@ class Limits:
     rejected_max: int = 1000
 
     @property
-    def sale_reserve_bytes(self) -> int:
-        """What only sales, voids and returns may fill."""
-        return min(8 * 1024 * 1024, self.bytes_max // 8)
+    def sale_bytes_max(self) -> int:
+        """Where sales, voids and returns are refused."""
+        return self.bytes_max - min(1024 * 1024, self.bytes_max // 16)
+
+    @property
+    def report_bytes_max(self) -> int:
+        """Where everything else is refused."""
+        return self.bytes_max - min(8 * 1024 * 1024, self.bytes_max // 8)

@@ -30,7 +30,13 @@ from edge_agent.buffer.captures import (
     SealedBatch,
     Stored,
 )
-from edge_agent.buffer.connection import ConnectionFactory, Trouble, connect, trouble_of
+from edge_agent.buffer.connection import (
+    ConnectionFactory,
+    Trouble,
+    connect,
+    trouble_of,
+    used_bytes,
+)
 from edge_agent.buffer.dedupe import Taker
 from edge_agent.buffer.file import BufferFile, OnEvent
 from edge_agent.buffer.rejects import Rejects
@@ -135,6 +141,10 @@ class Buffer:
             answers = [self._add(connection, writer, taker, capture) for capture in captures]
             taker.finish()
             writer.finish()
+            if used_bytes(connection) > self._limits.sale_bytes_max:
+                # There was room before this put: it alone may be as large as what was left.
+                self._ensure_room(connection, writer, for_sale=True)
+                writer.finish()
         return answers, writer.lanes
 
     def _add(
@@ -154,12 +164,9 @@ class Buffer:
     def _ensure_room(
         self, connection: sqlite3.Connection, writer: Writer, *, for_sale: bool
     ) -> None:
-        limit = self._limits.bytes_max
-        if not for_sale:
-            limit -= self._limits.sale_reserve_bytes
-        made = shedding.make_room(
-            connection, writer, self._limits, limit_bytes=limit, now=self._now()
-        )
+        limits = self._limits
+        limit = limits.sale_bytes_max if for_sale else limits.report_bytes_max
+        made = shedding.make_room(connection, writer, limits, limit_bytes=limit, now=self._now())
         if not made:
             raise BufferFull(f"{limit} bytes are full of events that may not be shed")
 

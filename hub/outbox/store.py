@@ -51,6 +51,7 @@ OUTBOX = Table(
 _QUEUED = OUTBOX.c.state == "queued"
 _OPEN = OUTBOX.c.state.in_(("queued", "sending"))
 _UNSAID = OUTBOX.c.state.in_(("failed", "withheld"))
+_HELD = _QUEUED & OUTBOX.c.reason.in_(("messaging_limit", "spam"))
 _FIRST = OUTBOX.c.first_contact_ms.is_not(None)
 OUTBOX_DUE = Index(
     "outbox_due",
@@ -69,6 +70,9 @@ OUTBOX_TURN = Index(
     OUTBOX.c.seq,
     sqlite_where=_OPEN,
     postgresql_where=_OPEN,
+)
+OUTBOX_HELD = Index(
+    "outbox_held", OUTBOX.c.recipient, sqlite_where=_HELD, postgresql_where=_HELD
 )
 OUTBOX_FIRST_CONTACT = Index(
     "outbox_first_contact",
@@ -148,12 +152,11 @@ _WAITING = Statement(
     "SELECT count(*) FROM outbox WHERE state = 'queued' AND role = :role AND channel = :channel"
     " AND not_before_ms <= :now_ms"
     " AND NOT EXISTS (SELECT 1 FROM outbox AS held WHERE held.recipient = outbox.recipient"
-    " AND held.state IN ('queued', 'sending') AND held.reason IN ('messaging_limit', 'spam'))"
+    " AND held.state = 'queued' AND held.reason IN ('messaging_limit', 'spam'))"
 )
 _RELEASE = Statement(
     "UPDATE outbox SET due_ms = :now_ms WHERE recipient = :recipient"
-    " AND state IN ('queued', 'sending') AND state = 'queued'"
-    " AND reason IN ('messaging_limit', 'spam') AND due_ms > :now_ms"
+    " AND state = 'queued' AND reason IN ('messaging_limit', 'spam') AND due_ms > :now_ms"
 )
 _PUSH = Statement(
     "UPDATE outbox SET due_ms = :due_ms WHERE recipient = :recipient"

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import random
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -86,6 +87,24 @@ def test_sales_outlast_everything_and_are_never_shed(tmp_path: Path) -> None:
     assert {n for lane, _, n in lost if lane == "vehicle"} == set(range(1, 501))
     # Room returns with the receipts.
     assert isinstance(buffer.put([sale("after")])[0], Stored)
+
+
+@pytest.mark.parametrize("sale_bytes", [300, 663, 834, 1300, 1684, 1911, 2057, 2892, 3905, 60_000])
+def test_a_box_full_of_sales_can_still_deliver_them(tmp_path: Path, sale_bytes: int) -> None:
+    """
+    To seal takes room, and only receipts make some: whatever the size of the last sale that
+    fitted, there is a little left. With these sizes there was none, and the box was full for ever.
+    """
+    rng = random.Random(sale_bytes)
+    buffer = Box(tmp_path, limits=SMALL).open()
+    put_all(buffer, [bulky(n) for n in range(100)])
+    stored: list[Stored] = []
+    with pytest.raises(BufferFull):
+        for number in range(10_000):
+            stored += put_all(
+                buffer, [sale(f"r{number}", attachments=(rng.randbytes(sale_bytes),))]
+            )
+    assert len(stored) == sum(len(batch.events) for batch in drain(buffer, "sale"))
 
 
 def test_a_sealed_batch_is_never_shed(tmp_path: Path) -> None:
