@@ -119,12 +119,13 @@ class Alerts:
         limit: int,
         *,
         only_open: bool = False,
+        worst_first: bool = False,
         dealers: Collection[str] | None = None,
         regions: Collection[str] = (),
     ) -> dict[str, object]:
         """Alerts behind `after`, oldest first, in the contract's words.
 
-        With `dealers` those of these dealers and of `regions` alone.
+        With `dealers` those of these dealers and of `regions` alone; `worst_first` by tier first.
         """
         with self._database.read() as connection:
             rows = store.page(
@@ -132,6 +133,7 @@ class Alerts:
                 after,
                 limit + 1,
                 only_open=only_open,
+                worst_first=worst_first,
                 dealers=dealers,
                 regions=regions,
             )
@@ -143,6 +145,13 @@ class Alerts:
         with self._database.read() as connection:
             row = store.of_id(connection, alert_id)
             return None if row is None else self._object(connection, row)
+
+    def occurrences(self, alert_id: str, after: int, limit: int) -> dict[str, object]:
+        """Every time its trouble was found, the first first: at most `limit` behind `after`."""
+        with self._database.read() as connection:
+            rows = store.occurrences(connection, alert_id, after, limit + 1)
+        items = [{"n": n, "at": rfc3339(at_ms), "what": what} for n, at_ms, what in rows[:limit]]
+        return {"items": items, "next": items[-1]["n"] if len(rows) > limit else None}
 
     def _object(self, connection: Connection, row: Mapping[str, Any]) -> dict[str, object]:
         until_ms = row["snoozed_until_ms"]

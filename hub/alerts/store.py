@@ -13,6 +13,7 @@ from sqlalchemy import (
     insert,
     or_,
     select,
+    tuple_,
     update,
 )
 
@@ -73,6 +74,17 @@ ALERT_DEED = Table(
 )
 """What people did about alerts. Ids and words of a list only."""
 
+ALERT_OCCURRENCE = Table(
+    "alert_occurrence",
+    METADATA,
+    Column("n", INT64, primary_key=True, autoincrement=True),
+    Column("alert", TEXT, ForeignKey("alert.id"), nullable=False),
+    Column("at_ms", INT64, nullable=False),
+    Column("what", TEXT, nullable=False),
+    Index("alert_occurrence_alert", "alert", "n"),
+)
+"""Every time the trouble of an alert was found: its `count`, one by one."""
+
 _RAISE = Statement(
     "INSERT INTO alert (id, tier, rule, rule_version, key, open_key, state, active, seen, region,"
     " dealer, serial, what, consequence, action, act_by_ms, owner, count, first_ms, last_ms)"
@@ -88,6 +100,8 @@ _RAISE = Statement(
 def raise_(connection: Connection, values: Mapping[str, object]) -> str:
     """Open an alert, or count it in the open one of its key; its id."""
     [(alert_id,)] = _RAISE.rows(connection, **values)
+    occurrence = {"alert": alert_id, "at_ms": values["now_ms"], "what": values["what"]}
+    connection.execute(insert(ALERT_OCCURRENCE).values(occurrence))
     return str(alert_id)
 
 
@@ -107,14 +121,19 @@ def page(
     limit: int,
     *,
     only_open: bool,
+    worst_first: bool = False,
     dealers: Collection[str] | None = None,
     regions: Collection[str] = (),
 ) -> list[Mapping[str, Any]]:
-    """Alerts behind `after`, oldest first; of some dealers and regions alone if they are named."""
-    behind = select(ALERT.c.seq).where(ALERT.c.id == (after or "")).scalar_subquery()
-    which = select(ALERT).order_by(ALERT.c.seq).limit(limit)
+    """Alerts behind `after`, oldest first; of some dealers and regions alone if they are named.
+
+    `worst_first`: those of the first tier before all others.
+    """
+    order = (ALERT.c.tier, ALERT.c.seq) if worst_first else (ALERT.c.seq,)
+    which = select(ALERT).order_by(*order).limit(limit)
     if after is not None:
-        which = which.where(ALERT.c.seq > behind)
+        behind = [select(one).where(ALERT.c.id == after).scalar_subquery() for one in order]
+        which = which.where(tuple_(*order) > tuple_(*behind))
     if only_open:
         which = which.where(ALERT.c.open_key.is_not(None))
     if dealers is not None:
@@ -127,6 +146,19 @@ def of_id(connection: Connection, alert_id: str) -> Mapping[str, Any] | None:
     """One alert."""
     row = connection.execute(select(ALERT).where(ALERT.c.id == alert_id)).one_or_none()
     return None if row is None else row._asdict()
+
+
+def occurrences(
+    connection: Connection, alert_id: str, after: int, limit: int
+) -> list[tuple[int, int, str]]:
+    """Number, time and finding of each occurrence behind `after`, in order."""
+    of = (
+        select(ALERT_OCCURRENCE.c.n, ALERT_OCCURRENCE.c.at_ms, ALERT_OCCURRENCE.c.what)
+        .where(ALERT_OCCURRENCE.c.alert == alert_id, ALERT_OCCURRENCE.c.n > after)
+        .order_by(ALERT_OCCURRENCE.c.n)
+        .limit(limit)
+    )
+    return [(row.n, row.at_ms, row.what) for row in connection.execute(of)]
 
 
 def change_open(connection: Connection, alert_id: str, **values: object) -> bool:

@@ -25,7 +25,10 @@ __all__ = ["Handle", "Inbox", "InboxRow", "Outcome", "first_time"]
 KEEP_MAX = 64
 """Deliveries stored by one commit."""
 GROUP_MAX = 32
-"""Rows acted on in one transaction: bounds how long others wait for the writer."""
+"""Rows acted on in one transaction."""
+GROUP_MS = 8
+"""After so long a transaction takes up no further row: a delivery that waits for the writer is to
+be answered within 50 ms."""
 ATTEMPTS_MAX = 3
 SEEN_DAYS = 30
 """How long a message is remembered: vendors repeat theirs for 7 days."""
@@ -87,9 +90,7 @@ class Inbox:
             self._waiting.append((delivery, done))
             wake = len(self._waiting) == 1
         if wake:
-            self._database.submit(self._store, self._stored, shared=True).add_done_callback(
-                self._drop
-            )
+            self._ask_to_store()
         return done.result()
 
     def _ask_to_store(self) -> None:
@@ -109,9 +110,7 @@ class Inbox:
             done, self._waiting = self._waiting[:count], self._waiting[count:]
             more = bool(self._waiting)
         if more:
-            self._database.submit(self._store, self._stored, shared=True).add_done_callback(
-                self._drop
-            )
+            self._ask_to_store()
         for delivery, future in done:
             future.set_result(delivery.id)
         self.woken()
@@ -151,8 +150,7 @@ class Inbox:
             return 0
         group = store.waiting(connection, GROUP_MAX)
         if not each_alone and not any(waiting.attempts for waiting in group):
-            self._act_on_all(connection, group, handle)
-            return len(group)
+            return self._act_on_all(connection, group, handle)
         closed = 0
         for waiting in group:
             if not self._act_on(connection, waiting, handle):
@@ -161,17 +159,25 @@ class Inbox:
             closed += 1
         return closed
 
-    @staticmethod
-    def _act_on_all(connection: Connection, group: Sequence[store.Waiting], handle: Handle) -> None:
-        """Rows that all go through, as nearly always: a savepoint for each would cost a tenth."""
-        closed = []
+    def _act_on_all(
+        self, connection: Connection, group: Sequence[store.Waiting], handle: Handle
+    ) -> int:
+        """Rows that all go through, as nearly always: a savepoint for each would cost a tenth.
+
+        How many of them there was time for.
+        """
+        closed: list[tuple[int, Outcome]] = []
+        enough_ms = self._clock.mono_ms() + GROUP_MS
         for waiting in group:
+            if closed and self._clock.mono_ms() > enough_ms:
+                break
             try:
                 outcome = GONE if waiting.row is None else handle(connection, waiting.row)
             except Exception as error:
                 raise _RowFailed(waiting.seq) from error
             closed.append((waiting.seq, outcome))
         _close(connection, closed)
+        return len(closed)
 
     @staticmethod
     def _act_on(connection: Connection, waiting: store.Waiting, handle: Handle) -> bool:

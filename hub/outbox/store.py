@@ -71,9 +71,7 @@ OUTBOX_TURN = Index(
     sqlite_where=_OPEN,
     postgresql_where=_OPEN,
 )
-OUTBOX_HELD = Index(
-    "outbox_held", OUTBOX.c.recipient, sqlite_where=_HELD, postgresql_where=_HELD
-)
+OUTBOX_HELD = Index("outbox_held", OUTBOX.c.recipient, sqlite_where=_HELD, postgresql_where=_HELD)
 OUTBOX_FIRST_CONTACT = Index(
     "outbox_first_contact",
     OUTBOX.c.first_contact_ms,

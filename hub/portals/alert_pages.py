@@ -72,7 +72,7 @@ def _moment(text: str) -> int:
 
 @every_form("/alerts", on=everyones)
 def alerts(form: Form) -> Response:
-    """Alerts, the longest open first; closed ones on demand."""
+    """Alerts, the first tier first and the longest open first in each; closed ones on demand."""
     query, reads = Query(NAMES), _alerts()
     dealers, regions = _reach()
     closed = query.one("closed") is not None
@@ -82,6 +82,7 @@ def alerts(form: Form) -> Response:
             cast("str | None", part.after),
             part.limit,
             only_open=not closed,
+            worst_first=True,
             dealers=dealers,
             regions=regions,
         )
@@ -108,8 +109,15 @@ def alerts(form: Form) -> Response:
 
 @every_form("/alerts/<alert>", "html", "json", on=everyones)
 def alert(alert: str, form: Form) -> Response:
-    """One alert: what is wrong, what follows, what to do, and what was done about it."""
+    """One alert: what is wrong, what follows, what to do, and what was done about it.
+
+    As JSON with ``?part=occurrences`` every time it was found, as any list.
+    """
     found = _found(alert)
+    if form == "json" and request.args.get("part") == "occurrences":
+        part = read_slice(form, int)
+        shown = _alerts().occurrences(alert, cast("int", part.after or 0), part.limit)
+        return Response(orjson.dumps(shown), content_type="application/json")
     if form == "json":
         return Response(orjson.dumps(found), content_type="application/json")
     html = render_template(

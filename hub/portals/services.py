@@ -42,6 +42,7 @@ DEVICE_LINK: Final = Markup('<a class="id" href="/devices/{}">{}</a>')
 BOXES_URLS: Final = frozenset({"/ledger", "/units", "/sales", "/devices"})
 COUNTS_KEPT_MS = 5000
 EVERYTHING: Final = Viewer(id="navigation", everything=True)
+PLAIN: Final = Markup('<span class="id">{}</span>')
 VERIFIER: Final = Path(verifier_package.__path__[0]) / "kickstand_verify.py"
 
 
@@ -114,8 +115,8 @@ class SideCounts:
         self._asked_ms = -COUNTS_KEPT_MS
         self._counts: tuple[Count, Count, Count, int] | None = None
 
-    def items(self, now_ms: int) -> list[Item]:
-        """The sections in reading order."""
+    def items(self, now_ms: int, viewer: Viewer) -> list[Item]:
+        """The sections in reading order; leads are counted for whoever looks."""
         mono_ms = self._services.clock.mono_ms()
         if self._counts is None or mono_ms - self._asked_ms >= COUNTS_KEPT_MS:
             services = self._services
@@ -133,9 +134,13 @@ class SideCounts:
             Item(say("Ledger"), "/ledger", None),
             Item(say("Units"), "/units", formats.counted(units) if units.n else None),
             Item(say("Sales"), "/sales", today),
-            *self._services.everyones(unclaimed),
+            *self._services.everyones(unclaimed if viewer.everything else self._of(viewer)),
             Item(say("Devices"), "/devices", formats.counted(devices) if devices.n else None),
         ]
+
+    def _of(self, viewer: Viewer) -> int:
+        desk = self._services.leads
+        return 0 if desk is None else desk.board.unclaimed(viewer)
 
 
 def _on_offer(account: Account) -> int:
@@ -151,7 +156,8 @@ def navigation() -> list[Item]:
     if account is not None and not account.head_office:
         return portal().everyones(_on_offer(account))
     admins = account is not None and account.role == "admin" and portal().mail is not None
-    items = portal().side_counts.items(g.now_ms) + (mail_items() if admins else [])
+    viewer = EVERYTHING if account is None else viewer_of(account)
+    items = portal().side_counts.items(g.now_ms, viewer) + (mail_items() if admins else [])
     if portal().only_leads:
         items = [item for item in items if item.url not in BOXES_URLS]
     return items
@@ -197,14 +203,18 @@ def store_name(code: str | None) -> str | Markup:
 
 
 def unit_link(serial: str | None) -> Markup:
-    """A serial as a link to its scooter."""
+    """A serial as a link to its scooter, where its page is served."""
     if not serial:
         return NOTHING
+    if portal().only_leads:
+        return PLAIN.format(serial)
     return UNIT_LINK.format(quote(serial), serial)
 
 
 def entry_link(index: int) -> Markup:
-    """The number of an entry as a link to it."""
+    """The number of an entry as a link to it, where its page is served."""
+    if portal().only_leads:
+        return PLAIN.format(formats.number(index))
     return ENTRY_LINK.format(index, formats.number(index))
 
 

@@ -1,7 +1,7 @@
 """From a file to the rows that change: what is new, what differs, what is refused."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Generic, Protocol, TypeVar
 
 from hub.registry.cells import Column
@@ -55,6 +55,8 @@ class ParsedFile(Generic[R]):
     row_count: int
     good: Mapping[str, R]
     refused: tuple[Refusal, ...]
+    unsaid: frozenset[str] = frozenset()
+    """Columns that the file does not have: it says nothing about them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,10 +82,12 @@ def parse_file(
     good: dict[str, R] = {}
     first_rows: dict[str, int] = {}
     refused: list[Refusal] = []
+    unsaid = {column.name for column in columns}
     row_count = 0
     try:
         for row in read_rows(content, columns):
             row_count += 1
+            unsaid -= row.cells.keys()
             verdict = rule(row.number, row.cells)
             if isinstance(verdict, Sequence):
                 refused += verdict
@@ -97,11 +101,20 @@ def parse_file(
                 return ParsedFile(row_count, {}, (*refused, gave_up(row.number)))
     except SheetRefused as error:
         return ParsedFile(row_count, {}, (*refused, error.refusal))
-    return ParsedFile(row_count, good, tuple(refused))
+    return ParsedFile(row_count, good, tuple(refused), frozenset(unsaid))
 
 
-def plan(good: Mapping[str, R], existing: Mapping[str, R]) -> Plan[R]:
-    """Which rows are new and which differ from what is stored."""
+def plan(
+    good: Mapping[str, R], existing: Mapping[str, R], *, keeps: Collection[str] = ()
+) -> Plan[R]:
+    """Which rows are new and which differ from what is stored; `keeps`: fields that stay."""
+    if keeps:
+        good = {
+            code: replace(row, **{name: getattr(existing[code], name) for name in keeps})  # type: ignore[type-var]
+            if code in existing
+            else row
+            for code, row in good.items()
+        }
     return Plan(
         to_create=tuple(row for code, row in good.items() if code not in existing),
         to_change=tuple(

@@ -171,6 +171,8 @@ def dealer_row(
     return Dealer(**read, paused_until_ms=paused)
 
 
+FIELDS: Final = {"paused_until": "paused_until_ms"}
+"""What is kept under another name than its column's."""
 EDITED: Final = ("hours", "closed_days", "capacity", "timezone", "paused_until")
 """What of a dealer changes from day to day, and may be changed without a file."""
 

@@ -264,8 +264,9 @@ class Book(Generic[R]):
     ) -> ImportAnswer:
         """Create and change rows from a CSV or XLSX file, in one transaction.
 
-        One refused row imports nothing, unless `partial`. With `dry_run` nothing is written and
-        the answer is what would have been done. Durable when it returns; repeatable.
+        One refused row imports nothing, unless `partial`. An empty cell empties what is stored, a
+        column that the file does not have leaves it. With `dry_run` nothing is written and the
+        answer is what would have been done. Durable when it returns; repeatable.
         """
         # Read before the write transaction: a big file must not keep other writers waiting, and
         # what a rule depends on is never removed.
@@ -275,7 +276,9 @@ class Book(Generic[R]):
         stopped = bool(parsed.refused) and not partial
 
         def compare(connection: Connection) -> Plan[R]:
-            return plan(parsed.good, store.by_code(connection, self._kind, parsed.good))
+            stored = store.by_code(connection, self._kind, parsed.good)
+            keeps = {rules.FIELDS.get(name, name) for name in parsed.unsaid}
+            return plan(parsed.good, stored, keeps=keeps)
 
         def apply(connection: Connection) -> Plan[R]:
             todo = compare(connection)

@@ -9,6 +9,7 @@ from hub.alerts.service import Alerts
 from hub.outbox.messages import Failed
 from hub.outbox.service import Outbox
 from hub.store import Database
+from shared.identifiers import new_id
 from tests.fakes.manual_clock import ManualClock
 from tests.fakes.scripted_channel import draft
 
@@ -74,6 +75,41 @@ def test_the_same_trouble_again_is_counted_and_another_is_another(alerts, databa
         shown["first_at"], shown["last_at"], shown["act_by"],
     )  # fmt: skip
     assert f"/alerts/{first}.json?part=occurrences" == shown["occurrences_url"]
+
+
+def test_every_occurrence_is_kept(alerts, database, clock):
+    """What was found when, page by page; of another alert nothing."""
+    first = unclaimed(alerts, database)
+    for number in (2, 3):
+        clock.advance(60_000)
+        unclaimed(alerts, database, what=f"{number} are unclaimed.")
+        unclaimed(alerts, database, region="BALI")
+
+    page = alerts.occurrences(first, 0, 2)
+    assert [
+        ("2027-01-15T08:00:00.000Z", "Nobody claimed."),
+        ("2027-01-15T08:01:00.000Z", "2 are unclaimed."),
+    ] == [(item["at"], item["what"]) for item in page["items"]]
+    rest = alerts.occurrences(first, page["next"], 2)
+    assert ["3 are unclaimed."] == [item["what"] for item in rest["items"]]
+    assert rest["next"] is None
+
+
+def test_the_first_tier_comes_first_page_by_page(alerts, database):
+    """Nobody looks for what burns below what smoulders; each alert is on one page."""
+
+    def raised(tier):
+        return database.write(
+            lambda c: alerts.raise_(c, tier, "rule", f"{tier}/{new_id('key')}", what="x", **SAID)
+        )
+
+    late, odd, soon, worst = (raised(tier) for tier in ("P2", "P1", "P1", "P0"))
+    found, after = [], None
+    while found == [] or after is not None:
+        page = alerts.page(after, 1, worst_first=True)
+        found += [item["id"] for item in page["items"]]
+        after = page["next"]
+    assert [worst, odd, soon, late] == found
 
 
 def test_a_closed_alert_stays_and_the_next_trouble_is_a_new_one(alerts, database):

@@ -241,7 +241,17 @@ def test_alerts_say_what_follows_and_what_to_do(house, market, admin, person):
     [mine] = json.loads(person("per_m").text("/alerts.json"))["items"]
     assert mine["dealer"] == "SBY01"
     assert person("per_f").get(f"/alerts/{mine['id']}.json").status_code == 404
-    assert json.loads(admin.text(f"/alerts/{mine['id']}.json"))["what"] == "What SBY01"
+    shown = json.loads(admin.text(f"/alerts/{mine['id']}.json"))
+    assert shown["what"] == "What SBY01"
+    found = json.loads(admin.text(shown["occurrences_url"]))
+    assert [("What SBY01", shown["first_at"])] == [(o["what"], o["at"]) for o in found["items"]]
+    assert (
+        []
+        == json.loads(admin.text(f"{shown['occurrences_url']}&after={found['items'][0]['n']}"))[
+            "items"
+        ]
+    )
+    assert person("per_f").get(shown["occurrences_url"]).status_code == 404
 
 
 def test_an_alert_is_answered_by_buttons(house, market, admin, person):

@@ -6,6 +6,7 @@ from hub.accounts.service import create_admin
 from hub.app import create_app
 from hub.commands import _elect
 from hub.errors import AnotherSequencer
+from hub.portals.services import entry_link, unit_link
 from hub.wiring import elect_sequencer
 from tests.fakes.manual_clock import ManualClock
 from tests.fakes.stocked_hub import open_empty_hub
@@ -47,6 +48,16 @@ def test_the_navigation_leads_nowhere_else(hub):
     assert 'href="/leads"' in page
     others = ("/ledger", "/units", "/sales", "/devices")
     assert [] == [url for url in others if f'href="{url}"' in page]
+
+
+def test_an_entry_is_named_and_not_linked(hub):
+    """Its page is served by other processes, under addresses that this one does not know."""
+    for only_leads in (False, True):
+        app = create_app(hub, only_leads=only_leads)
+        with app.test_request_context("/leads"):
+            shown = f"{entry_link(4711)} {unit_link('KS9F2L7A8NJ000001')}"
+        assert "4.711" in shown
+        assert only_leads == ("href" not in shown)
 
 
 def test_it_runs_beside_the_process_that_orders_the_ledger(hub):

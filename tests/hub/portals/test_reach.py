@@ -113,3 +113,10 @@ def test_a_regional_manager_sees_their_regions_alone(objects, sign_in):
     mine = sign_in("per_j")
     assert mine.get(f"/leads/{objects['lead']}").status_code == 200
     assert mine.post(f"/alerts/{objects['alert']}/ack").status_code == 303
+
+
+def test_the_navigation_counts_what_one_may_see(house, sign_in):
+    """An unclaimed lead of the one region is no news to the manager of the other."""
+    house.market.lead()
+    assert "1 free" in sign_in("per_j").text("/leads")
+    assert "1 free" not in sign_in("per_b").text("/leads")

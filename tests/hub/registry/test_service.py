@@ -1,5 +1,7 @@
 """Imports on both engines: all or nothing, repeatable, and answered in the contract's shape."""
 
+from dataclasses import replace
+
 import pytest
 
 from hub.registry.service import Registry
@@ -58,6 +60,24 @@ def test_a_partial_import_takes_the_good_rows(registry):
     )
     assert (answer.created, len(answer.refused)) == (2, 1)
     assert [dealer.code for dealer in registry.dealers.all()] == ["DPS01", "SBY01"]
+
+
+def test_a_file_undoes_nothing_that_it_does_not_speak_of(registry):
+    """A dealer who has paused in the portal stays paused when the network's list comes again."""
+    content = dealers_file(SBY01 + ";")
+    registry.dealers.import_file(content)
+    assert () == registry.edit_dealer("SBY01", {"paused_until": "2026-12-31", "capacity": "4"})
+    paused = registry.dealer("SBY01")
+
+    assert 1 == registry.dealers.import_file(content).unchanged
+    moved = content.replace(b"Surabaya", b"Surabaya Timur")
+    assert 1 == registry.dealers.import_file(moved).changed
+    assert replace(paused, name="Surabaya Timur") == registry.dealer("SBY01")
+    spoken_of = moved.replace(b"weight\n", b"weight;paused_until\n").replace(
+        b"0315678901;;", b"0315678901;;;"
+    )
+    assert 1 == registry.dealers.import_file(spoken_of).changed
+    assert registry.dealer("SBY01").paused_until_ms is None
 
 
 @pytest.mark.parametrize("partial", [False, True])
