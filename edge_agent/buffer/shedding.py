@@ -28,6 +28,11 @@ def shed_step_bytes(limits: Limits) -> int:
     return max(64 * 1024, limits.bytes_max // 128)
 
 
+def can_seal(connection: sqlite3.Connection, limits: Limits) -> bool:
+    """Whether what sealing and receipts need is still free."""
+    return used_bytes(connection) <= limits.sale_bytes_max
+
+
 def make_room(
     connection: sqlite3.Connection,
     writer: Writer,

@@ -30,13 +30,7 @@ from edge_agent.buffer.captures import (
     SealedBatch,
     Stored,
 )
-from edge_agent.buffer.connection import (
-    ConnectionFactory,
-    Trouble,
-    connect,
-    trouble_of,
-    used_bytes,
-)
+from edge_agent.buffer.connection import ConnectionFactory, Trouble, connect, trouble_of
 from edge_agent.buffer.dedupe import Taker
 from edge_agent.buffer.file import BufferFile, OnEvent
 from edge_agent.buffer.rejects import Rejects
@@ -141,8 +135,8 @@ class Buffer:
             answers = [self._add(connection, writer, taker, capture) for capture in captures]
             taker.finish()
             writer.finish()
-            if used_bytes(connection) > self._limits.sale_bytes_max:
-                # There was room before this put: it alone may be as large as what was left.
+            # There was room before, but this put alone may be as large as what was left.
+            if not shedding.can_seal(connection, self._limits):
                 self._ensure_room(connection, writer, for_sale=True)
                 writer.finish()
         return answers, writer.lanes
@@ -164,10 +158,9 @@ class Buffer:
     def _ensure_room(
         self, connection: sqlite3.Connection, writer: Writer, *, for_sale: bool
     ) -> None:
-        limits = self._limits
+        limits, now = self._limits, self._now()
         limit = limits.sale_bytes_max if for_sale else limits.report_bytes_max
-        made = shedding.make_room(connection, writer, limits, limit_bytes=limit, now=self._now())
-        if not made:
+        if not shedding.make_room(connection, writer, limits, limit_bytes=limit, now=now):
             raise BufferFull(f"{limit} bytes are full of events that may not be shed")
 
     def reject(self, source: str, raw: bytes, reason: str) -> None:
