@@ -55,6 +55,8 @@ class EntryFollower:
                 serials.extend((serial, index) for serial in sorted(set(named)))
             if entry.lane == "hub":
                 facts.append(entry)
+        # In the order of their table: half the work of finding each one's place.
+        serials.sort()
         counted = [
             {"dealer": dealer, "type": kind, "day": day, "count": count}
             for (dealer, kind, day), count in sorted(counts.items())

@@ -10,6 +10,7 @@ Reading = tuple[object, ...]
 """The values of `store.READING`, in its order."""
 _NO_FAULT = (None, None, None)
 _NO_WORD = (None,) * 7
+_SAID = ((2, "firmware"), (3, "battery_pct"), (4, "odometer_m"))
 _normal = lru_cache(maxsize=65_536)(normal_serial)
 
 
@@ -34,7 +35,14 @@ class LastWords:
         if known is None:
             self._words[serial] = _word(entry, data)
         elif None in known:
-            _complete(known, _word(entry, data))
+            # Many scooters never say some of it: nothing is built for what stays unknown.
+            if known[0] is None:
+                known[0] = entry.dealer
+            if known[1] is None:
+                known[1] = _state(data)
+            for place, name in _SAID:
+                if known[place] is None:
+                    known[place] = getattr(data, name)
 
     def take_fault(self, entry: LedgerEntry, fault: Fault) -> None:
         """Note an older fault."""
@@ -61,11 +69,14 @@ def _complete(known: list[object], older: list[object]) -> None:
             known[place] = older[place]
 
 
+def _state(data: Report | Activated) -> str | None:
+    return data.state if isinstance(data, Report) and data.state != "unknown" else None
+
+
 def _word(entry: LedgerEntry, data: Report | Activated) -> list[object]:
-    state = data.state if isinstance(data, Report) and data.state != "unknown" else None
     return [
         entry.dealer,
-        state,
+        _state(data),
         data.firmware,
         data.battery_pct,
         data.odometer_m,
