@@ -218,6 +218,7 @@ def _desk(
         settings=config.leads,
         clock=clock,
         is_free=_is_free(config, outbox),
+        is_mute=_is_mute(config, outbox),
     )
 
 
@@ -236,6 +237,11 @@ def _is_free(config: HubConfig, outbox: Outbox) -> IsFree | None:
         return outbox.window_open(connection, number, person, at_ms)
 
     return is_free
+
+
+def _is_mute(config: HubConfig, outbox: Outbox) -> Callable[[Connection], bool]:
+    number = _name(config.number_for("reps"))
+    return lambda connection: number is not None and not outbox.numbers.open(connection, number)
 
 
 def _channels(

@@ -65,6 +65,8 @@ class Desk:
     clock: Clock
     is_free: IsFree | None = None
     """Whether a rep may be written to without a template; None: of nobody that is known."""
+    is_mute: Callable[[Connection], bool] = lambda _connection: False
+    """Whether nothing goes through the number that speaks to reps."""
 
     def say(
         self,

@@ -239,6 +239,12 @@ class Routing:
         store.create_offers(connection, made)
         for offer in made:
             self._send(connection, moved, offer, now_ms=now_ms, deadline_ms=deadline_ms)
+        if self._desk.is_mute(connection):
+            # Nobody would hear of it before it is too late: whoever reads mail can still claim.
+            for dealer in dict.fromkeys(offer.dealer for offer in made):
+                self._desk.mail_dealer(
+                    connection, moved, dealer, lasts_ms=deadline_ms - now_ms, now_ms=now_ms
+                )
         if lead.round == 1 and ring == 1 and lead.ring == 0:
             self._desk.tell_customer(
                 connection, moved, "told_dealers", key="1", data={"dealers": len(chosen)}

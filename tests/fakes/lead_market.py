@@ -244,7 +244,9 @@ class Market:
             settings=self.settings,
             clock=self.clock,
             is_free=lambda _connection, person, _at_ms: person in self.free,
+            is_mute=lambda _connection: self.mute,
         )
+        self.mute = False
         self.free: set[str] = set()
         self.units = Units()
         self.leads = Leads(database, self.desk, self.units)

@@ -194,6 +194,18 @@ def test_an_unreachable_dealer_s_mailbox_is_told_that_a_lead_waits(market):
     assert isinstance(market.words(mail), Withhold)
 
 
+def test_while_nothing_goes_to_reps_their_mailboxes_are_told_at_once(market):
+    """The vendor has stopped our number: the offers wait, and who reads mail claims in the portal.
+    The next ring is told in its turn."""
+    market.mute = True
+    lead = market.lead()
+    assert ["dlr_SBY01"] == [mail.to for mail in market.outbox.said("lead_waits")]
+    market.pass_time(300_000)
+    assert ["dlr_SBY01", "dlr_SBY02"] == [mail.to for mail in market.outbox.said("lead_waits")]
+    assert market.tap("per_2", f"CLAIM_{lead}") == "won"
+    assert isinstance(market.words(market.outbox.said("lead_waits")[1]), Withhold)
+
+
 def test_others_of_an_unreachable_dealer_are_asked_where_a_window_is_open(market):
     """Before its place is given away: who has written today, although it had its share of reps
     already. Not reached either, the mailbox is told and the next dealer asked."""
