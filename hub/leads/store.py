@@ -379,12 +379,15 @@ def position(connection: Connection, name: str) -> int:
     return found or 0
 
 
+_BEGIN: Final = Statement(
+    "INSERT INTO lead_cursor (name, next_index) VALUES (:name, 0) ON CONFLICT (name) DO NOTHING"
+)
+
+
 def advance(connection: Connection, name: str, start: int, end: int) -> bool:
     """Move the cursor from `start` to `end`; False when another process has moved it."""
-    if start == 0 and position(connection, name) == 0:
-        row = {"name": name, "next_index": 0}
-        if not connection.execute(select(LEAD_CURSOR).where(LEAD_CURSOR.c.name == name)).first():
-            connection.execute(insert(LEAD_CURSOR).values(row))
+    if start == 0:
+        _BEGIN.run(connection, [{"name": name}])
     changed = connection.execute(
         update(LEAD_CURSOR)
         .where(LEAD_CURSOR.c.name == name, LEAD_CURSOR.c.next_index == start)

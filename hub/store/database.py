@@ -30,7 +30,11 @@ READ_CONNECTIONS = 16
 KEPT_STATEMENTS = 512
 """Compiled statements that a SQLite connection keeps."""
 SHARED_MAX = 16
-"""Writes that share one commit, at most: the first of them waits for the last."""
+"""Writes that share one commit on SQLite, at most: the first of them waits for the last. Not on
+PostgreSQL: what one of them locks would be kept from other processes until all are done, and two
+processes that lock in different orders wait for each other."""
+DEADLOCK, DEADLOCKS_MAX = "40P01", 3
+"""PostgreSQL gives one up of two that wait for each other: nothing is written, it goes again."""
 SQLITE_PRAGMAS = (
     "PRAGMA journal_mode=WAL",
     # FULL: a commit that was answered survives a power cut. NORMAL would let the hub sign a
@@ -261,7 +265,7 @@ class Database:
         """
         first = behind.pop() if behind else self._jobs.get()
         group = [] if first is None else [first]
-        while group and group[0].shared and len(group) < SHARED_MAX:
+        while self.is_sqlite and group and group[0].shared and len(group) < SHARED_MAX:
             try:
                 following = self._jobs.get_nowait()
             except queue.Empty:
@@ -278,8 +282,7 @@ class Database:
             return
         try:
             if len(group) == 1:
-                [alone] = group
-                result = self._transact(alone.work, flush=alone.flush)
+                result = self._alone(group[0])
                 outcomes: list[Callable[[], Any]] = [lambda: result]
             else:
                 outcomes = self._transact(
@@ -295,6 +298,16 @@ class Database:
                 job.done.set_result(given if job.after is None else job.after(given))
             except BaseException as error:  # noqa: BLE001 - it goes to whoever asked for the write
                 job.done.set_exception(error)
+
+    def _alone(self, job: _Job) -> Any:
+        for deadlocks in range(DEADLOCKS_MAX):
+            try:
+                return self._transact(job.work, flush=job.flush)
+            except DBAPIError as error:
+                lost = getattr(error.orig, "sqlstate", None) == DEADLOCK
+                if not lost or deadlocks == DEADLOCKS_MAX - 1:
+                    raise
+        raise AssertionError("returned or raised above")
 
     def _part(self, connection: Connection, job: _Job) -> Callable[[], Any]:
         """Do it beside others in one transaction; what it gave, or why it alone was undone."""

@@ -36,6 +36,10 @@ class Statement:
         """Run it once for each of `values`."""
         if not values:
             return
+        if len(values) == 1:
+            # What many rows are worth (a pipeline on PostgreSQL) costs one of them more than it.
+            self._driver(connection).execute(self._text(connection), values[0]).close()
+            return
         cursor = self._driver(connection).cursor()
         cursor.executemany(self._text(connection), values)
         cursor.close()

@@ -173,3 +173,33 @@ def test_writes_that_may_share_a_commit_do_and_each_fails_alone(sqlite_url):
     assert 4 == Counted.commits - before
     with sqlite3.connect(sqlite_url.removeprefix("sqlite:///")) as connection:
         assert [(1,), (2,), (3,), (4,), (5,)] == connection.execute("SELECT n FROM t").fetchall()
+
+
+def test_two_writes_that_wait_for_each_other_both_happen(postgres_url):
+    """Two processes lock the same rows in different orders: PostgreSQL gives one of them up, which
+    has written nothing by then and simply goes again. Nobody hears of it."""
+    here, there = Database(postgres_url), Database(postgres_url)
+    here.write(lambda c: c.execute(text("CREATE TABLE t (id INTEGER PRIMARY KEY, n INTEGER)")))
+    here.write(lambda c: c.execute(text("INSERT INTO t VALUES (1, 0), (2, 0)")))
+    both_hold_one = threading.Barrier(2)
+    tries = []
+
+    def adding(first, second):
+        def work(connection):
+            again = first in tries
+            tries.append(first)
+            connection.execute(text("UPDATE t SET n = n + 1 WHERE id = :id"), {"id": first})
+            if not again:
+                both_hold_one.wait(10)
+            connection.execute(text("UPDATE t SET n = n + 1 WHERE id = :id"), {"id": second})
+
+        return work
+
+    done = [here.submit(adding(1, 2)), there.submit(adding(2, 1))]
+    for each in done:
+        each.result(20)
+    with here.read() as connection:
+        assert [2, 2] == list(connection.execute(text("SELECT n FROM t ORDER BY id")).scalars())
+    assert 3 == len(tries)
+    here.close()
+    there.close()
