@@ -23,6 +23,7 @@ from hub.outbox.messages import (
     Role,
     Withhold,
 )
+from hub.outbox.pairs import store as pairs
 from hub.outbox.rules import Limits
 from hub.outbox.service import Outbox
 from hub.outbox.store import OutboxRow, Road
@@ -161,7 +162,7 @@ class Sender:
         """Of those that want to go, the ones that may: as far as the pair and the number allow."""
         gate = self._gates[number]
         for row in heads:
-            _, paced_ms = store.pair(connection, number, row.to)
+            _, paced_ms = pairs.of(connection, number, row.to)
             wait_ms = rules.pair_wait_ms(paced_ms, now_ms, gate.limits)
             if wait_ms:
                 store.push(connection, row.to, now_ms + wait_ms, now_ms, urgent=True)
@@ -169,7 +170,7 @@ class Sender:
             if not gate.take():
                 return
             paced_ms = rules.paced_after(paced_ms, now_ms, gate.limits)
-            store.paced(connection, number, row.to, paced_ms)
+            pairs.paced(connection, number, row.to, paced_ms)
             self._outbox.take(connection, row, number)
             yield _Taken(row, number)
 

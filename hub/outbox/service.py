@@ -10,6 +10,7 @@ from hub.outbox import rules, store
 from hub.outbox.codes import TOO_FAST_FOR_ONE, meaning_of
 from hub.outbox.messages import Accepted, Action, Draft, Failed, Role, State, Withhold
 from hub.outbox.numbers.service import Numbers
+from hub.outbox.pairs import store as pairs
 from hub.outbox.store import OutboxRow
 from hub.store import Database
 from shared.clock import Clock
@@ -120,7 +121,7 @@ class Outbox:
         self, connection: Connection, row: OutboxRow, said: Mapping[str, object]
     ) -> Change | None:
         if row.number is not None:
-            store.closed(connection, row.number, row.to, row.at_ms)
+            pairs.closed(connection, row.number, row.to, row.at_ms)
         again = {"as_template": 1, "provider_id": None, "due_ms": self.clock.wall_ms()}
         changed = self._move(connection, row, "again", {**again, **said})
         for wake in self.on_enqueue:
@@ -261,13 +262,13 @@ class Outbox:
     @staticmethod
     def opened(connection: Connection, number: str, to: str, at_ms: int) -> None:
         """A person wrote to a number of ours: for 24 hours we may answer freely."""
-        store.opened(connection, number, to, at_ms)
+        pairs.opened(connection, number, to, at_ms)
         store.release(connection, to, at_ms)
 
     @staticmethod
     def window_open(connection: Connection, number: str, to: str, now_ms: int) -> bool:
         """Whether a person may be answered freely from this number."""
-        return rules.window_is_open(store.pair(connection, number, to)[0], now_ms)
+        return rules.window_is_open(pairs.of(connection, number, to)[0], now_ms)
 
     @staticmethod
     def of(connection: Connection, ref: str) -> list[OutboxRow]:

@@ -6,7 +6,7 @@ from functools import cache
 from typing import cast
 
 import orjson
-from sqlalchemy import CheckConstraint, Column, Connection, Index, Table, delete, update
+from sqlalchemy import CheckConstraint, Column, Connection, Index, Table, update
 
 from hub.outbox.messages import Draft, Medium, Outgoing, Role, State
 from hub.store import INT64, METADATA, TEXT, Statement, Values
@@ -85,14 +85,6 @@ OUTBOX_UNSAID = Index(
     sqlite_where=_UNSAID,
     postgresql_where=_UNSAID,
 )
-OUTBOX_PAIR = Table(
-    "outbox_pair",
-    METADATA,
-    Column("number", TEXT, primary_key=True),
-    Column("party", TEXT, primary_key=True),
-    Column("opened_ms", INT64, nullable=False),
-    Column("paced_ms", INT64, nullable=False),
-)
 OUTBOX_COUNT = Table(
     "outbox_count",
     METADATA,
@@ -114,13 +106,21 @@ def _reading(rest: str) -> Statement:
     return Statement(_READ + rest)
 
 
-_ADD = Statement(
+# Behind somebody's message that waits it waits as well: of thousands that wait for a few people
+# those whose time has not come are not looked at again with every message that is sent.
+_ADD_WITH = (
     "INSERT INTO outbox (id, key, recipient, role, kind, ref, data, created_ms, not_before_ms,"
     " not_after_ms, state, at_ms, due_ms, attempts, doubts, as_template, urgent, channel)"
     " VALUES (:id, :key, :recipient, :role, :kind, :ref, :data, :now_ms, :not_before_ms,"
-    " :not_after_ms, 'queued', :now_ms, :not_before_ms, 0, 0, 0, :urgent, :channel)"
+    " :not_after_ms, 'queued', :now_ms, {greatest}(:not_before_ms, coalesce((SELECT ahead.due_ms"
+    " FROM outbox AS ahead WHERE ahead.recipient = :recipient"
+    " AND ahead.state IN ('queued', 'sending') AND ahead.state = 'queued'"
+    " AND ahead.urgent >= :urgent AND ahead.not_before_ms <= :now_ms"
+    " AND :not_before_ms <= :now_ms ORDER BY ahead.seq DESC LIMIT 1), 0)),"
+    " 0, 0, 0, :urgent, :channel)"
     " ON CONFLICT (key) DO NOTHING RETURNING id"
 )
+_ADD = Statement(_ADD_WITH.format(greatest="max"), postgres=_ADD_WITH.format(greatest="greatest"))
 _OF_KEY = Statement("SELECT id FROM outbox WHERE key = :key")
 _OF_ID = _reading("WHERE id = :id")
 _OF_PROVIDER_ID = _reading("WHERE provider_id = :provider_id ORDER BY seq DESC LIMIT 1")
@@ -154,31 +154,18 @@ _WAITING = Statement(
 )
 _RELEASE = Statement(
     "UPDATE outbox SET due_ms = :now_ms WHERE recipient = :recipient"
-    " AND state = 'queued' AND reason IN ('messaging_limit', 'spam') AND due_ms > :now_ms"
+    " AND state IN ('queued', 'sending') AND state = 'queued'"
+    " AND due_ms > :now_ms AND not_before_ms <= :now_ms"
+)
+_ANY_HELD = Statement(
+    "SELECT 1 FROM outbox WHERE recipient = :recipient"
+    " AND state = 'queued' AND reason IN ('messaging_limit', 'spam') LIMIT 1"
 )
 _PUSH = Statement(
     "UPDATE outbox SET due_ms = :due_ms WHERE recipient = :recipient"
     # The list is the index's own condition: without it SQLite does not see that it may be used.
     " AND state IN ('queued', 'sending') AND state = 'queued'"
     " AND due_ms < :due_ms AND not_before_ms <= :now_ms AND urgent <= :urgent"
-)
-_PAIR = Statement(
-    "SELECT opened_ms, paced_ms FROM outbox_pair WHERE number = :number AND party = :party"
-)
-_OPENED = Statement(
-    "INSERT INTO outbox_pair (number, party, opened_ms, paced_ms)"
-    " VALUES (:number, :party, :at_ms, 0) ON CONFLICT (number, party)"
-    " DO UPDATE SET opened_ms = excluded.opened_ms"
-    " WHERE outbox_pair.opened_ms < excluded.opened_ms"
-)
-_CLOSED = Statement(
-    "UPDATE outbox_pair SET opened_ms = 0 WHERE number = :number AND party = :party"
-    " AND opened_ms <= :before_ms"
-)
-_PACED = Statement(
-    "INSERT INTO outbox_pair (number, party, opened_ms, paced_ms)"
-    " VALUES (:number, :party, 0, :paced_ms) ON CONFLICT (number, party)"
-    " DO UPDATE SET paced_ms = excluded.paced_ms"
 )
 _ON_ITS_WAY = Statement(
     "SELECT 1 FROM outbox WHERE recipient = :recipient AND state IN ('queued', 'sending') LIMIT 1"
@@ -442,31 +429,13 @@ def blank(connection: Connection, ref: str, recipient: str, now_ms: int) -> int:
     ).rowcount
 
 
-def pair(connection: Connection, number: str, party: str) -> tuple[int, int]:
-    """When a person last wrote to a number of ours, and how its answers are paced."""
-    for opened_ms, paced_ms in _PAIR.rows(connection, number=number, party=party):
-        return int(opened_ms), int(paced_ms)
-    return 0, 0
-
-
-def opened(connection: Connection, number: str, party: str, at_ms: int) -> None:
-    """A person wrote to a number of ours; an older message closes nothing."""
-    _OPENED.run(connection, [{"number": number, "party": party, "at_ms": at_ms}])
-
-
 def release(connection: Connection, to: str, now_ms: int) -> None:
-    """A person wrote to us: what could only be the first message to them waits no more."""
-    _RELEASE.run(connection, [{"recipient": to, "now_ms": now_ms}])
+    """A person wrote to us: what could only be the first message to them waits no more.
 
-
-def closed(connection: Connection, number: str, party: str, before_ms: int) -> None:
-    """The vendor says that the window is closed; one opened after `before_ms` stays open."""
-    _CLOSED.run(connection, [{"number": number, "party": party, "before_ms": before_ms}])
-
-
-def paced(connection: Connection, number: str, party: str, paced_ms: int) -> None:
-    """A message to a person takes its share of the pair's rate."""
-    _PACED.run(connection, [{"number": number, "party": party, "paced_ms": paced_ms}])
+    Nor does what waits behind it.
+    """
+    if _ANY_HELD.rows(connection, recipient=to):
+        _RELEASE.run(connection, [{"recipient": to, "now_ms": now_ms}])
 
 
 def count(connection: Connection, name: str) -> None:
@@ -483,11 +452,3 @@ def counted(connection: Connection, name: str) -> int:
 def first_contacts(connection: Connection, *, but: str, since_ms: int) -> int:
     """People other than `but` who were written to first since then."""
     return int(_FIRST_CONTACTS.rows(connection, recipient=but, since_ms=since_ms)[0][0])
-
-
-def forget(connection: Connection, before_ms: int) -> int:
-    """Drop what is known of pairs that were silent since then; how many."""
-    old = OUTBOX_PAIR.c
-    return connection.execute(
-        delete(OUTBOX_PAIR).where(old.opened_ms < before_ms, old.paced_ms < before_ms)
-    ).rowcount

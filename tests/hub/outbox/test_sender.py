@@ -174,6 +174,12 @@ def test_who_is_held_up_is_not_looked_at_again_until_then(desk):
     assert 25 == len(waiting)
     assert {desk.clock.wall_ms() + 6_000} == {row.due_ms for row in waiting}
 
+    # Nor is what is said to them meanwhile; what is urgent looks for itself.
+    desk.say(draft("more"), draft("later", not_before_ms=desk.clock.wall_ms() + 60_000))
+    with desk.database.read() as connection:
+        *_, more, later = desk.outbox.of(connection, "led_1")
+    assert (6_000, 60_000) == tuple(row.due_ms - desk.clock.wall_ms() for row in (more, later))
+
 
 def test_who_is_held_up_holds_up_nobody_else(desk):
     """A pair rate refused by the vendor delays that person alone, four times longer each time."""
@@ -326,6 +332,19 @@ def test_a_closed_window_without_a_template_reaches_nobody(desk):
 
     assert [("failed", "window_closed")] == desk.states()
     assert [] == desk.channel.calls
+
+
+def test_who_writes_hears_everything_that_waited_for_them(desk):
+    """Not only what had been held back, but what was said behind it, too, and at once."""
+    desk.most = 0
+    for number in range(3):
+        desk.say(draft(f"k{number}", kind="card"))
+        desk.run()
+    assert [] == desk.channel.calls
+
+    desk.open_window("per_a")
+    desk.run()
+    assert 3 == len(desk.channel.calls)
 
 
 def test_no_more_strangers_are_written_to_than_allowed(database):

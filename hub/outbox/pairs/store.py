@@ -1,0 +1,54 @@
+"""The table of pairs and the SQL over it."""
+
+from sqlalchemy import Column, Connection, Table
+
+from hub.store import INT64, METADATA, TEXT, Statement
+
+OUTBOX_PAIR = Table(
+    "outbox_pair",
+    METADATA,
+    Column("number", TEXT, primary_key=True),
+    Column("party", TEXT, primary_key=True),
+    Column("opened_ms", INT64, nullable=False),
+    Column("paced_ms", INT64, nullable=False),
+)
+_PAIR = Statement(
+    "SELECT opened_ms, paced_ms FROM outbox_pair WHERE number = :number AND party = :party"
+)
+_OPENED = Statement(
+    "INSERT INTO outbox_pair (number, party, opened_ms, paced_ms)"
+    " VALUES (:number, :party, :at_ms, 0) ON CONFLICT (number, party)"
+    " DO UPDATE SET opened_ms = excluded.opened_ms"
+    " WHERE outbox_pair.opened_ms < excluded.opened_ms"
+)
+_CLOSED = Statement(
+    "UPDATE outbox_pair SET opened_ms = 0 WHERE number = :number AND party = :party"
+    " AND opened_ms <= :before_ms"
+)
+_PACED = Statement(
+    "INSERT INTO outbox_pair (number, party, opened_ms, paced_ms)"
+    " VALUES (:number, :party, 0, :paced_ms) ON CONFLICT (number, party)"
+    " DO UPDATE SET paced_ms = excluded.paced_ms"
+)
+
+
+def of(connection: Connection, number: str, party: str) -> tuple[int, int]:
+    """When a person last wrote to a number of ours, and how its answers are paced."""
+    for opened_ms, paced_ms in _PAIR.rows(connection, number=number, party=party):
+        return int(opened_ms), int(paced_ms)
+    return 0, 0
+
+
+def opened(connection: Connection, number: str, party: str, at_ms: int) -> None:
+    """A person wrote to a number of ours; an older message closes nothing."""
+    _OPENED.run(connection, [{"number": number, "party": party, "at_ms": at_ms}])
+
+
+def closed(connection: Connection, number: str, party: str, before_ms: int) -> None:
+    """The vendor says that the window is closed; one opened after `before_ms` stays open."""
+    _CLOSED.run(connection, [{"number": number, "party": party, "before_ms": before_ms}])
+
+
+def paced(connection: Connection, number: str, party: str, paced_ms: int) -> None:
+    """A message to a person takes its share of the pair's rate."""
+    _PACED.run(connection, [{"number": number, "party": party, "paced_ms": paced_ms}])
