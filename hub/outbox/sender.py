@@ -172,6 +172,10 @@ class Sender:
             paced_ms = rules.paced_after(paced_ms, now_ms, gate.limits)
             pairs.paced(connection, number, row.to, paced_ms)
             self._outbox.take(connection, row, number)
+            wait_ms = rules.pair_wait_ms(paced_ms, now_ms, gate.limits)
+            if wait_ms:
+                # What follows has its time now, and is not looked at while this one is sent.
+                store.push(connection, row.to, now_ms + wait_ms, now_ms, urgent=True)
             yield _Taken(row, number)
 
     # --- one message ------------------------------------------------------------------------

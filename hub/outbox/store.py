@@ -49,6 +49,7 @@ OUTBOX = Table(
     Index("outbox_provider_id", "provider_id"),
 )
 _QUEUED = OUTBOX.c.state == "queued"
+_SENDING_NOW = OUTBOX.c.state == "sending"
 _OPEN = OUTBOX.c.state.in_(("queued", "sending"))
 _UNSAID = OUTBOX.c.state.in_(("failed", "withheld"))
 _HELD = _QUEUED & OUTBOX.c.reason.in_(("messaging_limit", "spam"))
@@ -67,9 +68,13 @@ OUTBOX_EXPIRY = Index(
 OUTBOX_TURN = Index(
     "outbox_turn",
     OUTBOX.c.recipient,
+    OUTBOX.c.urgent,
     OUTBOX.c.seq,
     sqlite_where=_OPEN,
     postgresql_where=_OPEN,
+)
+OUTBOX_SENDING = Index(
+    "outbox_sending", OUTBOX.c.recipient, sqlite_where=_SENDING_NOW, postgresql_where=_SENDING_NOW
 )
 OUTBOX_HELD = Index("outbox_held", OUTBOX.c.recipient, sqlite_where=_HELD, postgresql_where=_HELD)
 OUTBOX_FIRST_CONTACT = Index(
@@ -115,7 +120,7 @@ _ADD_WITH = (
     " :not_after_ms, 'queued', :now_ms, {greatest}(:not_before_ms, coalesce((SELECT ahead.due_ms"
     " FROM outbox AS ahead WHERE ahead.recipient = :recipient"
     " AND ahead.state IN ('queued', 'sending') AND ahead.state = 'queued'"
-    " AND ahead.urgent >= :urgent AND ahead.not_before_ms <= :now_ms"
+    " AND ahead.urgent = :urgent AND ahead.not_before_ms <= :now_ms"
     " AND :not_before_ms <= :now_ms ORDER BY ahead.seq DESC LIMIT 1), 0)),"
     " 0, 0, 0, :urgent, :channel)"
     " ON CONFLICT (key) DO NOTHING RETURNING id"
@@ -132,11 +137,15 @@ _PAGE = _reading(
 # except that what is urgent waits for nothing else.
 _HEADS = _reading(
     "WHERE state = 'queued' AND role = :role AND urgent = :urgent AND channel = :channel"
-    " AND due_ms <= :now_ms AND not_after_ms >= :now_ms AND NOT EXISTS ("
-    "SELECT 1 FROM outbox AS ahead WHERE ahead.recipient = outbox.recipient"
-    " AND ahead.state IN ('queued', 'sending') AND ahead.urgent >= outbox.urgent"
-    " AND (ahead.state = 'sending' OR ((ahead.urgent > outbox.urgent OR ahead.seq < outbox.seq)"
-    " AND ahead.not_before_ms <= :now_ms)))"
+    " AND due_ms <= :now_ms AND not_after_ms >= :now_ms"
+    " AND NOT EXISTS (SELECT 1 FROM outbox AS gone WHERE gone.recipient = outbox.recipient"
+    " AND gone.state = 'sending' AND gone.urgent >= :urgent)"
+    " AND NOT EXISTS (SELECT 1 FROM outbox AS ahead WHERE ahead.recipient = outbox.recipient"
+    " AND ahead.state IN ('queued', 'sending') AND ahead.urgent = :urgent"
+    " AND ahead.seq < outbox.seq AND ahead.not_before_ms <= :now_ms)"
+    " AND (:urgent = 1 OR NOT EXISTS (SELECT 1 FROM outbox AS first"
+    " WHERE first.recipient = outbox.recipient AND first.state IN ('queued', 'sending')"
+    " AND first.urgent = 1 AND first.not_before_ms <= :now_ms))"
     " ORDER BY due_ms, seq LIMIT :limit"
 )
 _LATE = _reading(
