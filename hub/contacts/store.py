@@ -1,6 +1,7 @@
 """Tables of the contacts, and all SQL on them."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from functools import cache
 from typing import Any, Final
 
 from sqlalchemy import (
@@ -152,6 +153,20 @@ _ERASED = Statement(
     "INSERT INTO erasure (contact, at_ms, reason) VALUES (:contact, :now, :reason)"
     " ON CONFLICT (contact) DO NOTHING RETURNING contact"
 )
+_OWNER = Statement("SELECT contact FROM contact_key WHERE kind = :kind AND value = :value")
+_KEYS = Statement(
+    "SELECT kind, value FROM contact_key WHERE contact = :contact ORDER BY seen_ms DESC, value"
+)
+_SAW_KEY = Statement(
+    "UPDATE contact_key SET seen_ms = :now_ms WHERE kind = :kind AND value = :value"
+)
+_COLUMNS = tuple(str(column.name) for column in CONTACT.columns)
+_GET = Statement(
+    "SELECT {} FROM contact WHERE id = :contact".format(  # noqa: S608 - our own names
+        ", ".join(f'"{name}"' for name in _COLUMNS)
+    )
+)
+_OPTED_OUT = Statement("SELECT at_ms FROM opt_out WHERE key_hash = :key_hash")
 _KEEP = Statement(
     "INSERT INTO transcript (contact, lead, direction, at_ms, kind, text, number, message_id,"
     " inbox) VALUES (:contact, :lead, :direction, :at_ms, :kind, :text, :number, :message_id,"
@@ -166,11 +181,8 @@ def _row(values: RowMapping) -> Row:
 
 def owner(connection: Connection, kind: Kind, value: str) -> str | None:
     """The contact this key belongs to."""
-    return connection.execute(
-        select(CONTACT_KEY.c.contact).where(
-            CONTACT_KEY.c.kind == kind, CONTACT_KEY.c.value == value
-        )
-    ).scalar_one_or_none()
+    found = _OWNER.rows(connection, kind=kind, value=value)
+    return str(found[0][0]) if found else None
 
 
 def claim_key(connection: Connection, kind: Kind, value: str, *, contact: str, now_ms: int) -> bool:
@@ -180,12 +192,7 @@ def claim_key(connection: Connection, kind: Kind, value: str, *, contact: str, n
 
 def keys(connection: Connection, contact: str) -> list[tuple[Kind, str]]:
     """A contact's keys, those seen last first."""
-    rows = connection.execute(
-        select(CONTACT_KEY.c.kind, CONTACT_KEY.c.value)
-        .where(CONTACT_KEY.c.contact == contact)
-        .order_by(CONTACT_KEY.c.seen_ms.desc(), CONTACT_KEY.c.value)
-    )
-    return [(row.kind, row.value) for row in rows]
+    return [(kind, value) for kind, value in _KEYS.rows(connection, contact=contact)]
 
 
 def phones(connection: Connection, contacts: Collection[str]) -> dict[str, str]:
@@ -198,11 +205,7 @@ def phones(connection: Connection, contacts: Collection[str]) -> dict[str, str]:
 
 def saw_key(connection: Connection, kind: Kind, value: str, now_ms: int) -> None:
     """The key was used now: of several it is the one to answer to."""
-    connection.execute(
-        update(CONTACT_KEY)
-        .where(CONTACT_KEY.c.kind == kind, CONTACT_KEY.c.value == value)
-        .values(seen_ms=now_ms)
-    )
+    _SAW_KEY.run(connection, [{"kind": kind, "value": value, "now_ms": now_ms}])
 
 
 def create(connection: Connection, contact: str, language: str, now_ms: int) -> None:
@@ -219,13 +222,20 @@ def discard(connection: Connection, contact: str) -> None:
 
 def get(connection: Connection, contact: str) -> Row | None:
     """A contact's row."""
-    found = connection.execute(select(CONTACT).where(CONTACT.c.id == contact)).mappings().first()
-    return None if found is None else _row(found)
+    found = _GET.rows(connection, contact=contact)
+    return dict(zip(_COLUMNS, found[0], strict=True)) if found else None
 
 
 def change(connection: Connection, contact: str, **values: object) -> None:
     """Set values of a contact."""
-    connection.execute(update(CONTACT).where(CONTACT.c.id == contact).values(**values))
+    _changing(tuple(values)).run(connection, [values | {"of": contact}])
+
+
+@cache
+def _changing(columns: tuple[str, ...]) -> Statement:
+    """The names are our code's own, checked against the table."""
+    assigned = ", ".join(f'"{CONTACT.c[name].name}" = :{name}' for name in columns)
+    return Statement(f"UPDATE contact SET {assigned} WHERE id = :of")  # noqa: S608 - our own names
 
 
 def note_conflict(
@@ -266,12 +276,8 @@ def opt_in(connection: Connection, hashes: Sequence[str]) -> None:
 
 def opted_out_ms(connection: Connection, hashes: Sequence[str]) -> int | None:
     """Since when any of these keys wants no messages."""
-    return connection.execute(
-        select(OPT_OUT.c.at_ms)
-        .where(OPT_OUT.c.key_hash.in_(hashes))
-        .order_by(OPT_OUT.c.at_ms)
-        .limit(1)
-    ).scalar_one_or_none()
+    found = [row[0] for each in hashes for row in _OPTED_OUT.rows(connection, key_hash=each)]
+    return min(found, default=None)
 
 
 def keep(connection: Connection, line: Mapping[str, object]) -> None:

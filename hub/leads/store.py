@@ -88,16 +88,14 @@ def change(connection: Connection, lead: str, **values: object) -> None:
     _set(connection, "lead", lead, values)
 
 
+_DUE: Final = Statement(
+    "SELECT id FROM lead WHERE next_step_ms <= :now_ms ORDER BY next_step_ms LIMIT :limit"
+)
+
+
 def due(connection: Connection, now_ms: int, limit: int) -> list[str]:
     """Leads whose next step is due, the longest waiting first."""
-    return list(
-        connection.scalars(
-            select(LEAD.c.id)
-            .where(LEAD.c.next_step_ms <= now_ms)
-            .order_by(LEAD.c.next_step_ms)
-            .limit(limit)
-        )
-    )
+    return [row[0] for row in _DUE.rows(connection, now_ms=now_ms, limit=limit)]
 
 
 def next_due_ms(connection: Connection) -> int | None:

@@ -173,7 +173,7 @@ class Database:
 
         @event.listens_for(engine, "begin")
         def _begin(connection: Connection) -> None:
-            connection.exec_driver_sql(begin)
+            _driver(connection).execute(begin)  # its own words cost more than many a question
 
         return engine
 
