@@ -63,6 +63,8 @@ class Director:
         A hub that is down when the play ends is brought up again. Raises NotReady.
         """
         for step in steps:
+            if length_ms is not None and step.at_ms > length_ms:
+                break  # a play may have more steps than there is time for
             due_ms = started_ms + step.at_ms
             if self._wait_until(due_ms, stop):
                 break

@@ -98,13 +98,6 @@ def due(connection: Connection, now_ms: int, limit: int) -> list[str]:
     return [row[0] for row in _DUE.rows(connection, now_ms=now_ms, limit=limit)]
 
 
-def next_due_ms(connection: Connection) -> int | None:
-    """When the next step of any lead is due."""
-    return connection.execute(
-        select(func.min(LEAD.c.next_step_ms)).where(LEAD.c.next_step_ms.is_not(None))
-    ).scalar()
-
-
 _NEWEST_OF: Final = Statement(
     f"SELECT {_LEAD_LIST} FROM lead WHERE contact = :contact AND state <> 'DUPLICATE' AND test = 0"  # noqa: S608 - our own names
     " ORDER BY received_ms DESC, id DESC LIMIT 1"
