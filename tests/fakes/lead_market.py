@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field, replace
 
 import orjson
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from hub.config import LeadsConfig
 from hub.inbox.incoming import Message, Sender, Tap, Text
@@ -14,6 +14,7 @@ from hub.leads.lead_file import LeadFile
 from hub.leads.needs import Customer, Rep
 from hub.leads.renderer import LeadRenderer
 from hub.leads.service import Beginning, Leads
+from hub.leads.tables import LEAD
 from hub.leads.winning import Sold
 from hub.ledger.service import Ledger
 from hub.ledger.tables import PENDING
@@ -263,7 +264,7 @@ class Market:
         end = self.clock.wall_ms() + ms
         while True:
             with self.database.read() as connection:
-                due_ms = store.next_due_ms(connection)
+                due_ms = connection.execute(select(func.min(LEAD.c.next_step_ms))).scalar()
             if due_ms is None or due_ms > end:
                 break
             self.clock.set_wall(max(due_ms, self.clock.wall_ms()))
