@@ -1,7 +1,6 @@
 """Tables of the contacts, and all SQL on them."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from functools import cache
 from typing import Any, Final
 
 from sqlalchemy import (
@@ -20,7 +19,7 @@ from sqlalchemy import (
 )
 
 from hub.contacts.rules import Kind
-from hub.store import INT64, METADATA, TEXT, Statement
+from hub.store import INT64, METADATA, TEXT, Statement, set_columns
 
 Row = dict[str, Any]
 
@@ -228,14 +227,7 @@ def get(connection: Connection, contact: str) -> Row | None:
 
 def change(connection: Connection, contact: str, **values: object) -> None:
     """Set values of a contact."""
-    _changing(tuple(values)).run(connection, [values | {"of": contact}])
-
-
-@cache
-def _changing(columns: tuple[str, ...]) -> Statement:
-    """The names are our code's own, checked against the table."""
-    assigned = ", ".join(f'"{CONTACT.c[name].name}" = :{name}' for name in columns)
-    return Statement(f"UPDATE contact SET {assigned} WHERE id = :of")  # noqa: S608 - our own names
+    set_columns(connection, CONTACT, contact, values)
 
 
 def note_conflict(

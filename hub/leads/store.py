@@ -2,17 +2,16 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, fields
-from functools import cache
 from typing import Any, Final
 
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Connection, Table, func, insert, select, update
 
 from hub.leads.records import Happened, Lead, Offer, Standing
 from hub.leads.states import CLOSED, OWNED, State
 from hub.leads.tables import LEAD, LEAD_ANSWER, LEAD_CURSOR, LEAD_EVENT, LEAD_OFFER
 from hub.ledger.tables import ENTRY
 from hub.sales.tables import SALE
-from hub.store import Statement, Values
+from hub.store import Statement, Values, set_columns
 
 _TRUTHS: Final = frozenset({"human", "test", "reminded", "told", "live"})
 _LEAD_COLUMNS: Final = tuple(field.name for field in fields(Lead))
@@ -69,23 +68,14 @@ def create(connection: Connection, lead: Lead) -> None:
     connection.execute(insert(LEAD).values(**values))
 
 
-@cache
-def _update(table: str, columns: tuple[str, ...]) -> Statement:
-    """Setting these columns of one row; the names are our code's own, checked against the table."""
-    known = {"lead": LEAD, "lead_offer": LEAD_OFFER}[table].c
-    assigned = ", ".join(f'"{known[name].name}" = :{name}' for name in columns)
-    return Statement(f"UPDATE {table} SET {assigned} WHERE id = :row_id")  # noqa: S608 - our own names
-
-
-def _set(connection: Connection, table: str, row_id: str, values: Mapping[str, object]) -> None:
-    if values:
-        plain = {name: _plain(name, value) for name, value in values.items()}
-        _update(table, tuple(values)).run(connection, [plain | {"row_id": row_id}])
+def _set(connection: Connection, table: Table, row_id: str, values: Mapping[str, object]) -> None:
+    plain = {name: _plain(name, value) for name, value in values.items()}
+    set_columns(connection, table, row_id, plain)
 
 
 def change(connection: Connection, lead: str, **values: object) -> None:
     """Set some columns of a lead."""
-    _set(connection, "lead", lead, values)
+    _set(connection, LEAD, lead, values)
 
 
 _DUE: Final = Statement(
@@ -258,7 +248,7 @@ def create_offers(connection: Connection, offers: Sequence[Offer]) -> None:
 
 def change_offer(connection: Connection, offer: str, **values: object) -> None:
     """Set some columns of an offer."""
-    _set(connection, "lead_offer", offer, values)
+    _set(connection, LEAD_OFFER, offer, values)
 
 
 def withdraw(

@@ -9,7 +9,7 @@ import orjson
 from sqlalchemy import CheckConstraint, Column, Connection, Index, Table, update
 
 from hub.outbox.messages import Draft, Medium, Outgoing, Role, State
-from hub.store import INT64, METADATA, TEXT, Statement, Values
+from hub.store import INT64, METADATA, TEXT, Statement, Values, set_columns
 
 OUTBOX = Table(
     "outbox",
@@ -358,14 +358,7 @@ def waiting(connection: Connection, road: Road, now_ms: int) -> int:
 
 def change(connection: Connection, out_id: str, **values: object) -> None:
     """Write `values` into a message's row."""
-    _changing(tuple(values)).run(connection, [values | {"of": out_id}])
-
-
-@cache
-def _changing(columns: tuple[str, ...]) -> Statement:
-    """The names are our code's own, checked against the table."""
-    assigned = ", ".join(f'"{OUTBOX.c[name].name}" = :{name}' for name in columns)
-    return Statement(f"UPDATE outbox SET {assigned} WHERE id = :of")  # noqa: S608 - our own names
+    set_columns(connection, OUTBOX, out_id, values)
 
 
 def push(connection: Connection, to: str, due_ms: int, now_ms: int, *, urgent: bool) -> None:

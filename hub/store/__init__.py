@@ -3,6 +3,16 @@
 from hub.store.bulk import bulk_insert
 from hub.store.database import Database
 from hub.store.schema import BYTES, INT64, METADATA, TEXT
-from hub.store.statement import Statement, Values
+from hub.store.statement import Statement, Values, set_columns
 
-__all__ = ["BYTES", "INT64", "METADATA", "TEXT", "Database", "Statement", "Values", "bulk_insert"]
+__all__ = [
+    "BYTES",
+    "INT64",
+    "METADATA",
+    "TEXT",
+    "Database",
+    "Statement",
+    "Values",
+    "bulk_insert",
+    "set_columns",
+]

@@ -2,9 +2,10 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Table
 
 Values = tuple[Any, ...]
 """A row as the driver gives it."""
@@ -50,3 +51,18 @@ class Statement:
 
     def _text(self, connection: Connection) -> str:
         return self._sqlite if connection.dialect.name == "sqlite" else self._postgres
+
+
+@cache
+def _setting(table: Table, columns: tuple[str, ...]) -> Statement:
+    """The names are our code's own, checked against the table."""
+    assigned = ", ".join(f'"{table.c[name].name}" = :{name}' for name in columns)
+    return Statement(f'UPDATE "{table.name}" SET {assigned} WHERE id = :row_id')  # noqa: S608 - our own names
+
+
+def set_columns(
+    connection: Connection, table: Table, row_id: str, values: Mapping[str, object]
+) -> None:
+    """Set some columns of the row of `table` whose ``id`` is `row_id`; without values nothing."""
+    if values:
+        _setting(table, tuple(values)).run(connection, [{**values, "row_id": row_id}])
