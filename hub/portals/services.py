@@ -107,7 +107,7 @@ class Item:
 
 
 class SideCounts:
-    """Counters beside the navigation, asked for at most every five seconds."""
+    """Counters beside the navigation; the whole country's are asked for every five seconds."""
 
     def __init__(self, services: Portal) -> None:
         """Know nothing yet."""

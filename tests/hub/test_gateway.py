@@ -9,7 +9,7 @@ from sqlalchemy import text
 from hub.addresses import AddressBook
 from hub.config import parse_config
 from hub.keys import create_keys
-from hub.outbox.messages import Address, Withhold
+from hub.outbox.messages import Address, Failed, Withhold
 from hub.wiring import open_hub
 from tests.fakes.manual_clock import ManualClock
 
@@ -36,7 +36,8 @@ PEOPLE = (
     b"per_budi,Budi Santoso,rep,SBY01,081234567801,2026-01-01\n"
     b"per_ani,Ani,rep,SBY01,081234567802,2026-01-01\n"
 )
-CUSTOMER, BUDI, ANI = "6281299990001", "6281234567801", "6281234567802"
+CUSTOMER, OTHER = "6281299990001", "6281299990002"
+BUDI, ANI = "6281234567801", "6281234567802"
 NAMES = {CUSTOMER: "Siti", BUDI: "Budi", ANI: "Ani"}
 
 
@@ -138,6 +139,21 @@ def test_a_conversation_becomes_offers_and_one_winner(phone):
 
     assert phone.leads() == [(lead, "CLAIMED")]
     assert (phone.said("card"), phone.said("too_slow")) == (["per_budi"], ["per_ani"])
+
+
+def test_while_the_vendor_stops_our_number_mailboxes_are_told_with_the_offers(phone):
+    """What the sender learned of the number decides it; when it speaks again, nobody is mailed."""
+    stopped = Failed("stop", 131042, "unpaid")
+    numbers = phone.hub.leads.outbox.numbers
+    phone.hub.database.write(lambda c: numbers.refused(c, "brand", stopped))
+    qualified(phone)
+    assert phone.said("lead_waits") == ["dlr_SBY01"]
+
+    phone.hub.database.write(lambda c: numbers.taken(c, "brand", first=False))
+    phone.text(OTHER, "Halo, E8 Pro ada? bayar tunai, sekarang")
+    phone.pin(OTHER)
+    assert len(phone.said("offer")) == 4
+    assert phone.said("lead_waits") == ["dlr_SBY01"]
 
 
 def test_a_tap_on_a_page_takes_its_turn_behind_what_came_before(phone):

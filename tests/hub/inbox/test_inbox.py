@@ -7,7 +7,7 @@ from sqlalchemy import Column, MetaData, Table, insert, select
 
 from hub.errors import Refused
 from hub.inbox import store
-from hub.inbox.service import DAY_MS, Inbox, InboxRow, Outcome, first_time
+from hub.inbox.service import DAY_MS, GROUP_MS, Inbox, InboxRow, Outcome, first_time
 from hub.store import TEXT, Database
 from shared.clock import SystemClock
 from tests.fakes.manual_clock import ManualClock
@@ -131,6 +131,21 @@ def test_a_row_that_fails_once_keeps_its_turn(inbox):
     drain(inbox, handle)
 
     assert ["first", "first", "second"] == order
+
+
+def test_a_transaction_takes_up_no_row_when_its_time_is_over(inbox, clock):
+    """What waits for the writer is not kept waiting by all that came before it: the rest is done
+    by the next transaction, in order."""
+    keep(inbox, *"abc")
+    order = []
+
+    def slow(_connection, row):
+        order.append(row.body.decode())
+        clock.advance(GROUP_MS if row.body == b"a" else GROUP_MS + 1)
+        return DONE
+
+    assert [2, 1, 0] == [inbox.step(slow) for _ in range(3)]
+    assert ["a", "b", "c"] == order
 
 
 def test_a_kept_row_may_be_replayed(inbox, database):

@@ -1,11 +1,17 @@
 """Leads beside the real ledger, sales, vault, contacts and registry."""
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+
 import orjson
 import pytest
 
 from hub.contacts.service import Contacts
+from hub.leads import store
 from hub.leads.neighbours import ContactBook, RegistryDirectory, SalesFollowing, SalesUnits
 from hub.leads.service import Leads
+from hub.store import Database
 from hub.vault.store import keep
 from shared.crypto.commitment import commit_buyer
 from shared.crypto.encryption import BUYER_INFO, encrypt
@@ -137,3 +143,25 @@ def test_the_directory_is_the_registry(hub):
         assert directory.on_duty(connection, first, START_MS) == []
         assert directory.rep(connection, "per_x") is None
     assert market.settings.claim_s == 300
+
+
+def test_two_processes_that_follow_sales_pass_each_entry_once(database):
+    """Both begin at once, before there is a cursor: one moves it, and the other does nothing."""
+    other = Database(database.url.render_as_string(hide_password=False))
+    together = threading.Barrier(2)
+    passed: list[str] = []
+
+    def follow(opened):
+        for turn in range(20):
+            together.wait()
+            name = f"cursor {turn}"
+            if opened.write(partial(store.advance, name=name, start=0, end=7)):
+                passed.append(name)
+
+    try:
+        with ThreadPoolExecutor(2) as pool:
+            list(pool.map(follow, (database, other)))
+    finally:
+        other.close()
+
+    assert [f"cursor {turn}" for turn in range(20)] == passed

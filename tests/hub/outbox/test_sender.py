@@ -174,7 +174,7 @@ def test_who_is_held_up_is_not_looked_at_again_until_then(desk):
     assert 25 == len(waiting)
     assert {desk.clock.wall_ms() + 6_000} == {row.due_ms for row in waiting}
 
-    # Nor is what is said to them meanwhile; what is urgent looks for itself.
+    # Nor is what is said to them meanwhile.
     desk.say(draft("more"), draft("later", not_before_ms=desk.clock.wall_ms() + 60_000))
     with desk.database.read() as connection:
         *_, more, later = desk.outbox.of(connection, "led_1")

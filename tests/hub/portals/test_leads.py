@@ -245,12 +245,8 @@ def test_alerts_say_what_follows_and_what_to_do(house, market, admin, person):
     assert shown["what"] == "What SBY01"
     found = json.loads(admin.text(shown["occurrences_url"]))
     assert [("What SBY01", shown["first_at"])] == [(o["what"], o["at"]) for o in found["items"]]
-    assert (
-        []
-        == json.loads(admin.text(f"{shown['occurrences_url']}&after={found['items'][0]['n']}"))[
-            "items"
-        ]
-    )
+    behind = f"{shown['occurrences_url']}&after={found['items'][0]['n']}"
+    assert [] == json.loads(admin.text(behind))["items"]
     assert person("per_f").get(shown["occurrences_url"]).status_code == 404
 
 
