@@ -131,15 +131,17 @@ class Limits:
 
     Of `bytes_max` reports and faults may fill `report_bytes_max`, sales `sale_bytes_max`. What is
     above that is for sealing: it writes before a receipt frees, and a box that could not seal
-    would be full for ever. The reserve file of `reserve_file_bytes` beside the buffer is for sales
-    when the disk itself is full. It must be larger than the write-ahead log ever gets (1 MiB):
-    folding the log into the buffer needs that much before it gives it back.
+    would be full for ever. When the disk itself is full, the reserve file of `reserve_file_bytes`
+    beside the buffer is for sales, and that of `log_room_bytes` is lent to what delivers. Both
+    must be larger than the write-ahead log ever gets (1 MiB): folding the log into the buffer
+    needs that much before it gives it back.
     """
 
     bytes_max: int = 512 * 1024 * 1024
     ring_bytes_max: int = 64 * 1024 * 1024
     ring_ms: int = 7 * 24 * 60 * 60 * 1000
     reserve_file_bytes: int = 2 * 1024 * 1024
+    log_room_bytes: int = 5 * 1024 * 1024 // 4
     rejected_max: int = 1000
 
     @property

@@ -9,7 +9,8 @@ from pathlib import Path
 PAGE_BYTES = 1024
 """Small pages: a commit of one sale touches six of them, and each is written whole."""
 WAL_PAGES = 1024
-"""Pages after which the log is folded into the file. The disk reserve must hold as much."""
+"""Pages after which the log is folded into the file. What is held back of the disk for sales and
+for the log must each hold as much."""
 _PRAGMAS = (
     f"PRAGMA page_size = {PAGE_BYTES}",
     "PRAGMA journal_mode = WAL",
@@ -82,8 +83,13 @@ def trouble_of(error: sqlite3.Error) -> Trouble | None:
 def used_bytes(connection: sqlite3.Connection) -> int:
     """Bytes of the file in use, free pages not counted."""
     (pages,) = connection.execute("PRAGMA page_count").fetchone()
+    return int(pages) * PAGE_BYTES - free_bytes(connection)
+
+
+def free_bytes(connection: sqlite3.Connection) -> int:
+    """Bytes inside the file that wait to be used again."""
     (free,) = connection.execute("PRAGMA freelist_count").fetchone()
-    return int(pages - free) * PAGE_BYTES
+    return int(free) * PAGE_BYTES
 
 
 def sync_folder(folder: Path) -> None:

@@ -50,8 +50,33 @@ class BufferFile:
         self.reserve = ReserveFile(
             path.with_name(path.name + ".reserve"), limits.reserve_file_bytes
         )
-        self.connection = self._open_or_salvage()
-        self.reserve.hold()
+        self._log_room = ReserveFile(path.with_name(path.name + ".log-room"), limits.log_room_bytes)
+        try:
+            self.connection = self._open_or_salvage()
+        except BufferBroken:
+            # To open it takes room on the disk as well.
+            if not self._log_room.release():
+                raise
+            self.connection = self._open_or_salvage()
+        self.hold_back()
+
+    def hold_back(self) -> bool:
+        """Take of the disk what is for sales and for the log; False while that is not there."""
+        with self.lock:
+            # The log's first: without it nothing is delivered, and nothing else makes room.
+            return all([self._log_room.hold(), self.reserve.hold()])
+
+    @contextmanager
+    def log_room_lent(self) -> Iterator[None]:
+        """For a while the write-ahead log may grow into the room held back for it."""
+        with self.lock:
+            self._log_room.release()
+            self.return_log_space()
+            try:
+                yield
+            finally:
+                self.return_log_space()
+                self._log_room.hold()
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:

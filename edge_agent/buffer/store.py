@@ -16,7 +16,6 @@ from edge_agent.buffer import (
     sealing,
     segments,
     settings,
-    shedding,
 )
 from edge_agent.buffer.backlog import Backlog
 from edge_agent.buffer.captures import (
@@ -30,12 +29,13 @@ from edge_agent.buffer.captures import (
     SealedBatch,
     Stored,
 )
-from edge_agent.buffer.connection import ConnectionFactory, Trouble, connect, trouble_of
+from edge_agent.buffer.connection import ConnectionFactory, connect
 from edge_agent.buffer.dedupe import Taker
 from edge_agent.buffer.file import BufferFile, OnEvent
 from edge_agent.buffer.rejects import Rejects
 from edge_agent.buffer.reposition import Gap, Place, Span, Standing
 from edge_agent.buffer.ring import RingPlace
+from edge_agent.buffer.room import Room
 from edge_agent.buffer.sealing import Sealer
 from edge_agent.buffer.segments import Writer
 from edge_agent.errors import BufferBroken, BufferFull
@@ -80,6 +80,7 @@ class Buffer:
         self._file = BufferFile(
             path, limits=self._limits, factory=connection_factory, on_event=on_event
         )
+        self._room = Room(self._file, self._limits, writer=self._writer, now=now)
         self._work = threading.Condition(self._file.lock)
         self._put_count: dict[str, int] = dict.fromkeys(LANES, 0)
         self._opened_mono_ms = clock.mono_ms()
@@ -105,10 +106,8 @@ class Buffer:
             return []
         top = min(PRIORITY_OF[capture.type] for capture in captures)
         for_sale = top is Priority.SALE
-        answers, lanes = self._file.guarded(
-            lambda: self._put(captures, for_sale=for_sale),
-            relieve=self._relieve_sale if for_sale else self._relieve_report,
-        )
+        find_room = self._room.for_sale if for_sale else self._room.for_report
+        answers, lanes = find_room(lambda: self._put(captures, for_sale=for_sale))
         if top <= Priority.ACTIVATION:
             self._log_captured(captures, answers)
         with self._work:
@@ -130,15 +129,12 @@ class Buffer:
     ) -> tuple[list[Stored | Duplicate], set[str]]:
         with self._file.transaction() as connection:
             writer = self._writer(connection)
-            self._ensure_room(connection, writer, for_sale=for_sale)
+            self._room.ensure(connection, writer, for_sale=for_sale)
             taker = Taker(connection, at=self.running_ms())
             answers = [self._add(connection, writer, taker, capture) for capture in captures]
             taker.finish()
             writer.finish()
-            # There was room before, but this put alone may be as large as what was left.
-            if not shedding.can_seal(connection, self._limits):
-                self._ensure_room(connection, writer, for_sale=True)
-                writer.finish()
+            self._room.ensure_sealing(connection, writer)
         return answers, writer.lanes
 
     def _add(
@@ -154,14 +150,6 @@ class Buffer:
         if PRIORITY_OF[capture.type] is Priority.SALE:
             activations.follow(connection, capture, stored)
         return stored
-
-    def _ensure_room(
-        self, connection: sqlite3.Connection, writer: Writer, *, for_sale: bool
-    ) -> None:
-        limits, now = self._limits, self._now()
-        limit = limits.sale_bytes_max if for_sale else limits.report_bytes_max
-        if not shedding.make_room(connection, writer, limits, limit_bytes=limit, now=now):
-            raise BufferFull(f"{limit} bytes are full of events that may not be shed")
 
     def reject(self, source: str, raw: bytes, reason: str) -> None:
         """Keep input that could not be read, and count it; never raises for a full disk."""
@@ -237,7 +225,7 @@ class Buffer:
             with self._file.transaction() as connection:
                 return sealing.cut(connection, lane, sealer)
 
-        return self._file.guarded(cut, relieve=self._relieve_sale)
+        return self._room.for_delivery(cut)
 
     def receipted(
         self,
@@ -269,7 +257,7 @@ class Buffer:
                     return None
                 return sealing.cut(connection, batch.lane, seal_next)
 
-        return self._file.guarded(free, relieve=self._relieve_sale)
+        return self._room.for_delivery(free)
 
     def halt(self, lane: str, reason: str | None) -> None:
         """Note that a lane is halted (or, with None, that it runs)."""
@@ -431,9 +419,9 @@ class Buffer:
         return self._file.commits
 
     def hold_reserve(self) -> bool:
-        """Take the disk reserve again if it was spent; False while there is no room."""
-        with self._file.lock:
-            return self._file.reserve.hold()
+        """Take again what is held back of the disk, if it was spent; False while there is not
+        room for all of it."""
+        return self._file.hold_back()
 
     def close(self) -> None:
         """Close the file. Everything stored is durable already."""
@@ -457,7 +445,7 @@ class Buffer:
             with self._file.transaction() as connection:
                 return change(connection)
 
-        return self._file.guarded(run, relieve=self._relieve_sale)
+        return self._room.for_delivery(run)
 
     def _remember(self, values: Mapping[str, str | int | None]) -> None:
         def write(connection: sqlite3.Connection) -> None:
@@ -466,35 +454,3 @@ class Buffer:
             self._rejects.flush(connection)
 
         self._write(write)
-
-    def _relieve_sale(self, attempt: int) -> bool:
-        """Make room for what must be stored: the reserve, then receipted bytes, then reports."""
-        released = self._file.reserve.release()
-        # Only now: folding the log into the file needs room before it gives some back.
-        self._file.return_log_space()
-        return self._shed_once() or released or attempt == 1
-
-    def _relieve_report(self, attempt: int) -> bool:
-        """Make room for a report by shedding older ones. Reports never live on the reserve: it
-        is lent to the shedding transaction only."""
-        self._file.reserve.release()
-        try:
-            self._file.return_log_space()
-            return self._shed_once() or attempt == 1
-        finally:
-            self._file.return_log_space()
-            self._file.reserve.hold()
-
-    def _shed_once(self) -> bool:
-        try:
-            with self._file.transaction() as connection:
-                writer = self._writer(connection)
-                need = shedding.shed_step_bytes(self._limits)
-                freed = ring.free(connection, need)
-                freed = freed or shedding.shed(connection, writer, need, now=self._now())
-                writer.finish()
-        except sqlite3.Error as error:
-            if trouble_of(error) is Trouble.FULL:
-                return False
-            raise
-        return freed > 0

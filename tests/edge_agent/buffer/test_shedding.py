@@ -4,6 +4,7 @@ import hashlib
 import random
 import subprocess
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -146,16 +147,47 @@ def test_a_full_disk_loses_nothing_silently(small_disk: Path) -> None:
     assert {lane for lane, _, _ in lost} == {"vehicle"}
 
 
+def fill(disk: Path) -> None:
+    """Somebody else writes until there is not a byte left."""
+    with (disk / "someone-else").open("ab", buffering=0) as file, suppress(OSError):
+        while file.write(b"x" * 4096) == 4096:
+            pass
+
+
+@pytest.mark.parametrize("sale_bytes", [300, 663, 1300, 2057, 3905, 20_000])
+def test_sales_that_have_used_up_the_disk_can_still_be_delivered(
+    small_disk: Path, sale_bytes: int
+) -> None:
+    """
+    The hub is away, somebody else has filled the disk, and sales have used the reserve: the box
+    starts, delivers what it has, and what that frees is room for sales although the disk is full.
+    """
+    box = Box(small_disk, limits=Limits(reserve_file_bytes=1280 * 1024))
+    buffer = box.open()
+    buffer.put([bulky(1)])
+    fill(small_disk)
+    stored = fill_with_sales(buffer, sale_bytes)
+    assert len(stored) > 30
+    fill(small_disk)
+    buffer.close()
+
+    buffer = box.open()
+    delivered = drain(buffer, "sale")
+    fill(small_disk)
+
+    assert len(stored) == sum(len(batch.events) for batch in delivered)
+    with suppress(BufferFull):
+        put_all(buffer, [bulky(number) for number in range(2, 2000)])
+    more = [buffer.put([sale(f"later {number}")])[0] for number in range(20)]
+    assert all(isinstance(answer, Stored) for answer in more)
+    assert 20 == sum(len(batch.events) for batch in drain(buffer, "sale"))
+
+
 def test_sales_live_on_the_reserve(small_disk: Path) -> None:
     """Somebody else fills the disk to the last byte: sales still find room, reports do not."""
     buffer = Box(small_disk, limits=Limits(reserve_file_bytes=1280 * 1024)).open()
     buffer.put([sale("r0")])
-    with (small_disk / "someone-else").open("wb", buffering=0) as file:
-        try:
-            while file.write(b"x" * 4096) == 4096:
-                pass
-        except OSError:
-            pass
+    fill(small_disk)
     stored = [buffer.put([sale(f"r{number}")])[0] for number in range(1, 30)]
     assert all(isinstance(answer, Stored) for answer in stored)
     (small_disk / "someone-else").unlink()
