@@ -4,6 +4,9 @@
 export PATH := $(PATH):/usr/sbin:/sbin
 # DEMO_SECONDS=30 make demo ends by itself.
 export DEMO_SECONDS
+# Where Python is told to keep nothing compiled, each of the hundreds of programs that demo and tests
+# start would compile all it imports anew, for seconds.
+unexport PYTHONDONTWRITEBYTECODE
 
 PYTEST_FLAGS ?= -n 2 --dist loadgroup
 
@@ -13,12 +16,20 @@ demo:
 	@scripts/setup demo
 	@exec .venv/bin/kickstand-sim demo
 
-# The tests run even when a linter complains, so that one run tells everything; both must pass.
+# Tests and linters run beside each other, to their ends, so that one run tells everything; both
+# must pass. What the linters say comes last, where nobody has to look for it.
 test:
 	@scripts/setup test
-	@lint=0; scripts/lint || lint=1; \
-	.venv/bin/python -m pytest $(PYTEST_FLAGS) || exit $$?; \
-	[ $$lint = 0 ] || { echo 'make test: the tests passed, lint did not (see above)' >&2; exit 1; }
+	@log=$$(mktemp) && trap 'rm -f "$$log"' EXIT; \
+	$(MAKE) --no-print-directory --silent --keep-going --jobs=2 pytest linters LINT_LOG="$$log"; \
+	status=$$?; cat "$$log"; exit $$status
+
+LINT_LOG ?= /dev/stdout
+.PHONY: pytest linters
+pytest:
+	@.venv/bin/python -m pytest $(PYTEST_FLAGS)
+linters:
+	@scripts/lint >"$(LINT_LOG)" 2>&1
 
 lint:
 	@scripts/setup test

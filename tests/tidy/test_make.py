@@ -73,6 +73,26 @@ def test_ci_fails_when_tests_or_linters_do(checkout, failing):
     assert CLOSING_LINE == result.stdout.splitlines()[-1]
 
 
+def test_what_linters_say_comes_behind_the_tests(checkout):
+    """They run beside each other; nobody has to look for a complaint among two thousand dots."""
+    checkout.program("scripts/lint", "echo lint: FAILED; exit 1")
+
+    result = checkout.make("test")
+
+    assert 0 != result.returncode
+    assert [CLOSING_LINE, "lint: FAILED"] == result.stdout.splitlines()
+
+
+def test_programs_may_keep_what_they_compile(checkout):
+    """Or each of those that the tests start would compile all it imports anew."""
+    for program in (".venv/bin/python", ".venv/bin/kickstand-sim"):
+        checkout.program(program, 'echo "$PYTHONDONTWRITEBYTECODE."')
+
+    done = [checkout.make(what, PYTHONDONTWRITEBYTECODE="1") for what in ("test", "demo")]
+
+    assert [".\n", ".\n"] == [each.stdout for each in done]
+
+
 def test_ci_says_when_there_were_no_tests(checkout):
     """When setup fails there is no closing line to repeat; the run fails and says so."""
     checkout.program("scripts/setup", "exit 1")
