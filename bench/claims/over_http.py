@@ -116,8 +116,14 @@ class Served:
     def _heard(self, line: str) -> None:
         self._ready += "listening on http" in line
 
-    def race(self, leads: Sequence[str], connections: int) -> list[float]:
-        """Ms from each tap's arrival to its decision, by the hub's clock."""
+    def race(
+        self, leads: Sequence[str], connections: int, *, rate: float | None = None
+    ) -> list[float]:
+        """Ms from each tap's arrival to its decision, by the hub's clock.
+
+        Each connection taps again when its tap is decided, or, with `rate`, so many tap in a
+        second whatever becomes of it.
+        """
         bodies = [
             tap_of(lead, turn, index * self._tappers + turn)
             for index, lead in enumerate(leads)
@@ -129,19 +135,25 @@ class Served:
         watcher = threading.Thread(target=self._watch, args=(decided, stop), daemon=True)
         watcher.start()
         local, turns = threading.local(), itertools.count()
+        pause, first_tap = threading.Event(), time.perf_counter()
 
         def tap(number: int) -> None:
             if not hasattr(local, "socket"):
                 port = self._ports[next(turns) % len(self._ports)]
                 local.socket = socket.create_connection((LOOPBACK, port))
                 local.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if rate is not None:
+                pause.wait(max(0.0, first_tap + number / rate - time.perf_counter()))
             began = time.perf_counter()
             post(local.socket, bodies[number])
             stored[number] = (time.perf_counter() - began) * 1000
-            decided[number].wait()
+            if rate is None:
+                decided[number].wait()
 
         with ThreadPoolExecutor(connections) as pool:
             list(pool.map(tap, range(len(bodies))))
+        for each in decided:
+            each.wait()
         stop.set()
         watcher.join()
         self.stored_ms = stored
