@@ -8,7 +8,8 @@ export DEMO_SECONDS
 # start would compile all it imports anew, for seconds.
 unexport PYTHONDONTWRITEBYTECODE
 
-PYTEST_FLAGS ?= -n 2 --dist loadgroup
+# One more than the two cores it is made for: some tests wait for a browser, a broker or a play.
+PYTEST_FLAGS ?= -n 3 --dist loadgroup
 
 .PHONY: demo test lint bench clean
 

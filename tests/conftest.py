@@ -1,5 +1,6 @@
 """What every test may ask for: the two database engines, as they are in a store's hub."""
 
+import gc
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +15,12 @@ pytest_plugins = ["tests.checks.house_rules"]
 
 # As `kickstand-hub` does: the tests see the lines that a journal sees.
 configure_logs()
+
+
+def pytest_collection_finish() -> None:
+    """What was imported and collected stays for the whole run: it is not looked through again."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

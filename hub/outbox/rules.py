@@ -102,7 +102,7 @@ class Limits:
     pair_burst: int = 20
     """Messages to one person that may follow each other at once, borrowed from what comes; the
     vendor lends up to 45 (Meta, Cloud API throughput)."""
-    per_second: float = 50.0
+    per_second: float = 72.0
     """Messages to everybody together."""
 
 

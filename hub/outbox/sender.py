@@ -33,8 +33,9 @@ ROLES: tuple[Role, ...] = ("reps", "customers")
 """Reps first: somebody has tapped and waits."""
 MAIL = Road("reps", "mail")
 """E-mail to dealers: its channel has this name, and no window is ever closed."""
-THREADS = 8
-SPARED_THREADS = 2
+THREADS = 16
+"""As many as a number may send in a second while each answer takes 200 ms."""
+SPARED_THREADS = 4
 """Kept free for what is urgent, so that it waits for no slow answer to something else."""
 IDLE_WAIT_S = 0.05
 """How often messages of other processes, and due ones, are looked for."""

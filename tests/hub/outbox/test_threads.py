@@ -48,7 +48,7 @@ def say(database, outbox, *drafts):
 
 
 def test_one_person_has_one_message_in_flight_and_others_go_meanwhile(database):
-    """Eight threads, twenty messages to four people: to one person never two at once, in order."""
+    """Many threads, twenty messages to four people: to one person never two at once, in order."""
     outbox = Outbox(database, SystemClock())
     lock = threading.Lock()
     at_once: Counter[str] = Counter()
