@@ -24,6 +24,9 @@ from firmware_sim.processes import stop_all
 from shared.clock import SystemClock
 
 REPS_PER_DEALER: Final = 3
+WEBHOOKS_AT_ONCE: Final = 8
+"""One after the other they would be the limit: a message has three statuses, each waits for a
+commit."""
 TOO_FAST_FOR_ONE: Final = 131056
 LOOK_S: Final = 1.0
 
@@ -58,6 +61,7 @@ def main() -> None:
             reps_per_dealer=REPS_PER_DEALER,
             customers_by="meta",
             messaging_limit=None,
+            webhooks_at_once=WEBHOOKS_AT_ONCE,
         )
         market = Market(plan, folder=folder, clock=SystemClock())
         hub = HubProgram(folder, settings=market.settings())

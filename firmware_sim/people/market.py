@@ -40,6 +40,8 @@ class MarketPlan:
     contact_s: int = 1_800
     confirm_contact_s: int = 1_800
     messaging_limit: int | None = 250
+    webhooks_at_once: int = 1
+    """Meta's: with more than one they overtake each other, as in life."""
 
 
 class Market:
@@ -151,7 +153,11 @@ webhook_secret_file = "{self._folder / "webhook.secret"}"
         Returns how the webhooks are delivered, to be spoilt at will.
         """
         manners = [
-            self.graph.subscribe(f"{hub_url}/webhooks/whatsapp", self._words["verify_token"])
+            self.graph.subscribe(
+                f"{hub_url}/webhooks/whatsapp",
+                self._words["verify_token"],
+                workers=self.plan.webhooks_at_once,
+            )
         ]
         if self.qontak is not None:
             manners.append(

@@ -207,6 +207,8 @@ class _Turn:
         self._places = places
         self._says: list[Say] = []
         self._learned: list[Question] = []
+        self._understood = False
+        """Did they tell a fact, be it one that we know?"""
         self._phone: str | None = None
         self._asks = True
         self._was_done = state.done
@@ -214,7 +216,7 @@ class _Turn:
     def result(self) -> Answered:
         """The next state, and what is said: a remark if there is one, then the next question."""
         state = self._state
-        if self._asks and not state.done:
+        if self._asks and not state.done and not self._repeats():
             state, say = ask(state, self._models)
             self._says += [say] if say is not None else []
         elif self._was_done and self._learned and not self._says and not state.human:
@@ -225,6 +227,16 @@ class _Turn:
             learned=tuple(self._learned),
             phone=self._phone,
         )
+
+    def _repeats(self) -> bool:
+        """Whether they only said once more what they had said, and our question stands.
+
+        Asked again it would be answered again: of two taps on each answer a conversation would
+        grow to twice as many questions with every step.
+        """
+        state = self._state
+        known = self._understood and not self._learned and not self._says
+        return known and state.begun and state.asked == state.missing[0]
 
     def take(self, content: Content) -> None:
         """By the kind of what came."""
@@ -261,7 +273,6 @@ class _Turn:
 
     def _words(self, body: str) -> None:
         """Every fact in a text counts, whatever was asked."""
-        before = len(self._learned)
         if (model := model_in(body, self._models)) is not None:
             self._settle("model", model=model)
         if (payment := payment_in(body)) is not None:
@@ -272,8 +283,8 @@ class _Turn:
         if point is not None:
             self._pin(*point, None)
         else:
-            self._typed_place(body, told=len(self._learned) > before)
-        if len(self._learned) == before and not self._says:
+            self._typed_place(body, told=self._understood)
+        if not self._understood and not self._says:
             self._not_understood(body)
 
     def _typed_place(self, body: str, *, told: bool) -> None:
@@ -349,12 +360,14 @@ class _Turn:
     # --- what is learned ---
 
     def _settle(self, question: Question, **values: object) -> None:
-        settled = self._state.settled
+        before, settled = self._state, self._state.settled
         if question not in settled:
             settled = (*settled, question)
         # msgspec checks nothing here and mypy cannot: the names are those of the fields.
-        self._state = replace(self._state, settled=settled, **values)  # type: ignore[arg-type]
-        self._learned.append(question)
+        self._state = replace(before, settled=settled, **values)  # type: ignore[arg-type]
+        self._understood = True
+        if self._state != before:
+            self._learned.append(question)
 
     def _number(self, number: str) -> None:
         self._phone = number

@@ -61,6 +61,22 @@ def test_the_usual_conversation():
     assert "Surabaya" in (state.area or "")
 
 
+def test_who_answers_twice_is_asked_once():
+    """A tap that came twice, or a question that did: asked again it would be answered again, and
+    there would be twice as many questions with every step."""
+    talk = Talk()
+    talk.sends("Halo")
+    for content, said in (
+        (SURABAYA, ["model"]),
+        (Tap("MODEL_E8", "E8"), ["payment"]),
+        (Text("cash"), ["buy_when"]),
+        (Tap("WHEN_now", "Sekarang"), []),
+        (Tap("MODEL_G5", "G5"), ["noted"]),
+    ):
+        assert said == talk.sends(content)
+        assert [] == talk.sends(content)
+
+
 def test_the_first_question_says_what_happens_with_the_answers():
     """Greeting and consent stand before the first question and before no other."""
     came = answer(begin(has_phone=True), Text("Halo"), models=MODELS)
@@ -299,6 +315,19 @@ def test_every_conversation_ends_or_goes_on(has_phone, contents):
             assert talk.state.asked == "location" or talk.state.asked not in talk.state.settled
         assert (talk.state.lat is None) == (talk.state.lon is None)
         assert before.human <= talk.state.human
+
+
+@settings(max_examples=60)
+@given(st.booleans(), st.lists(CONTENT, max_size=25))
+def test_what_is_said_again_is_not_answered_again(has_phone, contents):
+    """Wherever a conversation stands: the same fact once more teaches nothing and asks nothing."""
+    state = begin(has_phone=has_phone)
+    for content in contents:
+        came = answer(state, content, models=MODELS)
+        again = answer(came.state, content, models=MODELS)
+        if came.learned and not again.learned:
+            assert () == again.says
+        state = came.state
 
 
 @settings(max_examples=20)
