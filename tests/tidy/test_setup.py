@@ -153,6 +153,23 @@ def test_missing_servers_are_installed_by_root(machine):
         assert package in installed.split()
 
 
+def test_what_drives_the_browser_gets_the_library_it_is_linked_against(machine):
+    """A bare Debian has no libatomic, and the driver's own message names a file and no package."""
+    machine.is_root()
+    machine.has_python()
+    for server in SERVERS:
+        machine.has(server)
+    found = machine.bin / "libatomic"
+    machine.has("ldconfig", f'[ ! -e "{found}" ] || echo "libatomic.so.1 (libc6) => /lib"')
+    machine.has("apt-get", f'case "$*" in *install*) : >"{found}" ;; esac')
+
+    results = [machine.setup("test") for _ in range(2)]
+
+    assert [0, 0] == [each.returncode for each in results]
+    installs = [line for line in machine.asked("apt-get") if "install" in line]
+    assert ["libatomic1"] == [line.split()[-1] for line in installs]
+
+
 def test_old_package_lists_are_better_than_none(machine):
     """apt-get update fails (a mirror is away): the installation is tried with the lists at hand."""
     machine.is_root()
