@@ -53,12 +53,8 @@ from hub.subjects.service import Subjects
 from hub.vault.service import Vault
 from shared.clock import Clock
 
-PER_SECOND: Final = {"meta": 72.0, "qontak": 20.0}
-"""Messages of one number. Meta takes 80 at first (Cloud API throughput), 20 of one that is also on
-a phone, and says when it was too many; Qontak's broadcasts have a pace of their own, in its
-channel."""
-
-
+LIMITS: Final = {"meta": Limits(), "qontak": Limits(per_second=20.0)}
+"""How fast a number of a channel may speak; Qontak's broadcasts have a pace of their own, in it."""
 MAIL_LIMITS: Final = Limits(pair_ms=60_000, pair_burst=10, per_second=2.0)
 
 
@@ -330,7 +326,7 @@ def _first_contacts(config: HubConfig, account: MetaAccount) -> Callable[[], int
 
 
 def _limits(config: HubConfig) -> dict[str, Limits]:
-    numbers = {one.name: Limits(per_second=PER_SECOND[one.channel]) for one in config.numbers}
+    numbers = {one.name: LIMITS[one.channel] for one in config.numbers}
     return numbers | {MAIL_NAME: MAIL_LIMITS}
 
 

@@ -91,8 +91,9 @@ def main() -> None:
     ours = over_http(asked) if asked.over_http else inside(asked)
     theirs, their_s = timed(lambda: locked_table(asked.leads, asked.tappers, asked.connections))
     tell("locked table", theirs, their_s)
+    crowd = f"{asked.rate:g} taps a second" if asked.rate else f"{asked.connections} at once"
     print(
-        f"one winner each, every loser told; under {asked.connections} at once p99 is "
+        f"one winner each, every loser told; under {crowd} p99 is "
         f"{percentile(ours, 0.99) / LIMIT_P99_MS:.2f} x the limit of {LIMIT_P99_MS:.0f} ms, "
         f"the worst {max(ours) / LIMIT_MAX_MS:.2f} x the limit of {LIMIT_MAX_MS:.0f} ms and "
         f"{max(ours) / max(theirs):.2f} x the locked table's"

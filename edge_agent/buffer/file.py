@@ -51,13 +51,7 @@ class BufferFile:
             path.with_name(path.name + ".reserve"), limits.reserve_file_bytes
         )
         self._log_room = ReserveFile(path.with_name(path.name + ".log-room"), limits.log_room_bytes)
-        try:
-            self.connection = self._open_or_salvage()
-        except BufferBroken:
-            # To open it takes room on the disk as well.
-            if not self._log_room.release():
-                raise
-            self.connection = self._open_or_salvage()
+        self.connection = self._open_with_room()
         self.hold_back()
 
     def hold_back(self) -> bool:
@@ -144,6 +138,8 @@ class BufferFile:
         """Close the connection; everything committed is durable already."""
         with self.lock:
             self.connection.close()
+            # Whoever fills the disk meanwhile must leave enough to open the file again.
+            self.hold_back()
 
     def _recover(self, reason: str, salvages: int) -> None:
         if salvages > _MAX_SALVAGES:
@@ -151,6 +147,16 @@ class BufferFile:
         with suppress(sqlite3.Error):
             self.connection.close()
         self.connection = self._salvage(salvage.quarantine(self._path), reason)
+
+    def _open_with_room(self) -> sqlite3.Connection:
+        """To open the file takes room on the disk as well, and the log's was lent when the power
+        went; then the reserve has to serve."""
+        for held_back in (self._log_room, self.reserve):
+            try:
+                return self._open_or_salvage()
+            except BufferBroken:
+                held_back.release()
+        return self._open_or_salvage()
 
     def _open_or_salvage(self) -> sqlite3.Connection:
         interrupted = salvage.unfinished(self._path)

@@ -60,7 +60,8 @@ class Room:
             return self._file.guarded(action, relieve=self._relieve_sale)
         except BufferFull:
             with self._file.log_room_lent():
-                # What makes the file no larger finds its place even now.
+                # What makes the file no larger finds its place even now. The share is more than
+                # the largest event with its attachment and the pages that it touches.
                 need = self._limits.log_room_bytes // 8
                 if free_bytes(self._file.connection) < need and not self._shed_once(need):
                     raise

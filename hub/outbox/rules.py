@@ -103,7 +103,8 @@ class Limits:
     """Messages to one person that may follow each other at once, borrowed from what comes; the
     vendor lends up to 45 (Meta, Cloud API throughput)."""
     per_second: float = 72.0
-    """Messages to everybody together."""
+    """Messages to everybody together. Meta takes 80 at first (Cloud API throughput), 20 of a number
+    that is also on a phone, and says when it was too many."""
 
 
 def pair_wait_ms(paced_ms: int, now_ms: int, limits: Limits) -> int:

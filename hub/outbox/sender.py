@@ -34,7 +34,7 @@ ROLES: tuple[Role, ...] = ("reps", "customers")
 MAIL = Road("reps", "mail")
 """E-mail to dealers: its channel has this name, and no window is ever closed."""
 THREADS = 16
-"""As many as a number may send in a second while each answer takes 200 ms."""
+"""Enough for 80 messages a second while each answer takes 200 ms."""
 SPARED_THREADS = 4
 """Kept free for what is urgent, so that it waits for no slow answer to something else."""
 IDLE_WAIT_S = 0.05

@@ -183,6 +183,22 @@ def test_sales_that_have_used_up_the_disk_can_still_be_delivered(
     assert 20 == sum(len(batch.events) for batch in drain(buffer, "sale"))
 
 
+def test_a_power_cut_while_the_room_is_lent_leaves_a_box_that_starts(small_disk: Path) -> None:
+    """What was held back for the log was lent, somebody else took it, and the power went."""
+    box = Box(small_disk, limits=Limits(reserve_file_bytes=1280 * 1024))
+    buffer = box.open()
+    stored = [buffer.put([sale(f"r{number}")])[0] for number in range(5)]
+    fill(small_disk)
+    buffer.close()
+    (small_disk / "buffer.db.log-room").unlink()
+    fill(small_disk)
+
+    buffer = box.open()
+    stored += [buffer.put([sale(f"later {number}")])[0] for number in range(5)]
+    assert all(isinstance(answer, Stored) for answer in stored)
+    assert 10 == sum(len(batch.events) for batch in drain(buffer, "sale"))
+
+
 def test_sales_live_on_the_reserve(small_disk: Path) -> None:
     """Somebody else fills the disk to the last byte: sales still find room, reports do not."""
     buffer = Box(small_disk, limits=Limits(reserve_file_bytes=1280 * 1024)).open()
