@@ -15,7 +15,8 @@ from typing import Final, TypeAlias
 
 from sqlalchemy import Connection, Table
 
-from bench.claims.market import open_market, percentile
+from bench._figures import percentile
+from bench.claims.market import open_market
 from hub.contacts.store import CONTACT, CONTACT_KEY
 from hub.leads import store
 from hub.leads.lead_rows import LeadRow

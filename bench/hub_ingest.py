@@ -27,6 +27,7 @@ from pathlib import Path
 
 import orjson
 
+from bench._figures import percentile
 from shared import http_signatures as signatures
 from shared.checkpoint import Checkpoint, NoteKey
 from shared.crypto.keys import KeySet, SigningKey, b64url
@@ -268,11 +269,6 @@ def machine_limit(boxes: list[Box], *, batches: int = 60) -> float:
 def parse_prev(body: bytes) -> str | None:
     """The statement before the one in a compressed body."""
     return wire.decode_body(wire.decompress(body, "zstd")).statement.prev
-
-
-def percentile(values: list[float], share: float) -> float:
-    """Of sorted or unsorted values."""
-    return sorted(values)[min(len(values) - 1, int(len(values) * share))]
 
 
 def latency(

@@ -12,7 +12,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from bench.hub_ingest import Box, percentile
+from bench._figures import percentile
+from bench.hub_ingest import Box
 from hub.config import parse_config
 from hub.keys import create_keys
 from hub.store.migrate import migrate

@@ -17,6 +17,7 @@ from pathlib import Path
 from threading import Event
 from typing import Final
 
+from bench._figures import percentile
 from firmware_sim.hub_program import HubProgram
 from firmware_sim.people.market import Market, MarketPlan
 from firmware_sim.places import places
@@ -29,6 +30,8 @@ WEBHOOKS_AT_ONCE: Final = 8
 commit."""
 TOO_FAST_FOR_ONE: Final = 131056
 LOOK_S: Final = 1.0
+LIMIT_ANSWER_MS: Final = 250
+"""From a tap to the vendor having the answer to it, while nothing else waits for the rep."""
 
 
 def states_of(database: Path) -> Counter[str]:
@@ -104,6 +107,13 @@ def tell(market: Market, states: Counter[str], leads: int) -> None:
         f"over the pair rate {too_fast}, tappers untold {len(list(market.contest.untold()))}"
     )
     print(f"{1 - (lost + undone) / leads:.3f} x of all leads have come to somebody")
+    times_ms = market.contest.tap_to_decision_ms()
+    half, most = percentile(times_ms, 0.5), percentile(times_ms, 0.99)
+    print(
+        f"tap -> the vendor has the answer: p50 {half} ms, p99 {most} ms, "
+        f"{half / LIMIT_ANSWER_MS:.2f} x and {most / LIMIT_ANSWER_MS:.2f} x the limit of "
+        f"{LIMIT_ANSWER_MS} ms"
+    )
     if lost or undone or doubles or too_fast:
         raise SystemExit("a promise was broken")
 

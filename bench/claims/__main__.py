@@ -17,8 +17,9 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 
+from bench._figures import percentile
 from bench.claims.in_process import locked_table, race
-from bench.claims.market import check, offered, open_market, percentile
+from bench.claims.market import check, offered, open_market
 from bench.claims.over_http import Served
 from tests.fakes.postgres import postgres_server
 

@@ -129,8 +129,3 @@ def check(hub: Hub, leads: Sequence[str], tappers: int) -> None:
             said = hub.leads.outbox.of(connection, lead)
             told = {row.to for row in said if row.kind == "too_slow"}
             assert len(told | {known.rep}) == tappers, told
-
-
-def percentile(values: Sequence[float], share: float) -> float:
-    """Of unsorted values."""
-    return sorted(values)[min(len(values) - 1, int(len(values) * share))]
