@@ -324,14 +324,25 @@ def buffer_inspect(number: int) -> None:
 @click.argument("source", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.argument("target", type=click.Path(dir_okay=False, path_type=Path))
 def buffer_export(source: Path, target: Path) -> None:
-    """Write every readable event of a buffer file (also a damaged one) as JSON lines."""
+    """Write every readable event of a buffer file (also a damaged one) as JSON lines.
+
+    TARGET must not exist; nothing is written to SOURCE.
+    """
     from edge_agent.buffer.salvage import readable_events  # noqa: PLC0415 - as above
 
     count = 0
-    with target.open("xb") as file:
-        for event in readable_events(source):
-            file.write(event + b"\n")
-            count += 1
+    try:
+        with target.open("xb") as file:
+            for event in readable_events(source):
+                file.write(event + b"\n")
+                count += 1
+    except FileExistsError as error:
+        raise _Failed(f"{target} is there already: name a new file") from error
+    except OSError as error:
+        raise _Failed(f"{count} events read, then: {error}") from error
+    if not count:
+        target.unlink()
+        raise _Failed(f"not one event can be read in {source}: is it a buffer?")
     click.echo(f"{count} events written to {target}")
 
 

@@ -24,6 +24,9 @@ _PRAGMAS = (
     "PRAGMA cache_size = -1024",
 )
 
+_NOT_TEXT = "Could not decode to UTF-8"
+"""How the message of an error without a code begins that CPython raises for a damaged text."""
+
 ConnectionFactory = Callable[[Path], sqlite3.Connection]
 
 
@@ -49,6 +52,11 @@ def connect_readonly(path: Path) -> sqlite3.Connection:
     return connection
 
 
+ERRORS = (sqlite3.Error, UnicodeDecodeError)
+"""What using a buffer may raise. SQLite quotes a damaged schema in its errors, and where the
+quotation is not UTF-8 Python raises the second instead of the first."""
+
+
 class Trouble(Enum):
     """What an SQLite error means for the buffer."""
 
@@ -57,8 +65,10 @@ class Trouble(Enum):
     BROKEN = "broken"
 
 
-def trouble_of(error: sqlite3.Error) -> Trouble | None:
+def trouble_of(error: sqlite3.Error | UnicodeDecodeError) -> Trouble | None:
     """What to do about `error`, or None when it is the program's own fault."""
+    if isinstance(error, UnicodeDecodeError) or str(error).startswith(_NOT_TEXT):
+        return Trouble.DAMAGED
     code = getattr(error, "sqlite_errorcode", 0) or 0
     primary = code & 0xFF
     if primary in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}:

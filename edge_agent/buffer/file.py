@@ -11,6 +11,7 @@ from edge_agent import migrations
 from edge_agent.buffer import salvage, settings
 from edge_agent.buffer.captures import Limits
 from edge_agent.buffer.connection import (
+    ERRORS,
     PAGE_BYTES,
     ConnectionFactory,
     Trouble,
@@ -81,7 +82,7 @@ class BufferFile:
             yield connection
             connection.commit()
         except BaseException:
-            with suppress(sqlite3.Error):
+            with suppress(*ERRORS):
                 connection.rollback()
             raise
         self.commits += 1
@@ -104,7 +105,7 @@ class BufferFile:
                 except BufferDamaged as damage:
                     salvages += 1
                     self._recover(str(damage), salvages)
-                except sqlite3.Error as error:
+                except ERRORS as error:
                     trouble = trouble_of(error)
                     if trouble is Trouble.DAMAGED:
                         salvages += 1
@@ -120,7 +121,7 @@ class BufferFile:
 
     def return_log_space(self) -> None:
         """Give the write-ahead log's space back to the disk."""
-        with suppress(sqlite3.Error):
+        with suppress(*ERRORS):
             self.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
     def note_gen(self) -> None:
@@ -144,7 +145,7 @@ class BufferFile:
     def _recover(self, reason: str, salvages: int) -> None:
         if salvages > _MAX_SALVAGES:
             raise BufferBroken(f"the buffer is damaged again after every salvage: {reason}")
-        with suppress(sqlite3.Error):
+        with suppress(*ERRORS):
             self.connection.close()
         self.connection = self._salvage(salvage.quarantine(self._path), reason)
 
@@ -164,7 +165,7 @@ class BufferFile:
             return self._salvage(interrupted, "a power cut interrupted the salvage")
         try:
             return self._open()
-        except sqlite3.Error as error:
+        except ERRORS as error:
             if trouble_of(error) is not Trouble.DAMAGED:
                 raise BufferBroken(f"{self._path} cannot be opened: {error}") from error
             return self._salvage(salvage.quarantine(self._path), str(error))
@@ -198,7 +199,7 @@ class BufferFile:
                 self._path, damaged, self._factory, gen_floor=self._gen_floor()
             )
             connection = self._open()
-        except (sqlite3.Error, OSError) as error:
+        except (*ERRORS, OSError) as error:
             raise BufferBroken(f"no new buffer could be built: {error}") from error
         self._on_event(
             "buffer_salvaged",

@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from edge_agent.buffer import ring, shedding
 from edge_agent.buffer.captures import Limits
-from edge_agent.buffer.connection import Trouble, free_bytes, trouble_of
+from edge_agent.buffer.connection import ERRORS, Trouble, free_bytes, trouble_of
 from edge_agent.buffer.file import BufferFile
 from edge_agent.buffer.segments import Writer
 from edge_agent.errors import BufferFull
@@ -102,7 +102,7 @@ class Room:
                 freed = ring.free(connection, need_bytes)
                 freed = freed or shedding.shed(connection, writer, need_bytes, now=self._now())
                 writer.finish()
-        except sqlite3.Error as error:
+        except ERRORS as error:
             if trouble_of(error) is Trouble.FULL:
                 return False
             raise

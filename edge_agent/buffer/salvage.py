@@ -14,6 +14,7 @@ from pathlib import Path
 from edge_agent import migrations
 from edge_agent.buffer import carving, segments, settings
 from edge_agent.buffer.connection import (
+    ERRORS,
     PAGE_BYTES,
     ConnectionFactory,
     connect_readonly,
@@ -125,6 +126,7 @@ def rebuild(path: Path, damaged: Path, factory: ConnectionFactory, *, gen_floor:
     for suffix in ("", "-wal", "-shm"):
         path.with_name(draft.name + suffix).unlink(missing_ok=True)
     report = Report(damaged)
+    _pad(damaged)
     old = _open_damaged(damaged)
     new = factory(draft)
     try:
@@ -153,14 +155,13 @@ def rebuild(path: Path, damaged: Path, factory: ConnectionFactory, *, gen_floor:
 
 
 def _open_damaged(damaged: Path) -> sqlite3.Connection | None:
-    _pad(damaged)
     try:
         connection = connect_readonly(damaged)
         connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
         if not migrations.schema_is_whole(connection):
             connection.close()
             return None
-    except sqlite3.Error:
+    except ERRORS:
         return None
     return connection
 
@@ -224,7 +225,7 @@ def _readable(
         yield from old.execute(query, dict(values or {}))
     except sqlite3.ProgrammingError:
         raise
-    except sqlite3.Error:
+    except ERRORS:
         return
 
 
@@ -237,7 +238,7 @@ def _copy_tables(old: sqlite3.Connection, new: sqlite3.Connection, report: Repor
         try:
             for row in old.execute(query):
                 _insert_if_sound(new, insert, row)
-        except sqlite3.Error:
+        except ERRORS:
             report.tables_cut_short.append(table)
 
 
@@ -294,7 +295,7 @@ def _store_batch(
     values = {**row, "segments": json.dumps([fresh[segment] for segment in ids])}
     try:
         new.execute(_INSERT_BATCH, values)
-    except sqlite3.Error:
+    except ERRORS:
         return False
     for segment in ids:
         new.execute(
@@ -369,7 +370,10 @@ def _renew(
 
 
 def readable_events(path: Path) -> Iterator[bytes]:
-    """Every event that can still be read in a buffer file, damaged or not, in no order."""
+    """Every event that can still be read in a buffer file, damaged or not, in no order.
+
+    Nothing is written to the file.
+    """
     old = _open_damaged(path)
     try:
         for part in _read_frames(old, path).values():

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from edge_agent.buffer import backlog, settings
-from edge_agent.buffer.connection import connect_readonly
+from edge_agent.buffer.connection import ERRORS, connect_readonly
 from edge_agent.errors import BufferBroken
 from shared.checkpoint import MalformedNote, parse_checkpoint
 
@@ -32,7 +32,7 @@ def read(path: Path) -> dict[str, Any]:
     try:
         with closing(connect_readonly(path)) as connection:
             return _read(connection)
-    except (sqlite3.Error, ValueError) as error:
+    except (*ERRORS, ValueError) as error:
         raise BufferBroken(f"{path} cannot be read: {error}") from error
 
 
@@ -70,7 +70,7 @@ def rejected(path: Path, limit: int = 100) -> list[dict[str, Any]]:
         with closing(connect_readonly(path)) as connection:
             connection.row_factory = sqlite3.Row
             return [dict(row) for row in connection.execute(_REJECTED, {"limit": limit})]
-    except sqlite3.Error as error:
+    except ERRORS as error:
         raise BufferBroken(f"{path} cannot be read: {error}") from error
 
 
@@ -80,7 +80,7 @@ def rejected_raw(path: Path, number: int) -> bytes | None:
         with closing(connect_readonly(path)) as connection:
             row = connection.execute(_RAW, {"id": number}).fetchone()
             return None if row is None else bytes(row[0])
-    except sqlite3.Error as error:
+    except ERRORS as error:
         raise BufferBroken(f"{path} cannot be read: {error}") from error
 
 

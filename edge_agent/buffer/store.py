@@ -29,7 +29,7 @@ from edge_agent.buffer.captures import (
     SealedBatch,
     Stored,
 )
-from edge_agent.buffer.connection import ConnectionFactory, connect
+from edge_agent.buffer.connection import ERRORS, ConnectionFactory, connect
 from edge_agent.buffer.dedupe import Taker
 from edge_agent.buffer.file import BufferFile, OnEvent
 from edge_agent.buffer.rejects import Rejects
@@ -426,7 +426,7 @@ class Buffer:
     def close(self) -> None:
         """Close the file. Everything stored is durable already."""
         with self._file.lock:
-            with suppress(BufferFull, BufferBroken, sqlite3.Error):
+            with suppress(BufferFull, BufferBroken, *ERRORS):
                 self.save_running()
             self._file.close()
 

@@ -1,12 +1,11 @@
 """The buffer's file as tables, for a person at the box; sqlite-utils reads, nothing is written."""
 
-import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from edge_agent.buffer.connection import connect_readonly
+from edge_agent.buffer.connection import ERRORS, connect_readonly
 from edge_agent.errors import BufferBroken
 
 ROWS_MAX = 1000
@@ -27,7 +26,7 @@ def list_tables(path: Path) -> list[dict[str, Any]]:
                 }
                 for table in database.tables
             ]
-    except sqlite3.Error as error:
+    except ERRORS as error:
         raise BufferBroken(f"{path} cannot be read: {error}") from error
 
 
@@ -46,7 +45,7 @@ def newest_rows(path: Path, name: str) -> Iterator[dict[str, Any]]:
                 raise BufferBroken(f"no table {name!r} in {path}; there are {known}")
             for row in database[name].rows_where(limit=ROWS_MAX, order_by="1 DESC"):
                 yield {key: _shown(value) for key, value in row.items()}
-    except sqlite3.Error as error:
+    except ERRORS as error:
         raise BufferBroken(f"{path} cannot be read: {error}") from error
 
 

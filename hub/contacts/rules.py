@@ -14,6 +14,8 @@ Kind: TypeAlias = Literal["phone", "bsuid", "email"]
 COUNTRY: Final = "ID"
 NAME_CHARS_MAX: Final = 100
 _E164: Final = re.compile(r"[1-9]\d{6,14}", re.ASCII)
+_FLOAT: Final = re.compile(r"(\+?\d{6,15})\.0{1,3}", re.ASCII)
+"""A number that a spreadsheet or a program took for an amount."""
 _DIALLED: Final = re.compile(r"\+?[\d\s().\-/\u00a0\u2010-\u2015]{6,40}", re.ASCII)
 _BSUID: Final = re.compile(r"[A-Za-z0-9.]{1,128}", re.ASCII)
 _EMAIL: Final = re.compile(r"[^@\s]{1,64}@[^@\s.]+(?:\.[^@\s.]+)+")
@@ -31,7 +33,7 @@ def whatsapp_phone(written: str) -> str | None:
     Without a country it is Indonesian; ``0062…`` and a lost leading zero are understood. Landlines
     and service numbers are None: WhatsApp does not reach them.
     """
-    trimmed = written.strip()
+    trimmed = _whole(written.strip())
     if _DIALLED.fullmatch(trimmed) is None:
         return None
     digits = re.sub(r"\D", "", trimmed)
@@ -45,12 +47,18 @@ def whatsapp_phone(written: str) -> str | None:
     return phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.E164)[1:]
 
 
+def _whole(written: str) -> str:
+    """Without the fraction of zeros that would make it somebody else's number."""
+    found = _FLOAT.fullmatch(written)
+    return found[1] if found else written
+
+
 def canonical_phone(written: str) -> str | None:
     """A number as a till or a person wrote it, in the one form in which it is looked for.
 
     Landlines are welcome: a buyer is found by whatever number the till had.
     """
-    digits = re.sub(r"\D", "", written)
+    digits = re.sub(r"\D", "", _whole(written.strip()))
     if digits.startswith("0"):
         digits = digits[2:] if digits.startswith("00") else f"62{digits[1:]}"
     return whatsapp_phone(written) or clean_phone(digits)

@@ -117,6 +117,8 @@ class Conversation:
             self._say(connection, lead, Say("welcome_back"), key=message.id)
         if open_lead is None:
             open_lead = self._begin(connection, contact, newest, message=message, row=row)
+        elif open_lead.consent_version is None:
+            open_lead = self._agreed(connection, open_lead, message, row.received_ms)
         return self._answer(connection, open_lead, message, row, has_phone=bool(customer.phone))
 
     def _is_same(self, lead: Lead, now_ms: int) -> bool:
@@ -135,11 +137,8 @@ class Conversation:
         message: Message,
         row: Arrival,
     ) -> Lead:
-        """Who writes to us first wants to be answered: that, and the text we show, is consent."""
         now_ms = row.received_ms
-        self._people.consent(
-            connection, contact, version=CONSENT_VERSION, at_ms=now_ms, channel=message.channel
-        )
+        self._consents(connection, contact, message, now_ms)
         referral = message.referral
         touch = {"source": "whatsapp", "at_ms": now_ms}
         if referral is not None:
@@ -163,6 +162,25 @@ class Conversation:
             ),
             now_ms,
         )
+
+    def _consents(
+        self, connection: Connection, contact: str, message: Message, now_ms: int
+    ) -> None:
+        """Who writes to us first wants to be answered: that, and the text we show, is consent."""
+        self._people.consent(
+            connection, contact, version=CONSENT_VERSION, at_ms=now_ms, channel=message.channel
+        )
+
+    def _agreed(self, connection: Connection, lead: Lead, message: Message, now_ms: int) -> Lead:
+        """A form's lead that had to be left alone: its person writes now, and it goes on."""
+        self._consents(connection, lead.contact, message, now_ms)
+        store.change(connection, lead.id, consent_version=CONSENT_VERSION, consent_ms=now_ms)
+        if lead.state == "QUALIFIED" and lead.next_step is None and lead.located:
+            store.change(connection, lead.id, next_step="route", next_step_ms=now_ms)
+        if lead.screened:
+            # Nothing is left to ask, and what they agree to has to be said.
+            self._say(connection, lead, Say("noted", {"first": True}), key=f"{message.id}/agreed")
+        return store.lock(connection, lead.id) or lead
 
     def _leave(
         self,
@@ -208,8 +226,10 @@ class Conversation:
             self._leads.custody.needs_human(
                 connection, lead, "gave the number of another customer", row.received_ms
             )
-        # To somebody whose lead has an owner nobody but that owner speaks, unless a fact changed.
-        if lead.state not in OWNED or answered.learned:
+        # To somebody whose lead has an owner nobody but that owner speaks, unless a fact changed
+        # or they ask for somebody else.
+        asks_a_person = answered.state.human and not state.human
+        if lead.state not in OWNED or answered.learned or asks_a_person:
             for number, say in enumerate(answered.says):
                 self._say(connection, lead, say, key=f"{message.id}/{number}")
         self._go_on(connection, lead, answered, row)

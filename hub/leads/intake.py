@@ -11,7 +11,7 @@ from hub.contacts.service import Contacts
 from hub.errors import Refused
 from hub.leads import store
 from hub.leads.desk import DAY_MS, Desk, detail
-from hub.leads.lead_rows import LeadRow
+from hub.leads.lead_rows import LeadRow, model_name
 from hub.leads.records import Lead
 from hub.leads.service import Beginning, Leads
 from hub.leads.states import OPEN, Refusal
@@ -153,15 +153,16 @@ class Intake:
         """What a row tells about wishes and place, as columns."""
         known: dict[str, object] = {"place": row.place}
         found = None if row.place is None else self._locate(row.place)
-        if row.at is not None:
-            known |= {"lat_udeg": round(row.at[0] * 1e6), "lon_udeg": round(row.at[1] * 1e6)}
-            known["area"] = row.place if found is None else found[2]
-        elif found is not None:
-            known |= {"lat_udeg": round(found[0] * 1e6), "lon_udeg": round(found[1] * 1e6)}
-            known["area"] = found[2]
+        if found is None and row.at is not None:
+            found = self._locate(f"{row.at[0]:.6f}, {row.at[1]:.6f}")
+        at = row.at or (found and found[:2])
+        if at is not None:
+            known |= {"lat_udeg": round(at[0] * 1e6), "lon_udeg": round(at[1] * 1e6)}
+        # Reps read area and model before they claim: never words that may say who it is.
+        known["area"] = found and found[2]
         if row.model is not None:
             model = self._desk.directory.model(connection, row.model.upper())
-            known["model"] = model.code if model else row.model[:40]
+            known["model"] = model.code if model else model_name(row.model)
         if row.payment != "unknown":
             known["payment"] = row.payment
         if row.buy_when != "unknown":
@@ -223,13 +224,15 @@ class Intake:
             now_ms,
             detail=detail(source=row.source, duplicate=lead.id),
         )
-        self._wake(connection, current, now_ms)
+        self._wake(connection, store.lock(connection, current.id) or current, now_ms)
         return IntakeAnswer(status=200, lead=lead.id, state="DUPLICATE", duplicate_of=current.id)
 
     def _wake(self, connection: Connection, current: Lead, now_ms: int) -> None:
         """Who asks again is to be called: by the owner, or by somebody who calls."""
         if current.rep is None:
-            if current.state == "QUALIFIED" and current.next_step is None:
+            if current.state == "SCREENING" and current.screened:
+                self._leads.qualify(connection, current, now_ms)
+            elif current.state == "QUALIFIED" and current.next_step is None:
                 store.change(connection, current.id, next_step="route", next_step_ms=now_ms)
         elif current.state == "CLAIMED" and current.reminded:
             self._leads.custody.put_back(

@@ -1,5 +1,6 @@
 """A row of the file `leads`, or the body of a request that brings one: text in, typed out."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -23,6 +24,7 @@ Source = Literal[
     "unknown",
 ]
 TEXT_MAX: Final = 200
+MODEL_NAME: Final = re.compile(r"(?=\D*\d)(?!(?:\D*\d){5})[A-Za-z0-9 +-]{1,20}", re.ASCII)
 W = TypeVar("W", bound=str)
 
 
@@ -78,6 +80,12 @@ def parse_row(values: Mapping[str, object]) -> LeadRow | Mapping[str, str]:
         consent_ms=reader.moment("consent_at"),
     )
     return reader.wrong or row
+
+
+def model_name(written: str) -> str | None:
+    """A model that the registry does not know, if it looks like one (``E8 Pro``) and not like a
+    person or a phone number: everybody who is offered the lead reads it."""
+    return written if MODEL_NAME.fullmatch(written) else None
 
 
 class _Reader:

@@ -44,15 +44,15 @@ def lead_object(
     return {
         "id": lead.id,
         "state": lead.state,
-        "sale_status": sale_status(lead.state, original),
+        "sale_status": sale_status(lead.state, original or lead.back),
         "human": lead.human,
         "test": lead.test,
         "round": lead.round,
         "ring": lead.ring,
         "source": lead.source,
         "campaign": lead.campaign,
-        "first_touch": _json(lead.first_touch),
-        "last_touch": _json(lead.last_touch),
+        "first_touch": _touch(lead.first_touch),
+        "last_touch": _touch(lead.last_touch),
         "model": lead.model,
         "payment": lead.payment,
         "buy_when": lead.buy_when,
@@ -141,6 +141,15 @@ ROUTER_COLUMNS: Final = (
     "Broadcast Time",
     "Response Velocity (s)",
 )
+
+
+def _touch(text: str | None) -> object:
+    """Where somebody came from, each key of the contract's; None of nothing."""
+    kept = _json(text)
+    if not isinstance(kept, dict):
+        return None
+    at_ms = kept.pop("at_ms", None)
+    return {"source": None, "campaign": None, "click_id": None, **kept, "at": at(at_ms)}
 
 
 def _json(text: str | None) -> object:

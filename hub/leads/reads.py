@@ -225,8 +225,8 @@ def open_count(connection: Connection, viewer: Viewer, states: Sequence[str]) ->
 
 
 def states_of(connection: Connection, leads: Sequence[str]) -> dict[str, State]:
-    """The states of some leads: what became of the originals of duplicates."""
+    """The states of some leads, by which their duplicates count: a reported sale not yet."""
     rows: Sequence[Any] = connection.execute(
-        select(LEAD.c.id, LEAD.c.state).where(LEAD.c.id.in_(leads))
+        select(LEAD.c.id, LEAD.c.state, LEAD.c.back).where(LEAD.c.id.in_(leads))
     ).all()
-    return {row.id: row.state for row in rows}
+    return {row.id: row.back if row.state == "WON_REPORTED" else row.state for row in rows}

@@ -91,6 +91,12 @@ class Lead:
         """Whether it is known where the customer is."""
         return self.lat_udeg is not None and self.lon_udeg is not None
 
+    @property
+    def screened(self) -> bool:
+        """Whether there is nothing that a customer would still be asked."""
+        wishes = self.model is not None and self.payment != "unknown" and self.buy_when != "unknown"
+        return self.located and wishes
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Standing:

@@ -77,9 +77,10 @@ def _wishes(scene: _Scene) -> dict[str, str]:
 def _who(scene: _Scene) -> tuple[Customer | None, dict[str, str]]:
     """Who it is. Only for the owner of a lead."""
     who = scene.stage.customers.customer(scene.connection, scene.lead.contact)
+    email = who.email if who else None
     return who, {
         "name": (who.name if who else None) or scene.say("no_name"),
-        "phone": f"+{who.phone}" if who and who.phone else scene.say("no_phone"),
+        "phone": f"+{who.phone}" if who and who.phone else email or scene.say("no_phone"),
     }
 
 

@@ -101,8 +101,12 @@ def after(state: State, event: Event, *, back: State | None = None) -> State | R
     return found
 
 
-def sale_status(state: State, original: State | None = None) -> str:
-    """The four words of the retail ledger; `original` is the state of a duplicate's original."""
+def sale_status(state: State, counts: State | None = None) -> str:
+    """The four words of the retail ledger.
+
+    `counts`: the state that counts instead: of a duplicate its original's, of a sale that is only
+    reported the one before it.
+    """
     match state:
         case "DEMO_SCHEDULED":
             return "Demo_Scheduled"
@@ -110,7 +114,7 @@ def sale_status(state: State, original: State | None = None) -> str:
             return "Closed_Won"
         case "LOST_UNRESPONSIVE" | "EXPIRED" | "OPTED_OUT":
             return "Lost_Unresponsive"
-        case "DUPLICATE" if original is not None and original != "DUPLICATE":
-            return sale_status(original)
+        case "DUPLICATE" | "WON_REPORTED" if counts is not None and counts != state:
+            return sale_status(counts)
         case _:
             return "Pending_Contact"

@@ -8,7 +8,7 @@ from sqlalchemy import Connection
 from hub.leads import rules, store
 from hub.leads.claims import Claims
 from hub.leads.custody import Custody
-from hub.leads.desk import Desk
+from hub.leads.desk import Desk, detail
 from hub.leads.records import Lead
 from hub.leads.routing import LOOK_AGAIN_MS, Routing
 from hub.leads.states import Refusal
@@ -167,5 +167,9 @@ class Timers:
         moved = self._desk.move(
             connection, lead, "fall_back", now_ms, back=None, next_step=None, next_step_ms=None
         )
-        if not isinstance(moved, Refusal) and lead.rep is not None:
+        if isinstance(moved, Refusal):
+            return
+        fell_back = detail(fell_back_to=moved.state, serial=lead.serial)
+        store.note(connection, lead.id, "notice.sent", now_ms, detail=fell_back)
+        if lead.rep is not None:
             self._desk.say(connection, lead, "fell_back", lead.rep, key=str(now_ms))

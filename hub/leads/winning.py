@@ -64,16 +64,17 @@ class Winning:
         self, connection: Connection, person: Rep, written: str, *, key: str, now_ms: int
     ) -> None:
         """`MENANG <serial>` of a rep, for the lead they mean."""
-        owned = [
-            lead
-            for lead in store.owned_by(connection, person.id, LOOKED_AT)
-            if lead.state != "WON_REPORTED" or lead.asked_ms is not None
+        every = store.owned_by(connection, person.id, LOOKED_AT)
+        fresh = [
+            lead for lead in every if lead.state != "WON_REPORTED" or lead.asked_ms is not None
         ]
+        # Who has named a serial for each may have mistyped one: they say of which lead.
+        owned = fresh or every
         if not owned:
             self._reply(connection, person, key, "no_lead")
             return
         asked = max(owned, key=lambda lead: (lead.asked_ms or 0, lead.id))
-        if len(owned) > 1 and asked.asked_ms is None:
+        if asked.asked_ms is None and (len(owned) > 1 or not fresh):
             rows = [(f"WON_{lead.id}", _title(lead)) for lead in owned[:10]]
             self._reply(connection, person, key, "which_lead", rows=rows)
             return

@@ -23,6 +23,7 @@ _EMAIL = re.compile(r"[^@\s]{1,64}@[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63}){1,
 _NUMBER = re.compile(r"[+-]?\d{1,12}(?:[.,]\d{1,18})?", re.ASCII)
 _PHONE = re.compile(r"[+\d\s().\-/]{3,32}", re.ASCII)
 _SPREADSHEET_NUMBER = re.compile(r"\d+(?:[.,]\d+)?[eE]\+?\d+", re.ASCII)
+_SPREADSHEET_WHOLE = re.compile(r"\+?\d{6,15}\.0{1,3}", re.ASCII)
 _MOBILE = frozenset(
     {phonenumbers.PhoneNumberType.MOBILE, phonenumbers.PhoneNumberType.FIXED_LINE_OR_MOBILE}
 )
@@ -107,6 +108,7 @@ def phone(cell: str) -> str:
             f"{_shown(cell)} is what a spreadsheet made of a phone number; format the column as "
             "text and enter the number again",
         )
+    cell = re.sub(r"\.0{1,3}$", "", cell) if _SPREADSHEET_WHOLE.fullmatch(cell) else cell
     dialled = re.sub(r"^00", "+", re.sub(r"[\s().\-/]", "", cell))
     refused = CellRefused("malformed_phone", f"{_shown(cell)} is no phone number")
     if _PHONE.fullmatch(cell) is None:

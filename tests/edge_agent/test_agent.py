@@ -216,6 +216,28 @@ def test_rejected_input_can_be_looked_at(settings: Path) -> None:
     assert any(json.loads(row)["type"] == "scooter.report" for row in out.read_text().splitlines())
 
 
+def test_an_export_says_why_it_cannot_and_writes_nothing_to_its_source(
+    settings: Path, tmp_path: Path
+) -> None:
+    """A target that is there, one in no folder, a file that is no buffer: each has a sentence."""
+    options = ["--config", str(settings)]
+    source, there = tmp_path / "some.db", tmp_path / "there"
+    garbage = b"SQLite format 3\0" + bytes(range(256)) * 50
+    source.write_bytes(garbage)
+    there.write_text("mine")
+    for target, words in (
+        (there, "there already"),
+        (tmp_path / "none" / "out", "No such file"),
+        (tmp_path / "out", "not one event"),
+    ):
+        done = CliRunner().invoke(main, ["buffer", "export", str(source), str(target), *options])
+        assert (done.exit_code, done.exception.__class__) == (1, SystemExit)
+        assert words in done.output
+    assert source.read_bytes() == garbage
+    assert there.read_text() == "mine"
+    assert not (tmp_path / "out").exists()
+
+
 def test_the_doctor_finds_what_is_wrong(settings: Path, tmp_path: Path) -> None:
     """Each finding has a fix; a missing till port is one, and the exit code says so."""
     done = CliRunner().invoke(main, ["doctor", "--json", "--config", str(settings)])

@@ -2,15 +2,18 @@
 
 import random
 import sqlite3
+from contextlib import suppress
 from pathlib import Path
 
 import orjson
 import pytest
 
-from edge_agent.buffer import Buffer, Capture, Limits, Span, Stored
+from edge_agent.buffer import Buffer, Capture, Limits, Span, Stored, status
 from edge_agent.buffer.connection import PAGE_BYTES
 from edge_agent.buffer.salvage import readable_events
 from edge_agent.buffer.segments import merge_ranges
+from edge_agent.buffer.tables import list_tables
+from edge_agent.errors import BufferBroken
 from tests.checks.boxes import FRESH, NOWHERE, SEALER, Box, counted, drain, report, sale
 
 SEEDS = 40
@@ -113,6 +116,33 @@ def test_damage_anywhere_is_survived(tmp_path: Path, seed: int) -> None:
         ring = {name for name in before if name[0] == "sale" and name[2] <= 20}
         assert not before.keys() - found.keys() - gaps - ring
     buffer.close()
+
+
+def test_a_schema_that_is_no_text_any_more_costs_nothing(tmp_path: Path) -> None:
+    """
+    SQLite quotes the schema in its errors, and Python cannot read a quotation that is not UTF-8:
+    a byte of it with its high bit flipped is damage like any other.
+    """
+    box = Box(tmp_path)
+    before, count = filled(box)
+    content = box.path.read_bytes()
+    words = [at for at in range(len(content)) if content.startswith(b"CREATE ", at)]
+    for at in [at + offset for at in words for offset in (3, 9, 15, 40)]:
+        damaged = bytearray(content)
+        damaged[at] ^= 0x80
+        copy = Box(tmp_path / str(at))
+        copy.path.parent.mkdir()
+        copy.path.write_bytes(damaged)
+        assert waiting(copy.path).items() >= before.items(), at
+        with suppress(BufferBroken):
+            list_tables(copy.path)
+        with suppress(BufferBroken):
+            status.read(copy.path)
+        buffer = copy.open()
+        (stored,) = buffer.put([report(1)])
+        assert isinstance(stored, Stored)
+        buffer.close()
+        assert len(waiting(copy.path)) > count
 
 
 def test_one_bad_frame_costs_one_segment(tmp_path: Path) -> None:

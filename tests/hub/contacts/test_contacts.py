@@ -341,6 +341,8 @@ def test_who_has_been_quiet_for_long_is_found_page_by_page(desk):
         ("0062812 3456 7890", PHONE),
         ("62 0812 3456 7890", PHONE),
         ("81234567890", PHONE),
+        ("81234567890.0", PHONE),
+        ("+6281234567890.00", PHONE),
         ("+65 8123 4567", "6581234567"),
         ("021 5299 3000", None),
         ("1500777", None),

@@ -5,6 +5,7 @@ from sqlalchemy import select
 
 from hub.contacts.service import Contacts
 from hub.contacts.store import IDENTITY_READING
+from hub.leads import store
 from hub.leads.board import Board
 from hub.leads.objects import ROUTER_COLUMNS
 from hub.leads.reads import Chosen, Part, Viewer
@@ -84,6 +85,14 @@ def test_a_lead_has_the_contracts_shape_and_no_name(market, board):
     }
     assert shown["owner"] == {"dealer": "SBY01", "rep": "per_1"}
     assert (shown["state"], shown["sale_status"]) == ("CLAIMED", "Pending_Contact")
+    touch = {"source": "form", "campaign": "c", "click_id": None, "external_id": "x"}
+    market.do(
+        lambda c: store.change(
+            c, lead, first_touch='{"source":"form","campaign":"c","external_id":"x","at_ms":0}'
+        )
+    )
+    again = board.one(HEAD_OFFICE, lead)
+    assert again["first_touch"] == touch | {"at": "1970-01-01T00:00:00.000Z"}
     assert shown["nearest"][0] == {"dealer": "SBY01", "km": 1.0, "chosen": True, "why": "nearest"}
     [late] = [entry for entry in shown["timeline"] if entry["decision"] == "too_slow"]
     assert (late["person"], late["margin_ms"]) == ("per_2", 1204)

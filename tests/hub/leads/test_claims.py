@@ -6,6 +6,7 @@ from itertools import product
 
 import pytest
 
+from hub.leads.needs import Customer
 from hub.outbox.messages import Rendered, Withhold
 from hub.store import Database
 from tests.fakes.lead_market import Market, a_dealer, a_rep
@@ -36,6 +37,17 @@ def market(database):
         market.town.add(a_dealer(code, km), *reps)
         number += 2
     return market
+
+
+def test_the_card_of_who_left_only_an_address_names_it(market):
+    """The winner can reach everybody whose lead they have."""
+    market.book.names["cus_mail"] = Customer(
+        id="cus_mail", name="Siti", phone=None, email="siti@example.com"
+    )
+    lead = market.lead(contact="cus_mail")
+    market.tap("per_1", f"CLAIM_{lead}")
+    [card] = market.outbox.said("card")
+    assert "siti@example.com" in market.words(card).text
 
 
 def test_a_lead_goes_to_the_three_nearest_dealers_and_the_first_tap_gets_it(market):

@@ -10,9 +10,9 @@ from hub.inbox.incoming import ContactCard, Message, Pin, Referral, Sender, Tap,
 from hub.leads import store
 from hub.leads.conversation import Conversation
 from hub.leads.neighbours import ContactBook
-from hub.leads.questions import ScreeningWords
+from hub.leads.questions import CONSENT_VERSION, ScreeningWords
 from hub.leads.renderer import LeadRenderer
-from hub.leads.service import Leads
+from hub.leads.service import Beginning, Leads
 from hub.leads.tables import LEAD
 from hub.outbox.messages import Withhold
 from tests.fakes.lead_market import SURABAYA, Arrived, Market, a_dealer, a_rep
@@ -210,6 +210,53 @@ def test_who_asks_for_a_person_gets_one(front):
     assert front.lead().human
     assert len(front.market.bells.rung) == 1
     assert "human" in front.asked()
+
+
+def test_who_asks_for_a_person_after_the_claim_is_answered_too(front):
+    """The customer hears it from us, the owner that they wrote, head office that they asked."""
+    lead = screened(front)
+    front.market.tap("per_1", f"CLAIM_{lead.id}")
+    front.hears("orang")
+    assert front.asked()[-1] == "human"
+    assert [draft.to for draft in front.market.outbox.said("again")] == ["per_1"]
+    assert front.lead().human
+
+
+def form_without_consent(front, **known):
+    """A form's lead that may not be written to."""
+    at = {"lat_udeg": round(SURABAYA[0] * 1e6), "lon_udeg": round(SURABAYA[1] * 1e6)}
+
+    def work(connection):
+        now_ms = front.market.clock.wall_ms()
+        contact = front.contacts.meet(
+            connection, phone="6281234567890", bsuid=None, name="Budi", now_ms=now_ms
+        )
+        start = Beginning(contact=contact, source="form")
+        lead = front.market.leads.begin(connection, start, now_ms)
+        store.change(connection, lead.id, state="QUALIFIED", **at, **known)
+
+    front.market.do(work)
+
+
+def test_a_form_without_consent_goes_on_when_its_person_writes(front):
+    """To write to us is to agree to what we then show: offered, and asked for the rest."""
+    form_without_consent(front)
+    front.hears("halo")
+    front.market.pass_time(0)
+    lead = front.lead()
+    assert (lead.state, lead.consent_version) == ("UNCLAIMED", CONSENT_VERSION)
+    [asked] = front.market.outbox.said("question")
+    assert asked.data["question"] == "model"
+    assert asked.data["first"] is True
+
+
+def test_who_agrees_with_nothing_left_to_ask_reads_what_they_agree_to(front):
+    """The words are said although there is no question to say them with."""
+    form_without_consent(front, model="E8", payment="cash", buy_when="now")
+    front.hears("halo")
+    said = [draft.data for draft in front.market.outbox.said("question")]
+    assert {"question": "noted", "first": True} in said
+    assert front.lead().next_step == "route"
 
 
 def test_a_reps_message_never_starts_a_screening(front):

@@ -10,6 +10,7 @@ from hub.contacts.service import Contacts
 from hub.errors import Refused
 from hub.leads.intake import Intake
 from hub.leads.lead_rows import read_row
+from hub.leads.places import shipped
 from tests.fakes.lead_market import SURABAYA, Market, a_dealer, a_rep
 
 ROW = {
@@ -133,6 +134,36 @@ def test_a_closed_or_old_lead_makes_room_for_a_new_linked_one(market, days):
     assert second.status == 201
     assert market.get(second.lead).previous == first.lead
     assert market.get(second.lead).duplicate_of is None
+
+
+@pytest.mark.parametrize(
+    "place",
+    ["Rumah Pak Budi, gang buntu 5, telp 081234560001", "budi@example.com", None],
+)
+def test_what_reps_read_before_the_claim_never_holds_the_forms_own_words(market, place):
+    """A place that nobody knows stays where only the owner sees it: the area is the point's. A
+    model that the registry does not know is no place for a name or a number either."""
+    market.intake = Intake(market.desk, market.leads, Contacts(bytes(32)), locate=shipped().locate)
+    market.town.model = lambda _connection, _code: None
+    at = {"lat": -7.2905, "lon": 112.7402, "place": place}
+    for number, model in enumerate(("Budi 0812-3456-0001", "Budi Santoso", "budi@example.com")):
+        phone = f"6281300000{number:03}"
+        lead = market.get(take(market, {**at, "model": model, "phone": phone}).lead)
+        assert (lead.area, lead.model) == ("Wonokromo, Surabaya", None)
+    own = take(market, {**at, "model": "E8 Pro", "phone": "6281300000999"})
+    assert market.get(own.lead).model == "E8 Pro"
+
+
+def test_a_form_that_answers_everything_ends_the_questions(market):
+    """Who is being asked on WhatsApp and fills in the form meanwhile is not kept waiting."""
+    first = take(market, {"place": None})
+    assert market.get(first.lead).state == "SCREENING"
+    take(market, {"payment": "cash"})
+    assert market.get(first.lead).state == "SCREENING"
+    take(market, {"payment": "cash", "buy_when": "now"})
+    lead = market.get(first.lead)
+    assert (lead.state, lead.area) == ("UNCLAIMED", "Surabaya")
+    assert len(market.outbox.said("offer")) == 2
 
 
 def test_without_consent_it_is_stored_and_never_messaged(market):

@@ -45,6 +45,8 @@ def test_every_state_has_one_of_the_four_words():
     assert {status_of(state) for state in STATES} == SALE_STATUSES
     assert status_of("DUPLICATE", "CLOSED_WON") == "Closed_Won"
     assert status_of("CONTACTED") == "Pending_Contact"
+    assert status_of("WON_REPORTED", "DEMO_SCHEDULED") == "Demo_Scheduled"
+    assert status_of("CLOSED_WON", "DEMO_SCHEDULED") == "Closed_Won"
 
 
 def everything_that_may_happen(market, dice, leads):

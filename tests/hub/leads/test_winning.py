@@ -64,6 +64,21 @@ def test_a_word_without_a_sale_falls_back(market, lead):
     market.pass_time(market.settings.won_wait_s * 1000)
     assert market.get(lead).state == "CONTACTED"
     assert [draft.to for draft in market.outbox.said("fell_back")] == ["per_1"]
+    assert market.kinds(lead)[-1] == "notice.sent"
+
+
+def test_a_mistyped_serial_can_be_corrected(market, lead):
+    """Who has named a serial already is asked for which lead, and names it again."""
+    market.say("per_1", "MENANG MH1KS1110RK000009")
+    market.say("per_1", f"MENANG {SERIAL}")
+    [question] = market.outbox.said("reply")
+    assert {row.id for row in market.words(question).rows} == {f"WON_{lead}"}
+    assert market.get(lead).serial == "MH1KS1110RK000009"
+    market.tap("per_1", f"WON_{lead}")
+    market.say("per_1", f"MENANG {SERIAL}")
+    assert (market.get(lead).state, market.get(lead).serial) == ("WON_REPORTED", SERIAL)
+    sold(market)
+    assert market.get(lead).state == "CLOSED_WON"
 
 
 def test_a_void_reopens_what_the_sale_closed(market, lead):

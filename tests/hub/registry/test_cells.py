@@ -21,6 +21,7 @@ from hub.registry.rules import DEALER_COLUMNS
         "0062 812 3456 7890",
         "+62 0812 3456 7890",
         "81234567890",
+        "81234567890.0",
     ],
 )
 def test_every_way_to_write_a_phone_is_one_number(typed):

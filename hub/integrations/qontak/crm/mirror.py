@@ -238,8 +238,7 @@ class CrmMirror:
         if now_ms >= self._stages_until_ms:
             self._stages = self._client.stages()
             self._stages_until_ms = now_ms + STAGES_MS
-        reported = lead.state == "WON_REPORTED" and lead.back is not None
-        status = sale_status(lead.back if reported and lead.back else lead.state)
+        status = sale_status(lead.state, lead.back)
         for name in words.STAGES[status]:
             if name in self._stages:
                 return self._stages[name]
