@@ -12,6 +12,7 @@ from typing import Final
 from firmware_sim.chaos.clocks import TrueTime
 from firmware_sim.chaos.disk import PowerCut
 from hub.inbox.service import Inbox
+from hub.integrations.whatsapp.routes import tells_statuses_only
 from hub.outbox.messages import Accepted, Address, Failed, Rendered
 from hub.outbox.sender import Sender
 
@@ -106,7 +107,8 @@ class Network:
             return
         place = self._random.randrange(len(self.waiting)) if self.faulty else 0
         webhook = self.waiting[place]
-        inbox.keep("whatsapp", webhook.body, {})
+        patient = tells_statuses_only(webhook.body)
+        inbox.keep("whatsapp", webhook.body, {}, patient=patient)
         if webhook.party is not None:
             self.heard.add(webhook.party.phone)
             webhook.party.came_back |= webhook.party.erased and (

@@ -39,6 +39,7 @@ class Contact:
     consent_ms: int | None
     opted_out: bool
     erased: bool
+    erasure_asked: bool
     seen_ms: int
 
     @property
@@ -227,6 +228,7 @@ class Contacts:
             consent_ms=row["consent_ms"],
             opted_out=row["opted_out_ms"] is not None,
             erased=row["erased_ms"] is not None,
+            erasure_asked=row["erasure_asked_ms"] is not None,
             seen_ms=row["seen_ms"],
         )
 

@@ -73,8 +73,13 @@ class Inbox:
         self.listeners: list[Callable[[], object]] = []
         """Called after a commit that stored deliveries, on the writer's thread."""
 
-    def keep(self, source: str, body: bytes, headers: Mapping[str, str]) -> str:
+    def keep(
+        self, source: str, body: bytes, headers: Mapping[str, str], *, patient: bool = False
+    ) -> str:
         """Store a delivery; its inb_… id once it is durable.
+
+        `patient`: it is acted on when nothing else waits, as what became of our own messages; a
+        tap waits for no such thing.
 
         Its number and its time of arrival are given in the storing transaction: by them taps are
         decided. What comes in at the same moment shares a commit.
@@ -84,6 +89,7 @@ class Inbox:
             source=source,
             body=body,
             headers=orjson.dumps(dict(headers)).decode(),
+            patient=patient,
         )
         done: Future[str] = Future()
         with self._waiting_lock:

@@ -24,10 +24,12 @@ INBOX = Table(
     Column("state", TEXT, nullable=False),
     Column("reason", TEXT),
     Column("attempts", INT64, nullable=False),
+    Column("patient", INT64, nullable=False, server_default="0"),
     CheckConstraint("state IN ('new', 'done', 'kept')", name="inbox_state"),
 )
 INBOX_NEW = Index(
     "inbox_new",
+    INBOX.c.patient,
     INBOX.c.seq,
     sqlite_where=INBOX.c.state == "new",
     postgresql_where=INBOX.c.state == "new",
@@ -71,14 +73,14 @@ SEEN_MESSAGE = Table(
 )
 
 _ADD = Statement(
-    "INSERT INTO inbox (id, source, received_ms, state, attempts)"
-    " VALUES (:id, :source, :received_ms, 'new', 0) RETURNING seq"
+    "INSERT INTO inbox (id, source, received_ms, state, attempts, patient)"
+    " VALUES (:id, :source, :received_ms, 'new', 0, :patient) RETURNING seq"
 )
 _ADD_BODY = Statement("INSERT INTO inbox_body (seq, headers, body) VALUES (:seq, :headers, :body)")
 _NEW = Statement(
     "SELECT inbox.seq, id, source, received_ms, attempts, body, headers"
     " FROM inbox LEFT JOIN inbox_body ON inbox_body.seq = inbox.seq"
-    " WHERE state = 'new' ORDER BY inbox.seq LIMIT :limit"
+    " WHERE state = 'new' AND patient = :patient ORDER BY inbox.seq LIMIT :limit"
 )
 _ANY_NEW = Statement("SELECT 1 FROM inbox WHERE state = 'new' LIMIT 1")
 _CLOSE = Statement("UPDATE inbox SET state = :state, reason = :reason WHERE seq = :seq")
@@ -160,6 +162,7 @@ class Delivery:
     body: bytes
     headers: str
     """JSON, made in its sender's thread so that a bad one fails nobody else."""
+    patient: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -198,13 +201,22 @@ def try_lock_work(connection: Connection) -> bool:
 def add(connection: Connection, deliveries: Iterable[Delivery], received_ms: int) -> None:
     """Store and number them, in their order; the caller holds `lock_numbers`."""
     for each in deliveries:
-        [(seq,)] = _ADD.rows(connection, id=each.id, source=each.source, received_ms=received_ms)
+        [(seq,)] = _ADD.rows(
+            connection,
+            id=each.id,
+            source=each.source,
+            received_ms=received_ms,
+            patient=int(each.patient),
+        )
         _ADD_BODY.run(connection, [{"seq": seq, "headers": each.headers, "body": each.body}])
 
 
 def waiting(connection: Connection, limit: int) -> list[Waiting]:
-    """The oldest rows nobody has acted on."""
-    return [_waiting(row) for row in _NEW.rows(connection, limit=limit)]
+    """The oldest rows nobody has acted on, the patient ones behind all others."""
+    rows = _NEW.rows(connection, patient=0, limit=limit)
+    if len(rows) < limit:
+        rows = [*rows, *_NEW.rows(connection, patient=1, limit=limit - len(rows))]
+    return [_waiting(row) for row in rows]
 
 
 def _waiting(values: Values) -> Waiting:

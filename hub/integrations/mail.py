@@ -39,9 +39,8 @@ def settings_from(smtp: SmtpConfig) -> MailSettings | None:
         try:
             password = smtp.password_file.read_text(encoding="utf-8").strip()
         except (OSError, UnicodeError) as error:
-            raise ConfigError(
-                f"[smtp] password_file: {smtp.password_file}: {type(error).__name__}"
-            ) from error
+            why = getattr(error, "strerror", None) or type(error).__name__
+            raise ConfigError(f"[smtp] password_file: {smtp.password_file}: {why}") from error
     return MailSettings(
         host=smtp.host,
         port=smtp.port,

@@ -110,8 +110,9 @@ class Conversation:
                 connection, contact, channel=message.channel, now_ms=row.received_ms
             )
         customer = self._desk.customers.customer(connection, contact)
-        if customer is None or customer.opted_out:
-            # They asked for silence and are left in peace until they say START.
+        if customer is None or customer.opted_out or customer.erasure_asked:
+            # They asked for silence and are left in peace until they say START; "thank you" to
+            # the answer that their data will be gone begins nothing.
             return lead.id if lead else None
         if order == "start" and lead is not None:
             self._say(connection, lead, Say("welcome_back"), key=message.id)

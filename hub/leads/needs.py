@@ -149,6 +149,8 @@ class Customer:
     email: str | None = None
     opted_out: bool = False
     erased: bool = False
+    erasure_asked: bool = False
+    """They wait for their data to be gone."""
 
 
 class Customers(Protocol):

@@ -128,6 +128,7 @@ class ContactBook:
             email=found.email,
             opted_out=found.opted_out,
             erased=found.erased,
+            erasure_asked=found.erasure_asked,
         )
 
     def phones(self, connection: Connection, contacts: Collection[str]) -> Mapping[str, str]:

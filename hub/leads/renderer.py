@@ -151,6 +151,7 @@ def _card(scene: _Scene) -> Rendered | Withhold:
         _wishes(scene)
         | who
         | {
+            "area": _whole_place(scene),
             "due": _time(scene, _due_ms(scene, dealer), dealer),
             "transcript": _transcript(scene),
         }
@@ -167,6 +168,14 @@ def _card(scene: _Scene) -> Rendered | Withhold:
             body=(who["name"], who["phone"], shown["area"], shown["model"]),
         ),
     )
+
+
+def _whole_place(scene: _Scene) -> str:
+    """The area and the customer's own words for the place, which only the owner reads."""
+    area, typed = scene.lead.area, " ".join((scene.lead.place or "").split())
+    if area is None or not typed:
+        return area or typed or scene.say("no_area")
+    return area if typed.casefold() in area.casefold() else f"{area} ({typed})"
 
 
 def _transcript(scene: _Scene) -> str:
@@ -235,12 +244,7 @@ def _about_customer(scene: _Scene) -> Rendered | Withhold:
 
 def _plain(scene: _Scene) -> Rendered | Withhold:
     """`yours`, `expired`, `sold`, `won` …: a fact that stays true."""
-    shown = _wishes(scene)
-    values = {
-        "serial": scene.lead.serial or "",
-        "model": shown["model"],
-        "area": shown["area"],
-    }
+    values = _wishes(scene) | {"serial": scene.lead.serial or ""}
     return Rendered(text=scene.say(scene.row.kind, **values))
 
 

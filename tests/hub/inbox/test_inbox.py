@@ -133,6 +133,25 @@ def test_a_row_that_fails_once_keeps_its_turn(inbox):
     assert ["first", "first", "second"] == order
 
 
+def test_what_became_of_our_messages_waits_behind_what_people_write(inbox):
+    """A message has three statuses: a thousand of them in front of a tap would decide its race."""
+    for number in range(40):
+        inbox.keep("meta", f"status {number}".encode(), {}, patient=True)
+    keep(inbox, "tap", "text")
+    order = []
+
+    def handle(_connection, row):
+        order.append(row.body.decode())
+        if len(order) == 1:
+            raise OSError("in passing")
+        return DONE
+
+    drain(inbox, handle)
+
+    assert ["tap", "tap", "text"] == order[:3]
+    assert [f"status {number}" for number in range(40)] == order[3:]
+
+
 def test_a_transaction_takes_up_no_row_when_its_time_is_over(inbox, clock):
     """What waits for the writer is not kept waiting by all that came before it: the rest is done
     by the next transaction, in order."""

@@ -200,6 +200,9 @@ def test_who_asks_for_deletion_is_answered_and_left_alone(front):
     with front.market.database.read() as connection:
         due = front.contacts.erasures_due(connection, front.market.clock.wall_ms() + 1)
     assert due == [front.lead().contact]
+    said = len(front.market.outbox.drafts)
+    front.hears("ok terima kasih")
+    assert (front.lead().state, len(front.market.outbox.drafts)) == ("OPTED_OUT", said)
 
 
 def test_who_asks_for_a_person_gets_one(front):

@@ -153,6 +153,11 @@ def test_what_reps_read_before_the_claim_never_holds_the_forms_own_words(market,
     own = take(market, {**at, "model": "E8 Pro", "phone": "6281300000999"})
     assert market.get(own.lead).model == "E8 Pro"
 
+    market.pass_time(0)
+    market.tap("per_1", f"CLAIM_{own.lead}")
+    [card] = market.outbox.said("card")
+    assert f"Wonokromo, Surabaya{f' ({place})' if place else ''}\n" in market.words(card).text
+
 
 def test_a_form_that_answers_everything_ends_the_questions(market):
     """Who is being asked on WhatsApp and fills in the form meanwhile is not kept waiting."""

@@ -35,8 +35,8 @@ channel_integration_id = "{integration}"
 class Unkept:
     """An inbox that nothing reaches: the doctor only looks at its door."""
 
-    def keep(self, source, body, headers):
-        raise AssertionError((source, body, headers))
+    def keep(self, source, body, headers, *, patient=False):
+        raise AssertionError((source, body, headers, patient))
 
 
 class Place:

@@ -41,8 +41,11 @@ class OpenHub:
         """Itself."""
         return self
 
-    def keep(self, _source: str, body: bytes, _headers: object) -> str:
+    def keep(
+        self, _source: str, body: bytes, _headers: object, *, patient: bool = False
+    ) -> str:
         """Be the inbox."""
+        del patient
         self.kept.append(body)
         return f"inb_{len(self.kept)}"
 

@@ -56,8 +56,11 @@ class World:
     book: TemplateBook
     bodies: list[bytes] = field(default_factory=list)
 
-    def keep(self, _source: str, body: bytes, _headers: object) -> str:
+    def keep(
+        self, _source: str, body: bytes, _headers: object, *, patient: bool = False
+    ) -> str:
         """Be the inbox."""
+        del patient
         self.bodies.append(body)
         return f"inb_{len(self.bodies)}"
 

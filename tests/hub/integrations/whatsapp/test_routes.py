@@ -14,7 +14,14 @@ from hub.integrations.whatsapp.routes import (
 )
 from hub.store import Database
 from tests.fakes.manual_clock import ManualClock
-from tests.fakes.whatsapp_bodies import VECTOR_BODY, VECTOR_SECRET, VECTOR_SIGNATURE, signed
+from tests.fakes.whatsapp_bodies import (
+    VECTOR_BODY,
+    VECTOR_SECRET,
+    VECTOR_SIGNATURE,
+    envelope,
+    signed,
+    value,
+)
 
 DOOR = "/webhooks/whatsapp"
 
@@ -24,13 +31,15 @@ class Kept:
 
     def __init__(self):
         self.rows = []
+        self.patient = []
         self.broken = False
 
-    def keep(self, source, body, headers):
+    def keep(self, source, body, headers, *, patient=False):
         """Store, or fail as a database does."""
         if self.broken:
             raise OperationalError("INSERT", {}, OSError("disk full"))
         self.rows.append((source, body, dict(headers)))
+        self.patient.append(patient)
         return f"inb_{len(self.rows)}"
 
 
@@ -88,6 +97,23 @@ def test_what_is_signed_is_kept_whatever_it_is(client, inbox, body):
 
     assert 200 == answer.status_code
     assert [body] == [row[1] for row in inbox.rows]
+
+
+@pytest.mark.parametrize(
+    ("body", "patient"),
+    [
+        (envelope({"statuses": [{"id": "wamid.1", "status": "read"}]}), True),
+        (VECTOR_BODY, False),
+        (envelope(value(statuses=[{"id": "x"}]), value(messages=[{"id": "y"}])), False),
+        (envelope({"statuses": [{"id": "x"}]}, field="user_preferences"), False),
+        (b"no JSON", False),
+    ],
+)
+def test_only_what_became_of_our_own_messages_can_wait(client, inbox, body, patient):
+    """A tap, a word, an opt-out or what nobody knows never waits behind statuses."""
+    post(client, body, signed(body, VECTOR_SECRET))
+
+    assert [patient] == inbox.patient
 
 
 @pytest.mark.parametrize("place", [0, 100, len(VECTOR_BODY) - 1])
