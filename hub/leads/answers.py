@@ -119,7 +119,8 @@ def payment_in(text: str) -> Payment | None:
 
 def when_in(text: str) -> BuyWhen | None:
     """When they want to buy; of several the one named last."""
-    plain = f" {words(text)} "
+    # "I am now in Sidoarjo" says where, not when.
+    plain = f" {words(text)} ".replace(" sekarang di ", " di ").replace(" now in ", " in ")
     named = [(plain.rfind(f" {phrase} "), when) for phrase, when in _WHENS]
     at, when = max(named, key=lambda found: found[0])
     return when if at >= 0 else None

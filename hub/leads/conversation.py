@@ -282,13 +282,6 @@ class Conversation:
         self._desk.say(
             connection, lead, "question", lead.contact, key=key, data=say.data, lasts_ms=DAY_MS
         )
-        store.note(
-            connection,
-            lead.id,
-            "question.asked",
-            self._desk.clock.wall_ms(),
-            detail=detail(question=say.question),
-        )
 
     def _go_on(self, connection: Connection, lead: Lead, answered: Answered, row: Arrival) -> None:
         """To the market once nothing is left to ask; a person looks after those who want one."""

@@ -10,6 +10,7 @@ from hub.leads.claims import Claims
 from hub.leads.desk import MINUTE_MS, Desk, detail
 from hub.leads.records import Lead, Offer, OfferState
 from hub.leads.routing import Routing
+from hub.leads.screening import REMARKS
 from hub.outbox.service import Change
 
 _FORWARD: Final[Mapping[OfferState, int]] = {"queued": 0, "sent": 1, "delivered": 2, "read": 3}
@@ -78,13 +79,17 @@ class Deliveries:
         """Something else was said about a lead: its timeline shows that it went out."""
         if change.state != "accepted" or store.lock(connection, change.ref) is None:
             return
+        said = {"what": change.kind, "out": change.id}
+        question = str(change.data.get("question", "")) if change.kind == "question" else ""
+        if question:
+            said["question"] = question
         store.note(
             connection,
             change.ref,
-            "question.asked" if change.kind == "question" else "notice.sent",
+            "question.asked" if question and question not in REMARKS else "notice.sent",
             change.at_ms,
             person=change.to if change.to.startswith("per_") else None,
-            detail=detail(what=change.kind, out=change.id),
+            detail=detail(**said),
         )
 
     @staticmethod

@@ -307,7 +307,10 @@ def _customer_greeting(scene: _Scene) -> Rendered | Withhold:
 def _told_dealers(scene: _Scene) -> Rendered | Withhold:
     if scene.lead.state != "UNCLAIMED":
         return Withhold("no longer true")
-    return _update(scene, scene.say("told_dealers", dealers=scene.row.data.get("dealers")))
+    dealers = scene.row.data.get("dealers")
+    return _update(
+        scene, scene.say("told_dealer" if dealers == 1 else "told_dealers", dealers=dealers)
+    )
 
 
 def _told_waiting(scene: _Scene) -> Rendered | Withhold:
@@ -325,9 +328,9 @@ def _told_customer(scene: _Scene) -> Rendered | Withhold:
     first_name, dealer = _owner(scene)
     if dealer is None:
         return Withhold("there is no such dealer")
-    address = dealer.address or dealer.name
-    shown = {"first_name": first_name, "dealer": dealer.name, "address": address}
-    return _update(scene, scene.say("told_customer", **shown))
+    said = scene.say("told_customer", first_name=first_name, dealer=dealer.name)
+    where = dealer.address and "\n" + scene.say("told_address", address=dealer.address.rstrip("."))
+    return _update(scene, said + (where or ""))
 
 
 def _told_place(scene: _Scene) -> Rendered | Withhold:

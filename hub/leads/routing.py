@@ -101,7 +101,8 @@ class Routing:
         if near.dealer.code in asked:
             return Stop(near, chosen=False, why="already_asked")
         if left == 0:
-            return Stop(near, chosen=False, why="farther")
+            closed = self._desk.directory.closed(connection, near.dealer, now_ms)
+            return Stop(near, chosen=False, why=closed or "farther")
         reps = self._reps(connection, near.dealer, now_ms, taken)
         if reps:
             return Stop(near, chosen=True, why="nearest", reps=tuple(reps))

@@ -98,6 +98,10 @@ class Screening:
         return tuple(question for question in ORDER if question not in self.settled)
 
 
+REMARKS: Final = frozenset({"noted", "human", "welcome_back", "erasing", "link"})
+"""What is said in the conversation and asks nothing."""
+
+
 @dataclass(frozen=True, slots=True)
 class Say:
     """A message to the customer: a draft of kind ``question`` with this data."""

@@ -62,7 +62,10 @@ TEXTS: Final[Mapping[Language, Mapping[str, str]]] = {
         "Anda akan dihubungi setelah itu.",
         "told_waiting_unknown": "Terima kasih! Kami akan menghubungi Anda "
         "begitu ada dealer yang siap.",
-        "told_customer": "{first_name} dari {dealer} akan menghubungi Anda.\n{address}",
+        "told_dealer": "Terima kasih! Kami sudah memberi tahu dealer terdekat. "
+        "Dealer itu akan segera menghubungi Anda.",
+        "told_customer": "{first_name} dari {dealer} akan menghubungi Anda.",
+        "told_address": "Alamat: {address}.",
         "checkin": "Apakah {first_name} dari {dealer} sudah menghubungi Anda?",
         "sorry": "Maaf. Kami mencarikan dealer lain untuk Anda.",
         "thanks": "Terima kasih!",
@@ -148,7 +151,9 @@ TEXTS: Final[Mapping[Language, Mapping[str, str]]] = {
         "One of them will contact you shortly.",
         "told_waiting": "Thank you! The nearest dealer opens {opens}. You will be contacted then.",
         "told_waiting_unknown": "Thank you! We will contact you as soon as a dealer is ready.",
-        "told_customer": "{first_name} of {dealer} will contact you.\n{address}",
+        "told_dealer": "Thank you! We have told the nearest dealer, who will contact you shortly.",
+        "told_customer": "{first_name} of {dealer} will contact you.",
+        "told_address": "Address: {address}.",
         "checkin": "Has {first_name} of {dealer} contacted you?",
         "sorry": "Sorry. We are looking for another dealer for you.",
         "thanks": "Thank you!",

@@ -19,5 +19,6 @@ def times_in(value: Any) -> Any:
 
 def _named(name: str, value: Any) -> tuple[str, Any]:
     if name.endswith("_ms") and name not in SPANS and isinstance(value, int | None):
-        return name.removesuffix("_ms") + "_at", None if value is None else rfc3339(value)
+        said = "at" if name == "at_ms" else name.removesuffix("_ms") + "_at"
+        return said, None if value is None else rfc3339(value)
     return name, times_in(value)

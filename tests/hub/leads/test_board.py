@@ -204,6 +204,16 @@ def test_the_routers_sheet_has_six_columns_and_no_number(market, board):
     assert "6281234567890" not in str(row)
 
 
+def test_who_is_closed_is_not_called_farther(market, board):
+    """The reason that an admin can do something about, also behind the three that are chosen."""
+    market.town.add(a_dealer("SBY03", 3.0), a_rep(13, "SBY03"))
+    market.town.add(a_dealer("SBY04", 4.0), a_rep(14, "SBY04"))
+    market.town.add(a_dealer("SBY05", 5.0), a_rep(15, "SBY05"))
+    market.town.shut["SBY05"] = START_MS + 1000
+    why = {stop.near.dealer.code: stop.why for stop in board.nearest(*SURABAYA)}
+    assert (why["SBY04"], why["SBY05"]) == ("farther", "closed")
+
+
 def test_who_would_get_a_lead_here_and_why_not_the_others(market, board):
     """Chosen ones with their reps, the others with their reason."""
     market.town.shut["SBY01"] = START_MS + 1000

@@ -1,8 +1,10 @@
 """A customer's messages, from the first word to the offers and past them."""
 
 from dataclasses import replace
+from functools import partial
 
 import pytest
+from orjson import loads
 from sqlalchemy import func, select
 
 from hub.contacts.service import Contacts
@@ -15,6 +17,7 @@ from hub.leads.renderer import LeadRenderer
 from hub.leads.service import Beginning, Leads
 from hub.leads.tables import LEAD
 from hub.outbox.messages import Withhold
+from hub.outbox.service import Change
 from tests.fakes.lead_market import SURABAYA, Arrived, Market, a_dealer, a_rep
 
 REP_PHONE = "628110000001"
@@ -124,12 +127,34 @@ def test_from_the_first_word_to_the_offers(front):
     )
     assert lead.consent_version is not None
     assert len(front.market.outbox.said("offer")) == 2
-    assert len(front.market.outbox.said("told_dealers")) == 1
+    [told] = front.market.outbox.said("told_dealers")
+    assert "1 dealer" not in front.market.words(told).text
     front.market.tap("per_1", f"CLAIM_{lead.id}")
     [card] = front.market.outbox.said("card")
     text = front.market.words(card).text
     assert "Budi" in text
     assert "Halo, saya mau beli motor" in text
+    [told] = front.market.outbox.said("told_customer")
+    assert front.market.words(told).text.endswith(" akan menghubungi Anda.\nAlamat: Jalan SBY01 1.")
+
+
+def test_the_timeline_tells_each_question_once_and_a_remark_as_none(front):
+    """When it has gone out, with what was asked."""
+    front.hears("Halo")
+    front.hears("orang")
+    for draft in front.market.outbox.said("question"):
+        for state in ("sending", "accepted", "delivered"):
+            change = Change(
+                id="out_x", to=draft.to, role="customers", kind=draft.kind, ref=draft.ref,
+                data=draft.data, state=state, at_ms=1,
+            )  # fmt: skip
+            front.market.do(partial(front.market.leads.offer_status, change=change))
+    asked = [
+        (event.kind, loads(event.detail)["question"])
+        for event in front.market.events(front.lead().id)
+        if event.kind in {"question.asked", "notice.sent"}
+    ]
+    assert asked == [("question.asked", "location"), ("notice.sent", "human")]
 
 
 def test_an_advertisement_is_remembered(front):

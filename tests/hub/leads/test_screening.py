@@ -265,6 +265,7 @@ def test_words_for_payment_time_and_model():
     """The last one named counts; a longer name is not the shorter one in it."""
     assert "instalments" == payment_in("cash? tidak, cicilan")
     assert payment_in("berapa?") is None
+    assert when_in("saya sekarang di Sidoarjo") is None
     assert "month" == when_in("mungkin bulan ini")
     assert "later" == when_in("bulan depan aja")
     assert when_in("kapan ya") is None

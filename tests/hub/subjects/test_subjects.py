@@ -179,6 +179,7 @@ def test_an_export_is_everything_in_one_document(hub, life, person):
     [lead] = known["leads"]
     assert (PLACE, "2026-11") == (lead["place"], lead["consent_version"])
     assert ["lead.received"] == [event["kind"] for event in lead["timeline"]]
+    assert lead["timeline"][0]["at"].endswith("Z")
     assert lead["received_at"].endswith("Z")
     assert ["model"] == [message["said"]["question"] for message in known["messages"]]
     assert [True, False] == [body["body"] is not None for body in known["inbox"]]
