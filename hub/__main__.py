@@ -59,7 +59,8 @@ def main() -> None:
     try:
         cli(standalone_mode=True)
     except HubError as error:
-        click.echo(f"kickstand-hub: {error}", err=True)
+        # As click begins what it refuses itself.
+        click.echo(f"Error: {error}", err=True)
         sys.exit(1)
 
 

@@ -22,6 +22,7 @@ from hub.portals.lead_desk import LeadDesk
 from hub.portals.login import signed_in
 from hub.portals.mail_desk import MailDesk
 from hub.portals.network_desk import NetworkDesk
+from hub.portals.numbers import install_numbers
 from hub.portals.services import Portal
 from hub.portals.stored_dealers import StoredDealers
 from hub.portals.stored_devices import StoredDevices
@@ -38,6 +39,7 @@ def create_app(hub: Hub, *, only_leads: bool = False) -> Flask:
     """
     app = Flask("hub")
     app.config["MAX_CONTENT_LENGTH"] = MAX_REQUEST_BYTES
+    install_numbers(app)
     if not only_leads:
         app.register_blueprint(devices_blueprint(door_of(hub)))
         app.register_blueprint(ledger_blueprint(_ledger_door(hub)))

@@ -457,8 +457,12 @@ def _clock(table: str, key: str, value: str) -> None:
 
 
 def load_config(path: Path) -> HubConfig:
-    """Read `path`. Raises ConfigError."""
+    """Read `path`. Raises ConfigError, with the name of the file."""
     try:
         return parse_config(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeError) as error:
+    except OSError as error:
+        raise ConfigError(
+            f"{path}: {error.strerror}; --config or KICKSTAND_HUB_CONFIG names the settings"
+        ) from error
+    except (UnicodeError, ConfigError) as error:
         raise ConfigError(f"{path}: {error}") from error

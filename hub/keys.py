@@ -122,9 +122,11 @@ def load_keys(server: ServerConfig) -> HubKeys:
         encryption = DecryptionKey.load(folder / "encryption.pem")
         contacts = bytes.fromhex((folder / CONTACTS).read_text(encoding="ascii"))
     except FileNotFoundError as error:
-        raise ConfigError(f"{error.filename} is missing: run `kickstand-hub init` first") from error
+        raise ConfigError(
+            f"[server] keys_dir: {error.filename} is missing: run `kickstand-hub init` first"
+        ) from error
     except (BadKey, OSError, ValueError) as error:
-        raise ConfigError(f"keys in {folder}: {error}") from error
+        raise ConfigError(f"[server] keys_dir: {folder}: {error}") from error
     signer = NoteSigner(origin_of(server.origin, history.generation), ledger)
     keyset = KeySet.sign(
         name=server.authority,

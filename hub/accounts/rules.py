@@ -83,11 +83,13 @@ def normal_email(text: str) -> str | None:
     return email if name and at and host and plain and len(email) <= EMAIL_CHARS_MAX else None
 
 
-PasswordFault = Literal["too_short", "too_long", "too_plain", "is_the_email"]
+PasswordFault = Literal[
+    "too_short", "too_long", "too_plain", "is_the_email", "no_address", "address_taken"
+]
 
 
 def password_fault(password: str, email: str | None) -> PasswordFault | None:
-    """Why this password is refused. Length decides; no rules about kinds of characters."""
+    """Why this password is no good. Length decides; no rules about kinds of characters."""
     if len(password) < PASSWORD_CHARS_MIN:
         return "too_short"
     if len(password) > PASSWORD_CHARS_MAX:

@@ -264,19 +264,27 @@ class Accounts:
         """Remember the language of an account."""
         self._database.write(lambda c: store.change_account(c, account_id, language=language))
 
-    def set_password(self, account: Account, password: str, *, token: str) -> str | None:
-        """Set it and end every other session; or say why it is refused. Raises TooBusy."""
+    def set_password(
+        self, account: Account, password: str, *, token: str
+    ) -> rules.PasswordFault | None:
+        """Set it and end every other session; or say why it is refused. Raises TooBusy.
+
+        Of somebody whose address opens another account, or who has none, it is refused: nobody
+        could ever sign in with it.
+        """
         fault = rules.password_fault(password, account.email)
         if fault is not None:
             return fault
         hashed = hash_password(password)
 
-        def work(connection: Connection) -> None:
-            store.change_account(connection, account.id, password_hash=hashed)
-            store.end_sessions(connection, account.id, keep=_hashed(token))
+        def work(connection: Connection) -> rules.PasswordFault | None:
+            unusable = _take_address(connection, account)
+            if unusable is None:
+                store.change_account(connection, account.id, password_hash=hashed)
+                store.end_sessions(connection, account.id, keep=_hashed(token))
+            return unusable
 
-        self._database.write(work)
-        return None
+        return self._database.write(work)
 
     def password_fits(self, account_id: int, password: str) -> bool:
         """Is this the account's password? Raises TooBusy."""
@@ -309,11 +317,31 @@ def _account_of(connection: Connection, person: Person, now_ms: int) -> int:
         if row is not None
         else store.create_account(connection, person=person.id, now_ms=now_ms)
     )
+    email = _free_address(connection, person, account_id)
+    store.change_account(connection, account_id, email=email)
+    return account_id
+
+
+def _free_address(connection: Connection, person: Person, account_id: int) -> str | None:
+    """The person's address, unless it opens another account than theirs."""
     email = rules.normal_email(person.email or "")
     holder = None if email is None else store.account_by_email(connection, email)
-    free = holder is None or int(holder.id) == account_id
-    store.change_account(connection, account_id, email=email if free else None)
-    return account_id
+    return email if holder is None or int(holder.id) == account_id else None
+
+
+def _take_address(connection: Connection, account: Account) -> rules.PasswordFault | None:
+    """Let the account have the address that it is opened by; why it has none, if it gets none."""
+    row = store.account_by_id(connection, account.id)
+    if account.person is None or row is None or row.email is not None:
+        return None
+    person = people_store.by_id(connection, account.person)
+    if person is None or rules.normal_email(person.email or "") is None:
+        return "no_address"
+    email = _free_address(connection, person, account.id)
+    if email is None:
+        return "address_taken"
+    store.change_account(connection, account.id, email=email)
+    return None
 
 
 def _check_link_totp(

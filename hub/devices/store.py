@@ -19,6 +19,7 @@ from sqlalchemy import (
 )
 
 from hub.store import BYTES, INT64, METADATA, TEXT, Statement
+from shared.instants import rfc3339
 
 DEVICE = Table(
     "device",
@@ -386,8 +387,8 @@ def list_devices(connection: Connection) -> list[dict[str, object]]:
             "dealer": row.dealer,
             "state": row.state,
             "version": row.version_1 or row.version,
-            "enrolled_ms": row.enrolled_ms,
-            "last_received_ms": row.last_received_ms,
+            "enrolled_at": rfc3339(row.enrolled_ms),
+            "seen_at": None if row.last_received_ms is None else rfc3339(row.last_received_ms),
             "events": row.events or 0,
         }
         for row in rows

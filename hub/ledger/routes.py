@@ -23,6 +23,8 @@ _TILE_INDEX = re.compile(r"(?:(?!x000)(?:x\d{3}/)+)?\d{3}", re.ASCII)
 _TILE_PART = re.compile(r"[1-9]\d{0,2}", re.ASCII)
 TILE_LEVELS_MAX = 64
 IMMUTABLE = "public, max-age=31536000, immutable"
+READERS_ONLY = "private, no-store"
+"""For what only some may read: no proxy gives it to others, no browser to who comes next."""
 
 
 def parse_tile_path(path: str) -> tuple[int, int]:
@@ -98,7 +100,8 @@ class LedgerDoor:
         if first + width > self._ledger.size():
             abort(404)
         leaves = self._ledger.leaves(first, first + width)
-        return self._octets(b"".join(len(leaf).to_bytes(2, "big") + leaf for leaf in leaves))
+        bundle = b"".join(len(leaf).to_bytes(2, "big") + leaf for leaf in leaves)
+        return _octets(bundle, READERS_ONLY)
 
     def tile(self, level: int, path: str) -> Response:
         """Hashes of a tile."""
@@ -107,9 +110,10 @@ class LedgerDoor:
             abort(404)
         try:
             with self._database.read() as connection:
-                return self._octets(self._ledger.proofs.tile(connection, level, index, width))
+                hashes = self._ledger.proofs.tile(connection, level, index, width)
         except KeyError:
             abort(404)
+        return _octets(hashes, self._cache())
 
     def inclusion(self, index: int) -> Response:
         """A tlog-proof of one entry."""
@@ -125,14 +129,15 @@ class LedgerDoor:
             steps = self._ledger.proofs.consistency(connection, old, new)
         return _text("".join(f"{to_base64(step)}\n" for step in steps), self._cache())
 
-    def _octets(self, body: bytes) -> Response:
-        headers = {"content-type": "application/octet-stream", "cache-control": self._cache()}
-        return Response(body, 200, headers)
-
     def _cache(self) -> str:
         """Under a path that an earlier generation had too, nothing can be kept for ever."""
         own_path = self.generation == 1 or "generation" in (http.view_args or {})
         return IMMUTABLE if own_path else "no-store"
+
+
+def _octets(body: bytes, cache: str) -> Response:
+    headers = {"content-type": "application/octet-stream", "cache-control": cache}
+    return Response(body, 200, headers)
 
 
 def _text(body: str, cache: str = "no-store") -> Response:

@@ -15,6 +15,7 @@ from hub.portals.languages import later, say, say_many
 from hub.portals.lead_desk import viewer_of
 from hub.portals.lead_words import person_name
 from hub.portals.lists import Form, JsonRow, Page, Query, as_csv, as_json, page_of, read_slice
+from hub.portals.numbers import whole_number
 from hub.portals.pages import every_form, everyones
 from hub.portals.read_models import Slice
 from hub.portals.services import portal
@@ -115,7 +116,7 @@ def alert(alert: str, form: Form) -> Response:
     """
     found = _found(alert)
     if form == "json" and request.args.get("part") == "occurrences":
-        part = read_slice(form, int)
+        part = read_slice(form, whole_number)
         shown = _alerts().occurrences(alert, cast("int", part.after or 0), part.limit)
         return Response(orjson.dumps(shown), content_type="application/json")
     if form == "json":
@@ -195,9 +196,13 @@ def _chosen(name: str, known: Mapping[str, str]) -> str:
 
 def _minutes() -> int:
     text = _field("minutes") or str(SNOOZES[0])
-    if not (text.isascii() and text.isdecimal() and 0 < int(text[:9]) <= SNOOZE_MINUTES_MAX):
+    try:
+        minutes = whole_number(text)
+    except ValueError:
         abort(422)
-    return int(text)
+    if not 0 < minutes <= SNOOZE_MINUTES_MAX:
+        abort(422)
+    return minutes
 
 
 def _value_text(deed: Done) -> str:

@@ -1,7 +1,8 @@
 """What every answer of the pages carries: headers that keep a browser safe, an id, compression.
 
 Promises: no inline script or style runs, no other site may frame or read a page, and an error
-page names the request so that its log line can be found. Answers to boxes are left alone.
+names the request so that its log line can be found. Every error that no door answers itself is
+made here: a problem document for programs, a page for people. Answers to boxes are left alone.
 """
 
 import gzip
@@ -9,11 +10,11 @@ import secrets
 from collections.abc import Callable
 from typing import Final
 
-import orjson
-from flask import Flask, Response, g, render_template, request
-from werkzeug.exceptions import HTTPException
+from flask import Flask, Response, abort, g, render_template, request
+from werkzeug.exceptions import BadRequest, HTTPException
 
 from hub.portals.languages import current_language, later, say
+from shared.wire.problems import CONTENT_TYPE, Problem
 
 CONTENT_POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
@@ -22,6 +23,8 @@ CONTENT_POLICY: Final = (
 HSTS: Final = "max-age=31536000; includeSubDomains"
 GZIP_BYTES_MIN = 600
 GZIP_LEVEL = 5
+SHOWN_CHARS = 40
+DATA_TYPES: Final = ("application/json", "application/problem+json")
 COMPRESSED_TYPES: Final = frozenset(
     {"text/html", "text/csv", "text/plain", "application/json", "application/problem+json"}
 )
@@ -40,6 +43,7 @@ MACHINE_PATHS: Final = (
     "/ledger/proof/",
 )
 """Doors of machines: their answers are made, and signed, elsewhere."""
+MACHINE_ROOTS: Final = frozenset({"/v1", "/api", "/api/v1", "/webhooks", "/ledger/tile"})
 
 FAULTS: Final = {
     400: (later("That address is not quite right"), later("A part of it cannot be read.")),
@@ -54,23 +58,52 @@ FAULTS: Final = {
 }
 
 
+class ParameterRefused(BadRequest):
+    """A value of the query cannot be read: 400, with the name of its parameter."""
+
+    def __init__(self, name: str) -> None:
+        """Keep the name for the page."""
+        value = request.args.get(name, "")[:SHOWN_CHARS]
+        self.parameter: Final = name
+        self.shown: Final = f"{name}={value}"
+        super().__init__(f"{name}: {value!r} cannot be read")
+
+
 def is_machine_path(path: str) -> bool:
     """Does this address belong to boxes, vendors or monitors rather than people?"""
-    return path.startswith(MACHINE_PATHS)
+    return path.startswith(MACHINE_PATHS) or path in MACHINE_ROOTS
+
+
+def refuse_nul() -> None:
+    """PostgreSQL keeps no NUL in a text: what holds one is asked of nobody, and is a 400."""
+    if "\0" in request.path:
+        abort(400)
+    for name, value in request.args.items(multi=True):
+        if "\0" in name + value:
+            raise ParameterRefused(name)
+    people = not is_machine_path(request.path)
+    if people and any("\0" in value for value in request.form.values()):
+        abort(400)
 
 
 def wants_data() -> bool:
     """Did the request ask for JSON or CSV rather than a page?"""
-    return request.path.endswith((".json", ".csv")) or request.accept_mimetypes.best == (
-        "application/json"
+    # Whoever takes anything gets a page; so do those who would rather have one.
+    wanted = request.accept_mimetypes.best_match(("text/html", *DATA_TYPES))
+    return request.path.endswith((".json", ".csv")) or wanted in DATA_TYPES
+
+
+def problem(status: int, code: str, detail: str, **extra: object) -> Response:
+    """An RFC 9457 problem document with the request's id; `extra` are members of its own."""
+    told = Problem(
+        status=status,
+        code=code,
+        detail=detail,
+        extra={**extra, "request_id": g.get("request_id", "")},
     )
-
-
-def problem(status: int, code: str, detail: str) -> Response:
-    """An RFC 9457 problem document."""
-    body = {"type": "about:blank", "status": status, "code": code, "detail": detail}
-    body["request_id"] = g.get("request_id", "")
-    return Response(orjson.dumps(body), status, content_type="application/problem+json")
+    # An error may be over with the next request; no cache may keep it.
+    headers = {"Cache-Control": "no-store"}
+    return Response(told.encode(), status, headers, content_type=CONTENT_TYPE)
 
 
 def fault_page(status: int, *, title: str | None = None, text: str | None = None) -> Response:
@@ -87,14 +120,26 @@ def fault_page(status: int, *, title: str | None = None, text: str | None = None
 
 def fault(error: HTTPException) -> Response | HTTPException:
     """Answer an HTTP error the way the request asked."""
-    if is_machine_path(request.path) or error.code is None:
+    if error.code is None or error.response is not None:
         return error
-    if error.response is not None:
-        return error
-    if wants_data():
-        code = (error.name or "error").lower().replace(" ", "-")
-        return problem(error.code, code, error.description or "")
-    return fault_page(error.code)
+    refused = error if isinstance(error, ParameterRefused) else None
+    if is_machine_path(request.path) or wants_data():
+        answer = _problem_of(error, error.code, refused)
+    elif refused is not None:
+        text = say("“%(part)s” in it cannot be read.", part=refused.shown)
+        answer = fault_page(error.code, text=text)
+    else:
+        answer = fault_page(error.code)
+    # What the status asks for besides, such as which methods are allowed.
+    for name, value in error.get_headers():
+        answer.headers.setdefault(name, value)
+    return answer
+
+
+def _problem_of(error: HTTPException, status: int, refused: ParameterRefused | None) -> Response:
+    code = error.name.lower().replace(" ", "-")
+    extra = {} if refused is None else {"parameter": refused.parameter}
+    return problem(status, code, error.description or error.name, **extra)
 
 
 def number_request() -> None:
@@ -144,5 +189,6 @@ def _compressed(answer: Response) -> Response:
 def install_answers(app: Flask, *, secure: bool) -> None:
     """Number every request, guard every answer, show errors as pages."""
     app.before_request(number_request)
+    app.before_request(refuse_nul)
     app.after_request(guard(secure=secure))
     app.register_error_handler(HTTPException, fault)

@@ -21,6 +21,7 @@ from hub.portals.assets import assets
 from hub.portals.languages import install_languages
 from hub.portals.login import DEALER_HOME as LEADS_HOME
 from hub.portals.login import HOME, csrf, gate, meet, own
+from hub.portals.numbers import install_numbers
 from hub.portals.pages import everyones, pages
 from hub.portals.services import EXTENSION, Portal, install_templates
 
@@ -62,6 +63,7 @@ def install(app: Flask, services: Portal) -> None:
         WTF_CSRF_TIME_LIMIT=None,
         MAX_FORM_MEMORY_SIZE=FORM_BYTES_MAX,
     )
+    install_numbers(app)
     install_answers(app, secure=services.secure)
     install_languages(app)
     install_templates(app)

@@ -7,6 +7,7 @@ import orjson
 from flask import Response, abort, g, make_response, render_template, request
 
 from hub.errors import LedgerCorrupt
+from hub.portals.answers import ParameterRefused
 from hub.portals.choices import store_menu, time_menu, zone_of_choice
 from hub.portals.facts import facts_of
 from hub.portals.formats import NOTHING, counted, day_start_ms, duration, iso, number
@@ -23,6 +24,7 @@ from hub.portals.lists import (
     read_slice,
     time_range,
 )
+from hub.portals.numbers import whole_number
 from hub.portals.pages import every_form, pages
 from hub.portals.read_models import Count, Entry, EntryFilter, Slice
 from hub.portals.searching import Meaning, as_serial, meaning_of
@@ -178,7 +180,7 @@ def ledger(form: Form) -> Response:
     query = Query(NAMES)
     chosen, meant = read_filter(query)
     reads = portal().ledger
-    asked = read_slice(form, int)
+    asked = read_slice(form, whole_number)
     page = page_of(asked, lambda part: reads.entries(chosen, part), _index)
     if form == "json":
         return as_json(page, entry_row)
@@ -227,9 +229,9 @@ def fresh() -> Response:
     query.path = "/ledger"
     chosen, _ = read_filter(query)
     try:
-        shown = int(request.args["before"])
-    except (KeyError, ValueError):
-        abort(400)
+        shown = whole_number(request.args.get("before", ""))
+    except ValueError:
+        raise ParameterRefused("before") from None
     newer = portal().ledger.entries(chosen, Slice(before=shown, limit=FRESH_MAX))
     if not newer:
         return make_response("")

@@ -14,11 +14,13 @@ from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
 import orjson
-from flask import Response, abort, request
+from flask import Response, request
 from werkzeug.datastructures import MultiDict
 
+from hub.portals.answers import ParameterRefused
 from hub.portals.formats import zone_of
 from hub.portals.languages import later
+from hub.portals.numbers import whole_number
 from hub.portals.read_models import Count, Slice
 
 Form = Literal["html", "json", "csv"]
@@ -110,24 +112,39 @@ class Query:
 
 
 def read_slice(form: Form, key: Callable[[str], int | str]) -> Slice:
-    """Which page of the list the URL asks for. A malformed cursor is a 400."""
+    """Which page of the list the URL asks for; `key` reads a cursor. Raises ParameterRefused."""
     most, usual = {
         "html": (ROWS_A_PAGE, ROWS_A_PAGE),
         "json": (JSON_ROWS_MAX, JSON_ROWS),
         "csv": (CSV_ROWS_MAX, CSV_ROWS_MAX),
     }[form]
-    try:
-        after, before = (
-            key(request.args[name]) if request.args.get(name) else None
-            for name in ("after", "before")
-        )
-        limit = int(request.args.get("limit", usual))
-    except ValueError:
-        abort(400)
+
+    def cursor(name: str) -> int | str | None:
+        text = request.args.get(name)
+        try:
+            return key(text) if text else None
+        except ValueError:
+            raise ParameterRefused(name) from None
+
     order = cast("Literal['newest', 'oldest']", request.args.get("order", "newest"))
-    if order not in ("newest", "oldest") or limit < 1:
-        abort(400)
-    return Slice(after=after, before=before, limit=min(limit, most), order=order)
+    if order not in ("newest", "oldest"):
+        raise ParameterRefused("order")
+    return Slice(
+        after=cursor("after"),
+        before=cursor("before"),
+        limit=min(_limit(usual), most),
+        order=order,
+    )
+
+
+def _limit(usual: int) -> int:
+    try:
+        limit = whole_number(request.args.get("limit") or str(usual))
+    except ValueError:
+        limit = 0
+    if limit < 1:
+        raise ParameterRefused("limit")
+    return limit
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +176,8 @@ def page_of(
 def time_range(query: Query, now_ms: int, zone: str | None) -> tuple[int | None, int | None]:
     """``since`` (included) and ``until`` (excluded) in ms, from ``time`` or two dates.
 
-    A date means the whole day in `zone`; a full RFC 3339 time means itself. Malformed is a 400.
+    A date means the whole day in `zone`; a full RFC 3339 time means itself. Raises
+    ParameterRefused.
     """
     tz = zone_of(zone)
     today = datetime.fromtimestamp(now_ms / 1000, tz).replace(
@@ -169,18 +187,19 @@ def time_range(query: Query, now_ms: int, zone: str | None) -> tuple[int | None,
     if named is not None:
         spans = {"today": (0, None), "yesterday": (1, 0), "7d": (6, None), "30d": (29, None)}
         if named not in spans:
-            abort(400)
+            raise ParameterRefused("time")
         start, end = spans[named]
         until = None if end is None else _ms(today - timedelta(days=end))
         return _ms(today - timedelta(days=start)), until
-    return _bound(query.one("since"), tz, days=0), _bound(query.one("until"), tz, days=1)
+    return _bound(query, "since", tz, days=0), _bound(query, "until", tz, days=1)
 
 
 def _ms(moment: datetime) -> int:
     return int(moment.timestamp() * 1000)
 
 
-def _bound(text: str | None, tz: ZoneInfo, *, days: int) -> int | None:
+def _bound(query: Query, name: str, tz: ZoneInfo, *, days: int) -> int | None:
+    text = query.one(name)
     if text is None:
         return None
     try:
@@ -190,7 +209,7 @@ def _bound(text: str | None, tz: ZoneInfo, *, days: int) -> int | None:
         moment = datetime.fromisoformat(text)
         return _ms(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
     except (ValueError, OverflowError):
-        abort(400)
+        raise ParameterRefused(name) from None
 
 
 def as_json(page: Page[Row], row: Callable[[Row], JsonRow]) -> Response:

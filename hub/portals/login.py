@@ -47,6 +47,14 @@ PASSWORD_FAULTS: Final = {
     "too_long": later("That is longer than this hub takes."),
     "too_plain": later("That is among the first anybody would try."),
     "is_the_email": later("Anything but your own e-mail address."),
+    "no_address": later(
+        "You have no e-mail address in the list of people, and one signs in with address and "
+        "password. Ask your head office to add it."
+    ),
+    "address_taken": later(
+        "Your e-mail address opens somebody else's account, so a password would open nothing. Ask "
+        "your head office for an address of your own, or sign in by links."
+    ),
 }
 
 

@@ -23,6 +23,7 @@ from hub.portals.lists import (
     read_slice,
     time_range,
 )
+from hub.portals.numbers import whole_number
 from hub.portals.pages import every_form
 from hub.portals.read_models import Count
 from hub.portals.searching import as_serial
@@ -204,7 +205,7 @@ def sales(form: Form) -> Response:
     query = Query(NAMES)
     chosen = read_filter(query)
     reads = portal().sales
-    page = page_of(read_slice(form, int), lambda part: reads.sales(chosen, part), _index)
+    page = page_of(read_slice(form, whole_number), lambda part: reads.sales(chosen, part), _index)
     if form == "json":
         return as_json(page, sale_row)
     if form == "csv":

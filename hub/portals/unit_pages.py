@@ -21,6 +21,7 @@ from hub.portals.lists import (
     page_of,
     read_slice,
 )
+from hub.portals.numbers import whole_number
 from hub.portals.pages import every_form
 from hub.portals.read_models import Count, Entry, EntryFilter, Slice
 from hub.portals.searching import as_serial
@@ -157,7 +158,7 @@ def unit(serial: str, form: Form) -> Response:
     found = portal().sales.unit(serial)
     chosen = EntryFilter(serial=serial)
     reads = portal().ledger
-    page = page_of(read_slice(form, int), lambda part: reads.entries(chosen, part), _index)
+    page = page_of(read_slice(form, whole_number), lambda part: reads.entries(chosen, part), _index)
     if found is None and not page.rows:
         abort(404)
     page = replace(page, rows=_with_reversals(page, serial))

@@ -8,11 +8,14 @@ from typing import Any, Final, Protocol, TypeAlias
 import click
 import orjson
 
+from hub.registry import rules
 from hub.registry.cells import CellRefused, day
 from hub.registry.imports import ImportAnswer
+from hub.registry.people import rules as people_rules
 from hub.registry.people.service import People
 from hub.registry.service import Book, CannotBe, Registry
 from hub.registry.sheets import MAX_FILE_BYTES
+from shared.instants import rfc3339
 
 MAX_REFUSALS_SHOWN: Final = 20
 
@@ -61,7 +64,7 @@ def import_command(summary: str, importer_of: Callable[[Any], Importer]) -> clic
         with file.open("rb") as opened:
             content = opened.read(MAX_FILE_BYTES + 1)
         answer = importer_of(program).import_file(content, partial=partial, dry_run=dry_run)
-        _print_answer(answer, as_json=as_json)
+        _print_answer(answer, partial=partial, as_json=as_json)
         if answer.refused:
             raise SystemExit(1)
 
@@ -85,7 +88,7 @@ def _group(noun: str, plural: str, summary: str) -> click.Group:
     def list_(program: Program, *, as_json: bool) -> None:
         rows = book_of(program).all()
         if as_json:
-            items = [asdict(row) for row in rows]
+            items = [_item(row) for row in rows]
             click.echo(orjson.dumps({"items": items, "next": None}).decode())
             return
         for row in rows:
@@ -94,7 +97,19 @@ def _group(noun: str, plural: str, summary: str) -> click.Group:
     return group
 
 
-def _print_answer(answer: ImportAnswer, *, as_json: bool) -> None:
+_COLUMNS: Final = {field: name for name, field in (rules.FIELDS | people_rules.FIELDS).items()}
+
+
+def _item(row: Any) -> dict[str, object]:
+    """A row by the names of the files' columns, its times as RFC 3339."""
+    values = asdict(row)
+    return {
+        _COLUMNS.get(field, field): rfc3339(value) if field in _COLUMNS and value else value
+        for field, value in values.items()
+    }
+
+
+def _print_answer(answer: ImportAnswer, *, partial: bool, as_json: bool) -> None:
     if as_json:
         click.echo(orjson.dumps(answer.as_json()).decode())
         return
@@ -110,7 +125,15 @@ def _print_answer(answer: ImportAnswer, *, as_json: bool) -> None:
         f"{answer.unchanged} unchanged, {len({r.row for r in answer.refused})} refused"
     )
     if answer.refused and not (answer.created or answer.changed):
-        click.echo("Nothing was imported; mend the rows above, or add --partial.", err=True)
+        click.echo(_next_step(answer, partial=partial), err=True)
+
+
+def _next_step(answer: ImportAnswer, *, partial: bool) -> str:
+    if answer.unreadable:
+        mend = "mend the file."
+    else:
+        mend = "mend the rows above." if partial else "mend the rows above, or add --partial."
+    return f"Nothing {'would be' if answer.dry_run else 'was'} imported; {mend}"
 
 
 class Day(click.ParamType[str]):

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Final, Generic, Protocol, TypeVar
 
 from hub.registry.cells import Column
 from hub.registry.rules import Refusal
@@ -20,6 +20,8 @@ class Coded(Protocol):
 
 R = TypeVar("R", bound=Coded)
 MAX_REFUSALS = 10_000
+ENDS_THE_FILE: Final = frozenset({"malformed_csv", "too_many_rows", "too_many_refusals"})
+"""Codes of a row behind which nothing was read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +34,11 @@ class ImportAnswer:
     unchanged: int
     refused: tuple[Refusal, ...]
     dry_run: bool
+
+    @property
+    def unreadable(self) -> bool:
+        """Could the file not be read to its end? Then it has no good rows."""
+        return any(r.row == 0 or r.code in ENDS_THE_FILE for r in self.refused)
 
     def as_json(self) -> dict[str, object]:
         """The shape of contract.md §2."""

@@ -13,6 +13,9 @@ from hub.registry.hours import parse_hours
 LAT_MIN, LAT_MAX = -11.5, 6.5
 LON_MIN, LON_MAX = 94.5, 141.5
 MAX_PATTERN_CHARS = 120
+MAX_FIELD_CHARS: Final = 10_000
+EXTRA_CELLS: Final = ""
+"""Under this name a row has what stands in it beyond the header."""
 # Counted repeats of single classes only: such an expression cannot run away on a hostile serial.
 _SAFE_PATTERN = re.compile(
     r"\^?(?:\(\?:|\(|\)|\||(?:\[[^\[\]\\]{1,60}\]|\\d|[A-Za-z0-9-])(?:\{\d{1,2}(?:,\d{1,2})?\})?)+\$?"
@@ -195,6 +198,17 @@ def read_row(
     row: int, values: Mapping[str, str], columns: Sequence[Column]
 ) -> dict[str, Any] | list[Refusal]:
     """The typed values of a row by column, or one refusal for each bad cell."""
+    if EXTRA_CELLS in values:
+        # Which cell is which is not known then.
+        return [
+            Refusal(
+                row,
+                None,
+                "extra_cells",
+                "there are more cells than in the header; put a text that holds the separator in "
+                "double quotes",
+            )
+        ]
     read: dict[str, Any] = {}
     refusals: list[Refusal] = []
     for column in columns:
@@ -211,6 +225,8 @@ def _cell(column: Column, cell: str) -> object:
         if column.required:
             raise CellRefused("missing", "is empty, and every row needs one")
         return column.default
+    if len(cell) > MAX_FIELD_CHARS:
+        raise CellRefused("too_long", f"is above {MAX_FIELD_CHARS} characters")
     if any("\udc80" <= character <= "\udcff" for character in cell):
         raise CellRefused("not_utf8", "is not UTF-8; save the file as CSV UTF-8")
     return column.read(cell)

@@ -6,18 +6,18 @@ import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time
+from itertools import zip_longest
 from typing import Final
 from xml.etree.ElementTree import ParseError
 
 from hub.registry.cells import Column
-from hub.registry.rules import Refusal
+from hub.registry.rules import EXTRA_CELLS, Refusal
 
 MAX_FILE_BYTES: Final = 32 * 1024 * 1024
 MAX_UNPACKED_BYTES: Final = 64 * 1024 * 1024
 MAX_PARTS: Final = 500
 MAX_ROWS: Final = 100_000
 MAX_COLUMNS: Final = 64
-MAX_FIELD_CHARS: Final = 10_000
 XLSX_MAGIC: Final = b"PK\x03\x04"
 OLD_EXCEL_MAGIC: Final = b"\xd0\xcf\x11\xe0"
 UTF16_MARKS: Final = (b"\xff\xfe", b"\xfe\xff")
@@ -36,7 +36,11 @@ class SheetRefused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One row below the header, counted from 1: its cells by column."""
+    """One row below the header, counted from 1: a cell for every column that the file has.
+
+    A row that has more cells than that has them under `EXTRA_CELLS`, and `rules.read_row` refuses
+    it, as it does a cell that is too long: the rows beside it may still be imported.
+    """
 
     number: int
     cells: Mapping[str, str]
@@ -72,20 +76,17 @@ def read_rows(content: bytes, columns: Sequence[Column]) -> Iterator[Row]:
 
 
 def _row(number: int, header: Sequence[str | None], record: Record) -> Row:
-    if any(cell.strip() for cell in record[len(header) :]):
-        raise SheetRefused(
-            "extra_cells",
-            f"row {number} has {len(record)} cells and the header {len(header)}; "
-            "put a text that holds the separator in double quotes",
-            row=number,
-        )
-    named = zip(header, record, strict=False)
-    return Row(number, {name: cell for name, cell in named if name is not None})
+    # A spreadsheet may leave out what is empty at the end of a row.
+    named = zip_longest(header, record[: len(header)], fillvalue="")
+    cells = {name: cell for name, cell in named if name is not None}
+    extra = "".join(record[len(header) :]).strip()
+    return Row(number, cells | {EXTRA_CELLS: extra} if extra else cells)
 
 
 def _header(record: Record, columns: Sequence[Column]) -> Sequence[str | None]:
     """Column names by place; None for a column without a name."""
     known = {column.name for column in columns}
+    _refuse_bytes(record)
     header = [_name(cell) for cell in record]
     while header and header[-1] is None:
         header.pop()
@@ -107,6 +108,15 @@ def _header(record: Record, columns: Sequence[Column]) -> Sequence[str | None]:
                 column=column.name,
             )
     return header
+
+
+def _refuse_bytes(record: Record) -> None:
+    """What stands for bytes that are not UTF-8 could be repeated in no answer."""
+    for place, cell in enumerate(record, start=1):
+        if any("\ud800" <= character <= "\udfff" for character in cell):
+            raise SheetRefused(
+                "not_utf8", f"column {place} of the header is not UTF-8; save it as CSV UTF-8"
+            )
 
 
 def _name(cell: str) -> str | None:
@@ -164,17 +174,13 @@ def _separator(first_line: str, columns: Sequence[Column]) -> str:
 
 
 def _limited(record: list[str], number: int) -> Record:
-    if len(record) > MAX_COLUMNS and any(cell.strip() for cell in record[MAX_COLUMNS:]):
+    """The row without what no file needs; one cell too many stays, for which it is refused."""
+    beyond = "".join(record[MAX_COLUMNS:]).strip()[:1]
+    if number == 0 and beyond:
         raise SheetRefused(
-            "too_many_columns",
-            f"row {number} has {len(record)} cells; at most {MAX_COLUMNS}",
-            row=number,
+            "too_many_columns", f"the header has {len(record)} cells; at most {MAX_COLUMNS}"
         )
-    if any(len(cell) > MAX_FIELD_CHARS for cell in record):
-        raise SheetRefused(
-            "too_long", f"a cell of row {number} is above {MAX_FIELD_CHARS} characters", row=number
-        )
-    return record[:MAX_COLUMNS]
+    return [*record[:MAX_COLUMNS], beyond] if beyond else record[:MAX_COLUMNS]
 
 
 # --- XLSX ---

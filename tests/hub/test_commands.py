@@ -166,3 +166,45 @@ def test_a_person_gets_a_login_link(site):
     assert (made["person"], made["expires_s"]) == ("per_m", 600)
     code, _, err = site.run("person", "login-link", "per_x")
     assert (code, "per_x" in err) == (1, True)
+
+
+SETTINGS = {
+    "whatsapp": ("access_token_file", "[whatsapp] access_token_file"),
+    "intake": ("keys_file", "[intake] keys_file"),
+    "leads": ("holidays_file", "[leads] holidays_file"),
+    "smtp": ("password_file", "[smtp] password_file"),
+}
+
+
+@pytest.mark.parametrize("table", SETTINGS)
+def test_a_file_that_a_setting_names_and_that_is_not_there_is_said_with_it(tmp_path, table):
+    """The setting, the file, and that it is missing."""
+    site = Site(tmp_path)
+    assert site.run("init", "--admin", "admin@example.com")[0] == 0
+    key, named = SETTINGS[table]
+    more = 'holidays = "all"\n' if table == "leads" else ""
+    more = 'host = "mail.example"\nfrom = "a@mail.example"\n' if table == "smtp" else more
+    with site.config.open("a") as config:
+        config.write(f'[{table}]\n{key} = "{tmp_path}/nowhere"\n{more}')
+    code, _, err = site.run("work", "--until-idle")
+    assert code == 1
+    assert err.startswith(f"Error: {named}: {tmp_path}/nowhere: ")
+    assert "No such file" in err
+
+
+def test_every_error_begins_the_same_way(site, tmp_path):
+    """Of the settings, of the keys, of a command; wrong usage shows the usage before it."""
+    bare = Site(tmp_path)
+    wrong = bare.folder / "wrong.toml"
+    wrong.write_text("not = = toml")
+    for call in (
+        site.run("person", "login-link", "per_nobody"),
+        bare.run("region", "list"),
+        bare.run("--config", str(wrong), "region", "list"),
+        bare.run("--config", str(tmp_path / "none.toml"), "region", "list"),
+    ):
+        assert call[0] == 1
+        assert call[2].startswith("Error: "), call[2]
+    code, _, err = site.run("region", "import", "nowhere.csv")
+    assert code == 2
+    assert "\nError: " in err

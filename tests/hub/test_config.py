@@ -109,6 +109,17 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path):
             load_config(tmp_path / name)
 
 
+def test_settings_that_are_wrong_name_their_file(tmp_path):
+    """A machine may have several; one that is missing is told how another is named."""
+    path = tmp_path / "hub.toml"
+    for sentence in ("not TOML", "threads = 0: expected at least 1"):
+        path.write_text(WRONG[sentence])
+        with pytest.raises(ConfigError, match=f"^{path}: .*{sentence}"):
+            load_config(path)
+    with pytest.raises(ConfigError, match=r"No such file or directory; --config"):
+        load_config(tmp_path / "none.toml")
+
+
 @given(st.text() | st.text().map(lambda t: f'[server]\npublic_url = "https://{t}"\n'))
 def test_any_text_is_settings_or_a_config_error(text):
     """Nothing else is ever raised."""

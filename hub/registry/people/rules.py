@@ -141,12 +141,17 @@ PERSON_COLUMNS: Final = (
     Column("deputy", person_id),
     Column("wa_opt_in_at", cells.day_or_moment),
 )
+FIELDS: Final = {"wa_opt_in_at": "wa_opt_in_ms"}
+"""What is kept under another name than its column's."""
 
 
 def person_row(
     row: int, values: Mapping[str, str], dealers: Collection[str], regions: Collection[str]
 ) -> PersonRow | Sequence[Refusal]:
-    """A person of these dealers and regions (codes), or every reason why this row is none."""
+    """A person of these dealers and regions (codes), or every reason why this row is none.
+
+    What hangs together with a column that the file does not have is judged by `settle`.
+    """
     read = read_row(row, values, PERSON_COLUMNS)
     if not isinstance(read, dict):
         return read
@@ -155,18 +160,31 @@ def person_row(
         agreed = cells.midnight_ms(agreed, HEAD_OFFICE_ZONE)
     stated_id = read.pop("id")
     person = Person(id=stated_id or "", wa_opt_in_ms=agreed, **read)
-    refusals = [
-        Refusal(row, column, refused.code, f"{column}: {refused}")
-        for column, refused in (
-            ("dealers", _places_refusal("dealer", person.dealers, dealers)),
-            ("dealers", _missing_place(person, {"rep", "dealer_manager"}, person.dealers)),
-            ("regions", _places_refusal("region", person.regions, regions)),
-            ("regions", _missing_place(person, {"regional_manager"}, person.regions)),
-            ("active_until", _days_refusal(person)),
-        )
-        if refused is not None
-    ]
+    places = (
+        ("dealers", _places_refusal("dealer", person.dealers, dealers)),
+        ("regions", _places_refusal("region", person.regions, regions)),
+    )
+    refusals = [_refusal(row, column, refused) for column, refused in places if refused is not None]
+    refusals += [found for found in _incoherences(row, person) if found.column in values]
+    refusals.sort(key=lambda found: _PLACE_OF[found.column or ""])
     return refusals or PersonRow(number=row, id=stated_id, person=person)
+
+
+_PLACE_OF: Final = {column.name: place for place, column in enumerate(PERSON_COLUMNS)}
+
+
+def _refusal(row: int, column: str, refused: CellRefused) -> Refusal:
+    return Refusal(row, column, refused.code, f"{column}: {refused}")
+
+
+def _incoherences(row: int, person: Person) -> list[Refusal]:
+    """What of a person does not go together, each with the column where it shows."""
+    judged = (
+        ("dealers", _missing_place(person, SELLERS, person.dealers)),
+        ("regions", _missing_place(person, {"regional_manager"}, person.regions)),
+        ("active_until", _days_refusal(person)),
+    )
+    return [_refusal(row, column, refused) for column, refused in judged if refused is not None]
 
 
 def _places_refusal(noun: str, named: Sequence[str], known: Collection[str]) -> CellRefused | None:
@@ -198,31 +216,39 @@ def _days_refusal(person: Person) -> CellRefused | None:
 
 
 def settle(
-    rows: Iterable[PersonRow], stored: Mapping[str, Person], new_id: Callable[[], str]
+    rows: Iterable[PersonRow],
+    stored: Mapping[str, Person],
+    new_id: Callable[[], str],
+    *,
+    unsaid: Collection[str] = (),
 ) -> Settled:
     """Give every row its person: by id, else by phone, else by e-mail and name, else a new one.
 
-    Refused are rows that take another's phone, name a deputy there is not, or are about somebody
-    a row before them was about. A refused row changes nothing, so it is as if it were not there.
+    The columns `unsaid`, which the file does not have, stay as they are stored, and nobody is told
+    from somebody else by them. Refused are rows that with those make no person, take another's
+    phone or e-mail address, name a deputy there is not, could be about several people, or are
+    about somebody a row before them was about. A refused row changes nothing, so it is as if it
+    were not there.
     """
     people: dict[str, Person] = {}
     numbers: dict[str, int] = {}
     refused: list[Refusal] = []
-    whose = _Matcher(stored)
+    whose = _Matcher(stored, unsaid)
     for row in rows:
-        id_ = row.id or whose.person(row.person) or new_id()
-        if id_ in people:
-            refused.append(
-                Refusal(
-                    row.number,
-                    "id" if row.id else "phone",
-                    "repeated",
-                    f"row {numbers[id_]} is about {id_} already",
-                )
-            )
+        known = [row.id] if row.id else whose.people(row.person)
+        if len(known) > 1:
+            refused.append(_ambiguous(row, known))
             continue
-        people[id_] = replace(row.person, id=id_)
-        numbers[id_] = row.number
+        id_ = known[0] if known else new_id()
+        if id_ in people:
+            refused.append(_repeated(row, numbers[id_], id_))
+            continue
+        person = _whole(replace(row.person, id=id_), stored.get(id_), unsaid)
+        faults = _incoherences(row.number, person)
+        refused += faults
+        if not faults:
+            people[id_] = person
+            numbers[id_] = row.number
     while found := _contradictions(people, numbers, stored):
         refused += found.values()
         for id_ in found:
@@ -230,23 +256,57 @@ def settle(
     return Settled(people, tuple(sorted(refused, key=lambda refusal: refusal.row)))
 
 
+def _whole(said: Person, before: Person | None, unsaid: Collection[str]) -> Person:
+    """The person as they would be stored."""
+    if before is None:
+        return said
+    fields = {FIELDS.get(column, column) for column in unsaid} - {"id"}
+    return replace(said, **{field: getattr(before, field) for field in fields})
+
+
+def _ambiguous(row: PersonRow, ids: Sequence[str]) -> Refusal:
+    return Refusal(
+        row.number, "id", "ambiguous", f"id: this may be {' or '.join(sorted(ids)[:3])}; say which"
+    )
+
+
+def _repeated(row: PersonRow, number: int, id_: str) -> Refusal:
+    return Refusal(
+        row.number,
+        "id" if row.id else "phone",
+        "repeated",
+        f"row {number} is about {id_} already",
+    )
+
+
 class _Matcher:
-    """Finds the stored person that a row without an id speaks of."""
+    """Finds the stored people that a row without an id may speak of."""
 
-    def __init__(self, stored: Mapping[str, Person]) -> None:
+    def __init__(self, stored: Mapping[str, Person], unsaid: Collection[str]) -> None:
+        self._unsaid = unsaid
         self._by_phone = {p.phone: p.id for p in stored.values() if p.phone is not None}
-        self._by_rest = {self._rest(p): p.id for p in stored.values()}
+        self._by_rest: dict[tuple[object, ...], list[str]] = {}
+        for person in stored.values():
+            self._by_rest.setdefault(self._rest(person), []).append(person.id)
 
-    @staticmethod
-    def _rest(person: Person) -> tuple[object, ...]:
+    def _rest(self, person: Person) -> tuple[object, ...]:
+        name = person.name.casefold()
+        if person.email and "email" not in self._unsaid:
+            return name, _address(person)
         # With neither phone nor e-mail there is only where they work.
-        reached = person.email or (person.phone, person.role, person.dealers, person.regions)
-        return person.name.casefold(), reached
+        reached = ("phone", "role", "dealers", "regions")
+        said = [field for field in reached if field not in self._unsaid]
+        return name, *(getattr(person, field) for field in said)
 
-    def person(self, person: Person) -> str | None:
-        """Their id."""
+    def people(self, person: Person) -> Sequence[str]:
+        """Their ids: one, none, or several who cannot be told apart."""
         known = None if person.phone is None else self._by_phone.get(person.phone)
-        return known or self._by_rest.get(self._rest(person))
+        return [known] if known is not None else self._by_rest.get(self._rest(person), [])
+
+
+def _address(person: Person) -> str | None:
+    """The address as it is compared when somebody signs in with it."""
+    return person.email.lower() if person.email else None
 
 
 def _contradictions(
@@ -257,11 +317,23 @@ def _contradictions(
     owners: dict[str, str] = {
         p.phone: p.id for i, p in stored.items() if p.phone and i not in people
     }
+    addresses = _addresses_kept(people, stored)
     for id_, person in people.items():
         refused = None
         owner = owners.setdefault(person.phone, id_) if person.phone else id_
+        address = _address(person)
+        if address is None or _keeps_address(person, stored):
+            holder = id_
+        else:
+            holder = addresses.setdefault(address, id_)
         if owner != id_:
             refused = ("phone", "phone_taken", f"is the phone of {owner}; empty it there first")
+        elif holder != id_:
+            refused = (
+                "email",
+                "email_taken",
+                f"is the address of {holder}, and people sign in with it; empty it there first",
+            )
         elif person.deputy == id_:
             refused = ("deputy", "own_deputy", "nobody stands in for themselves")
         elif person.deputy is not None and not (person.deputy in people or person.deputy in stored):
@@ -270,3 +342,19 @@ def _contradictions(
             column, code, message = refused
             found[id_] = Refusal(numbers[id_], column, code, f"{column}: {message}")
     return found
+
+
+def _addresses_kept(people: Mapping[str, Person], stored: Mapping[str, Person]) -> dict[str, str]:
+    """Whose address it is, of all whose address does not change."""
+    kept: dict[str, str] = {}
+    for id_, person in stored.items():
+        address = _address(person)
+        if address is not None and (id_ not in people or _keeps_address(people[id_], stored)):
+            kept.setdefault(address, id_)
+    return kept
+
+
+def _keeps_address(person: Person, stored: Mapping[str, Person]) -> bool:
+    # Two may share one from before that was refused; it must not stop every file since.
+    before = stored.get(person.id)
+    return before is not None and _address(before) == _address(person)

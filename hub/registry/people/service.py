@@ -32,9 +32,10 @@ class People:
     ) -> ImportAnswer:
         """Create and change people from a CSV or XLSX file, in one transaction.
 
-        One refused row imports nothing, unless `partial`. With `dry_run` nothing is written and
-        the answer is what would have been done. Durable when it returns; repeatable, also for
-        rows without an id (see `rules.settle`).
+        One refused row imports nothing, unless `partial`. An empty cell empties what is stored, a
+        column that the file does not have leaves it. With `dry_run` nothing is written and the
+        answer is what would have been done. Durable when it returns; repeatable, also for rows
+        without an id (see `rules.settle`).
         """
         with self._database.read() as connection:
             dealers = registry_store.codes(connection, Dealer)
@@ -47,7 +48,9 @@ class People:
 
         def look(connection: Connection, *, write: bool) -> ImportAnswer:
             stored = store.everybody(connection)
-            settled = rules.settle(parsed.good.values(), stored, lambda: new_id("per"))
+            settled = rules.settle(
+                parsed.good.values(), stored, lambda: new_id("per"), unsaid=parsed.unsaid
+            )
             refused = sorted((*parsed.refused, *settled.refused), key=lambda found: found.row)
             stopped = bool(refused) and not partial
             todo: Plan[Person] = plan(settled.people, stored)

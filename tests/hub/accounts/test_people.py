@@ -1,19 +1,21 @@
 """People of the people's file sign in by a link, as who they are in the file at that moment."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pyotp
 import pytest
 
 from hub.accounts.rules import GUESSES_AN_ACCOUNT, LINK_LIFE_MS, MINUTE_MS
 from hub.accounts.service import Accounts, NotOurs, SignedIn, create_admin, new_totp_secret
+from hub.registry.people import store as people_store
 from hub.registry.service import Registry
 from hub.store import Database
 
+PASSWORD = "forty scooters in a row"
 NOW_MS = 1_795_000_000_000  # a Wednesday in November 2026
 HEADER = "id;name;role;dealers;email;language;active_until\n"
 MANAGER = "per_m;Maya;dealer_manager;SBY01;maya@dealer.example;en;\n"
-REP = "per_r;Rudi;rep;SBY01;maya@dealer.example;;\n"
+REP = "per_r;Rudi;rep;SBY01;rudi@dealer.example;;\n"
 
 
 @dataclass
@@ -42,7 +44,7 @@ class Staff:
 
 @pytest.fixture
 def staff(database: Database) -> Staff:
-    """A dealer with a manager and a rep who share an address."""
+    """A dealer with a manager and a rep."""
     registry = Registry(database)
     registry.regions.import_file(b"code,name,timezone\nJATIM,Jawa Timur,WIB\n")
     registry.dealers.import_file(
@@ -96,13 +98,12 @@ def test_a_changed_file_changes_an_open_session(staff: Staff) -> None:
 def test_who_has_left_gets_in_by_no_road(staff: Staff) -> None:
     """Neither by the link of yesterday nor by the password."""
     signed_in, link = staff.sign_in(), staff.link()
-    password = "forty scooters in a row"
-    staff.accounts.set_password(signed_in.account, password, token=signed_in.token)
+    staff.accounts.set_password(signed_in.account, PASSWORD, token=signed_in.token)
     staff.file(MANAGER.replace(";en;", ";en;2026-11-01"))
 
     assert staff.accounts.sign_in_by_link(link, now_ms=NOW_MS) == "link_unknown"
     by_password = staff.accounts.sign_in(
-        "maya@dealer.example", password, "", address="::1", now_ms=NOW_MS
+        "maya@dealer.example", PASSWORD, "", address="::1", now_ms=NOW_MS
     )
     assert by_password == "wrong"
 
@@ -113,10 +114,40 @@ def test_nobody_unknown_gets_a_link(staff: Staff) -> None:
         staff.link("per_x")
 
 
-def test_a_shared_address_opens_one_account(staff: Staff) -> None:
-    """The first who signed in has it; the other signs in by links."""
+def test_an_address_opens_one_account_and_nobody_else_sets_a_password(staff: Staff) -> None:
+    """Of two with one address from before that was refused, the second signs in by links.
+
+    A password would open the other's account for them never, their own neither: it is refused,
+    and taken once the address is nobody else's.
+    """
+    rudi = staff.registry.people.all()[1]
+    shared = replace(rudi, email="Maya@dealer.example")
+    staff.database.write(lambda c: people_store.change(c, [shared], {rudi.id: rudi}))
     assert staff.sign_in("per_m").account.email == "maya@dealer.example"
-    assert staff.sign_in("per_r").account.email is None
+    second = staff.sign_in("per_r")
+    assert second.account.email is None
+
+    def set_password() -> str | None:
+        return staff.accounts.set_password(second.account, PASSWORD, token=second.token)
+
+    assert set_password() == "address_taken"
+    staff.file(REP.replace("rudi@dealer.example", ""))
+    assert set_password() == "no_address"
+    assert not staff.sign_in("per_r").account.has_password
+    staff.file(REP)
+    assert set_password() is None
+    by_password = staff.accounts.sign_in(
+        "Rudi@dealer.example", PASSWORD, "", address="::1", now_ms=NOW_MS
+    )
+    assert isinstance(by_password, SignedIn)
+
+
+def test_a_password_never_opens_by_the_address_of_the_first_admin(staff: Staff) -> None:
+    """Whose account `init` made for an address that a person has too, they set none."""
+    staff.database.write(lambda c: create_admin(c, "maya@dealer.example", NOW_MS))
+    manager = staff.sign_in()
+    fault = staff.accounts.set_password(manager.account, PASSWORD, token=manager.token)
+    assert fault == "address_taken"
 
 
 def test_an_address_in_the_file_opens_no_account_of_the_hub(staff: Staff) -> None:
@@ -125,7 +156,6 @@ def test_an_address_in_the_file_opens_no_account_of_the_hub(staff: Staff) -> Non
     manager = staff.sign_in().account
     assert (manager.role, manager.email) == ("dealer_manager", None)
 
-    staff.file(REP.replace("maya", "rudi"))
     assert staff.sign_in("per_r").account.email == "rudi@dealer.example"
     link = staff.database.write(lambda c: create_admin(c, "rudi@dealer.example", NOW_MS))
     admin = staff.accounts.sign_in_by_link(link.rpartition("/")[2], now_ms=NOW_MS)

@@ -8,6 +8,7 @@ from sqlalchemy import text
 
 from hub.errors import Refused
 from shared.crypto.keys import b64url
+from shared.instants import rfc3339
 from tests.checks.whole_ledger import findings
 from tests.fakes.hub_boxes import DEADLINE_S, Box, deliver, running
 from tests.fakes.postgres import until_blocked
@@ -41,6 +42,20 @@ def test_a_box_with_a_code_is_enrolled_and_on_the_ledger(hub, door, code):
     }
     assert door.send(box, box.batch(2).body).status == 200
     assert findings(hub) == []
+
+
+def test_enrolled_boxes_are_listed_with_their_times(hub, door, clock, code):
+    """As RFC 3339, under the names that the page's JSON has; one that sent nothing was not seen."""
+    box = Box(1)
+    enrol(door, code, box)
+    (listed,) = hub.devices.all()
+    assert listed["enrolled_at"] == rfc3339(clock.wall_ms())
+    assert listed["seen_at"] is None
+    deliver(hub, box.batch(2))
+    hub.ledger.followers.catch_up()
+    (listed,) = hub.devices.all()
+    assert listed["seen_at"] == rfc3339(clock.wall_ms())
+    assert [] == [name for name in listed if name.endswith("_ms")]
 
 
 def test_a_box_whose_answer_was_lost_asks_again(hub, door, code):

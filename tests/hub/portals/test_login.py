@@ -5,6 +5,7 @@ import pytest
 
 from hub.accounts.rules import GUESSES_AN_ACCOUNT, HOUR_MS, MINUTE_MS
 from hub.accounts.service import new_totp_secret
+from hub.registry.service import Registry
 from tests.hub.portals.conftest import EMAIL, PASSWORD, Build, House, Visitor
 
 ENTRY = "/ledger"
@@ -238,6 +239,25 @@ def test_weak_passwords_are_refused_with_the_reason(
 
     assert answer.status_code == 422
     assert because in answer.get_data(as_text=True)
+
+
+def test_a_password_that_would_open_nothing_is_refused_with_the_reason(house: House) -> None:
+    """Their address in the people's file is the first admin's: the page says so, and what to do."""
+    people = Registry(house.database).people
+    rows = (f"per_x,Xaver,auditor,{EMAIL.upper()},en", "per_y,Yuni,auditor,,en")
+    file = "\n".join(("id,name,role,email,language", *rows))
+    assert not people.import_file(file.encode()).refused
+    said = {}
+    for person in ("per_x", "per_y"):
+        visitor = house.visitor()
+        visitor.sign_in_by(house.accounts.person_link(person, now_ms=house.net.clock.now_ms))
+        answer = visitor.post("/account/password", new=PASSWORD)
+        assert answer.status_code == 422
+        said[person] = answer.get_data(as_text=True)
+
+    assert "opens somebody else" in said["per_x"]
+    assert "no e-mail address" in said["per_y"]
+    assert "None" not in said["per_y"]
 
 
 @pytest.mark.parametrize(

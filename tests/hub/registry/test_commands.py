@@ -24,7 +24,7 @@ def run(sqlite_url, tmp_path):
     file = tmp_path / "rows.csv"
 
     def invoke(*words, text=GOOD):
-        file.write_text(text, encoding="utf-8")
+        file.write_bytes(text if isinstance(text, bytes) else text.encode())
         full = [str(file) if word == "FILE" else word for word in words]
         return CliRunner().invoke(root, full, obj=program, catch_exceptions=False)
 
@@ -58,6 +58,36 @@ def test_a_person_reads_row_reason_and_next_step(run):
     assert "row 2: name: is empty, and every row needs one [missing]" in result.stderr
     assert "add --partial" in result.stderr
     assert result.stdout == "2 rows: 0 created, 0 changed, 0 unchanged, 1 refused\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "options", "next_step"),
+    [
+        (BAD, [], "Nothing was imported; mend the rows above, or add --partial."),
+        (BAD, ["--dry-run"], "Nothing would be imported; mend the rows above, or add --partial."),
+        ("code,name,timezone\nBALI,,WITA\n", ["--partial"], "mend the rows above."),
+        ("code,name\nJATIM,Jawa Timur\n", [], "Nothing was imported; mend the file."),
+        (GOOD + 'X,"Y,WIB\n', [], "Nothing was imported; mend the file."),
+        (GOOD + 'X,"Y,WIB\n', ["--partial"], "Nothing was imported; mend the file."),
+    ],
+)
+def test_the_next_step_is_one_that_helps(run, text, options, next_step):
+    """A file that cannot be read has no good rows: --partial would import nothing of it."""
+    result = run("region", "import", "FILE", *options, text=text)
+    assert result.stderr.splitlines()[-1].endswith(next_step)
+
+
+@pytest.mark.parametrize("noun", ["region", "model", "dealer", "person"])
+@pytest.mark.parametrize("options", [[], ["--json"], ["--partial", "--json"]])
+def test_a_header_that_is_not_utf8_is_refused_in_words(run, noun, options):
+    """Whatever bytes a file holds, the answer is one that a program can read."""
+    result = run(noun, "import", "FILE", *options, text=b"code,na\xffme,timezone\nA,B,WIB\n")
+    assert result.exit_code == 1
+    if "--json" in options:
+        (refusal,) = json.loads(result.stdout)["refused"]
+        assert (refusal["row"], refusal["column"], refusal["code"]) == (0, None, "not_utf8")
+    else:
+        assert "file: column 2 of the header is not UTF-8" in result.stderr
 
 
 def test_wrong_usage_is_exit_code_2(run):
@@ -104,3 +134,21 @@ def test_people_are_imported_sent_on_leave_and_their_dealer_is_closed(run):
     assert run("person", "away", "per_b", *leave).exit_code == 1
     assert run("dealer", "close", "X", "--on", "2026-12-01").exit_code == 1
     assert run("dealer", "close", "SBY01", "--on", "soon").exit_code == 2
+
+
+def test_times_of_a_listing_are_rfc_3339(run):
+    """Under the names of the files' columns, as the pages' JSON has them."""
+    run("region", "import", "FILE")
+    paused = DEALERS.replace("authorised\n", "authorised,paused_until\n").replace(
+        "yes\n", "yes,2026-12-01T00:00:00Z\n"
+    )
+    run("dealer", "import", "FILE", text=paused)
+    agreed = PEOPLE.replace("phone\n", "phone,wa_opt_in_at\n").replace(
+        "802\n", "802,2026-01-02T03:04:05.678+07:00\n"
+    )
+    run("person", "import", "FILE", text=agreed + "per_b,Budi,rep,SBY01,,\n")
+    (dealer,) = json.loads(run("dealer", "list", "--json").stdout)["items"]
+    ani, budi = json.loads(run("person", "list", "--json").stdout)["items"]
+    assert dealer["paused_until"] == "2026-12-01T00:00:00.000Z"
+    assert (ani["wa_opt_in_at"], budi["wa_opt_in_at"]) == ("2026-01-01T20:04:05.678Z", None)
+    assert [] == [name for name in (*dealer, *ani) if name.endswith("_ms")]

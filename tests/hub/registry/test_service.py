@@ -62,6 +62,28 @@ def test_a_partial_import_takes_the_good_rows(registry):
     assert [dealer.code for dealer in registry.dealers.all()] == ["DPS01", "SBY01"]
 
 
+@pytest.mark.parametrize(
+    ("row", "column", "code"),
+    [
+        ("SULUT,Jl. Raya 1, Manado,WITA", None, "extra_cells"),
+        ("SULUT,Sulut,WITA" + "," * 70 + "x", None, "extra_cells"),
+        ("SULUT," + "x" * 20_000 + ",WITA", "name", "too_long"),
+        ("SULUT, " + "x" * 20_000 + ",WITA", "name", "too_long"),
+        (",,," + "x", None, "extra_cells"),
+    ],
+)
+@pytest.mark.parametrize("partial", [True, False])
+def test_a_row_that_has_too_much_is_refused_alone(registry, row, column, code, partial):
+    """A cell too many or too long is one row's; whoever mends it reads of the other rows too."""
+    file = f"code,name,timezone\n{row}\nPAPUA,Papua,WIT\nX,,WIT\n".encode()
+    answer = registry.regions.import_file(file, partial=partial)
+    assert [(r.row, r.column, r.code) for r in answer.refused] == [
+        (1, column, code),
+        (3, "name", "missing"),
+    ]
+    assert (answer.rows, answer.created) == (3, 1 if partial else 0)
+
+
 def test_a_file_undoes_nothing_that_it_does_not_speak_of(registry):
     """A dealer who has paused in the portal stays paused when the network's list comes again."""
     content = dealers_file(SBY01 + ";")

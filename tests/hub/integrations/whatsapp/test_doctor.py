@@ -41,9 +41,7 @@ class OpenHub:
         """Itself."""
         return self
 
-    def keep(
-        self, _source: str, body: bytes, _headers: object, *, patient: bool = False
-    ) -> str:
+    def keep(self, _source: str, body: bytes, _headers: object, *, patient: bool = False) -> str:
         """Be the inbox."""
         del patient
         self.kept.append(body)

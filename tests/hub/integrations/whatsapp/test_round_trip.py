@@ -56,9 +56,7 @@ class World:
     book: TemplateBook
     bodies: list[bytes] = field(default_factory=list)
 
-    def keep(
-        self, _source: str, body: bytes, _headers: object, *, patient: bool = False
-    ) -> str:
+    def keep(self, _source: str, body: bytes, _headers: object, *, patient: bool = False) -> str:
         """Be the inbox."""
         del patient
         self.bodies.append(body)
