@@ -226,9 +226,8 @@ def settle(
 
     The columns `unsaid`, which the file does not have, stay as they are stored, and nobody is told
     from somebody else by them. Refused are rows that with those make no person, take another's
-    phone or e-mail address, name a deputy there is not, could be about several people, or are
-    about somebody a row before them was about. A refused row changes nothing, so it is as if it
-    were not there.
+    phone, name a deputy there is not, could be about several people, or are about somebody a row
+    before them was about. A refused row changes nothing, so it is as if it were not there.
     """
     people: dict[str, Person] = {}
     numbers: dict[str, int] = {}
@@ -317,23 +316,11 @@ def _contradictions(
     owners: dict[str, str] = {
         p.phone: p.id for i, p in stored.items() if p.phone and i not in people
     }
-    addresses = _addresses_kept(people, stored)
     for id_, person in people.items():
         refused = None
         owner = owners.setdefault(person.phone, id_) if person.phone else id_
-        address = _address(person)
-        if address is None or _keeps_address(person, stored):
-            holder = id_
-        else:
-            holder = addresses.setdefault(address, id_)
         if owner != id_:
             refused = ("phone", "phone_taken", f"is the phone of {owner}; empty it there first")
-        elif holder != id_:
-            refused = (
-                "email",
-                "email_taken",
-                f"is the address of {holder}, and people sign in with it; empty it there first",
-            )
         elif person.deputy == id_:
             refused = ("deputy", "own_deputy", "nobody stands in for themselves")
         elif person.deputy is not None and not (person.deputy in people or person.deputy in stored):
@@ -342,19 +329,3 @@ def _contradictions(
             column, code, message = refused
             found[id_] = Refusal(numbers[id_], column, code, f"{column}: {message}")
     return found
-
-
-def _addresses_kept(people: Mapping[str, Person], stored: Mapping[str, Person]) -> dict[str, str]:
-    """Whose address it is, of all whose address does not change."""
-    kept: dict[str, str] = {}
-    for id_, person in stored.items():
-        address = _address(person)
-        if address is not None and (id_ not in people or _keeps_address(people[id_], stored)):
-            kept.setdefault(address, id_)
-    return kept
-
-
-def _keeps_address(person: Person, stored: Mapping[str, Person]) -> bool:
-    # Two may share one from before that was refused; it must not stop every file since.
-    before = stored.get(person.id)
-    return before is not None and _address(before) == _address(person)

@@ -115,7 +115,7 @@ def test_nobody_unknown_gets_a_link(staff: Staff) -> None:
 
 
 def test_an_address_opens_one_account_and_nobody_else_sets_a_password(staff: Staff) -> None:
-    """Of two with one address from before that was refused, the second signs in by links.
+    """Of two with one address, which a whole dealer may share, the second signs in by links.
 
     A password would open the other's account for them never, their own neither: it is refused,
     and taken once the address is nobody else's.
