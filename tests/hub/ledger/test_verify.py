@@ -2,6 +2,7 @@
 
 import contextlib
 import random
+import re
 
 import pytest
 from sqlalchemy import delete, func, insert, select, update
@@ -131,11 +132,21 @@ def test_a_changed_tree_head_is_found(hub, after):
     head = next(head for head in heads[3:] if head.size + 1 not in sizes)
     this = CHECKPOINT.c.size == head.size
     found = after(update(CHECKPOINT).where(this).values(root=bytes(32)))
-    assert [f"the root of {head.size} entries is not that of the stored events"] == found
+    [finding] = found
+    assert f"the root of {head.size} entries is not that of the stored events" in finding
     [finding] = after(update(CHECKPOINT).where(this).values(size=10_000))
     assert "a tree head of 10000 entries" in finding
     [finding] = after(update(CHECKPOINT).where(this).values(size=head.size + 1))
     assert "cuts a batch" in finding or "root" in finding
+
+
+def test_what_follows_from_one_change_is_said_once(hub, after):
+    """Behind it no tree head holds: the first finding says between which entries to look."""
+    row = batches(hub)[2]
+    found = after(change(row, received_ms=row.received_ms + 1))
+    [finding] = [each for each in found if "the root of" in each]
+    first, last = map(int, re.findall(r"from entry (\d+) to (\d+)", finding)[0])
+    assert first <= row.first_index <= last < row.first_index + row.count + 64
 
 
 def test_swapped_batches_are_found(hub, after):
