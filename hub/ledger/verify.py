@@ -224,8 +224,8 @@ class Verifier:
             self._changed = True
             self.result.fail(
                 good,
-                f"the root of {size} entries is not that of the stored events: something from entry "
-                f"{good} to {size - 1}, or that tree head, was changed",
+                f"the root of {size} entries is not that of the stored events: something from "
+                f"entry {good} to {size - 1}, or that tree head, was changed",
             )
 
     def _batch(self, batch: LedgerBatch) -> None:
