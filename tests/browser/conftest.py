@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from hub.accounts.service import Accounts, create_admin
 from hub.app import create_app
@@ -26,6 +26,8 @@ SCREENSHOTS = os.environ.get("KICKSTAND_SCREENSHOTS")
 """A folder that keeps the screenshots; without it none are taken."""
 
 DEADLINE_MS = 20_000
+# News are asked for every few seconds, and the machine may be busy with other tests.
+expect.set_options(timeout=DEADLINE_MS)
 
 
 @dataclass
