@@ -32,7 +32,7 @@ def read(path: Path) -> dict[str, Any]:
     try:
         with closing(connect_readonly(path)) as connection:
             return _read(connection)
-    except (*ERRORS, ValueError) as error:
+    except (sqlite3.Error, ValueError) as error:
         raise BufferBroken(f"{path} cannot be read: {error}") from error
 
 

@@ -98,7 +98,9 @@ class Screening:
         return tuple(question for question in ORDER if question not in self.settled)
 
 
-REMARKS: Final = frozenset({"noted", "human", "welcome_back", "erasing", "link"})
+REMARKS: Final = frozenset(
+    {"noted", "human", "welcome_back", "erasing", "link", "media", "pin_zero", "pin_abroad"}
+)
 """What is said in the conversation and asks nothing."""
 
 
