@@ -7,10 +7,11 @@ from prometheus_client import CollectorRegistry, Gauge, generate_latest
 
 from hub.accounts.service import Accounts
 from hub.accounts.tokens import Tokens
-from hub.devices.routes import MAX_REQUEST_BYTES, Door, DoorKeys
+from hub.devices.routes import MAX_REQUEST_BYTES, Door, DoorKeys, quick_doors
 from hub.devices.routes import blueprint as devices_blueprint
-from hub.integrations.qontak.routes import webhooks as qontak_webhooks
-from hub.integrations.whatsapp.routes import webhooks
+from hub.doors import Handle, put_before
+from hub.integrations.qontak import routes as qontak
+from hub.integrations.whatsapp import routes as whatsapp
 from hub.leads.routes import intake_blueprint
 from hub.ledger.checker import read_check
 from hub.ledger.routes import LedgerDoor
@@ -40,16 +41,21 @@ def create_app(hub: Hub, *, only_leads: bool = False) -> Flask:
     app = Flask("hub")
     app.config["MAX_CONTENT_LENGTH"] = MAX_REQUEST_BYTES
     install_numbers(app)
+    quick: dict[tuple[str, str], Handle] = {}
     if not only_leads:
-        app.register_blueprint(devices_blueprint(door_of(hub)))
+        boxes = door_of(hub)
+        app.register_blueprint(devices_blueprint(boxes))
+        quick |= quick_doors(boxes)
         app.register_blueprint(ledger_blueprint(_ledger_door(hub)))
     leads = hub.leads
-    app.register_blueprint(webhooks(leads.inbox, leads.whatsapp.webhook_settings, leads.refusals))
+    meta = whatsapp.Door(leads.inbox, leads.whatsapp.webhook_settings, leads.refusals)
+    app.register_blueprint(whatsapp.webhooks(meta))
+    quick |= meta.quick()
     app.register_blueprint(intake_blueprint(leads.intake))
     if leads.qontak is not None:
-        app.register_blueprint(
-            qontak_webhooks(leads.inbox, leads.qontak.webhook_secret, leads.refusals)
-        )
+        door = qontak.Door(leads.inbox, leads.qontak.webhook_secret, leads.refusals)
+        app.register_blueprint(qontak.webhooks(door))
+        quick |= door.quick()
     app.register_blueprint(
         api_blueprint(
             Sources(
@@ -68,6 +74,7 @@ def create_app(hub: Hub, *, only_leads: bool = False) -> Flask:
     ):
         app.add_url_rule(path, path[1:], handle)
     install(app, _portal(hub, only_leads=only_leads))
+    put_before(app, quick)
     return app
 
 

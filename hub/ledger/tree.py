@@ -36,6 +36,7 @@ class Tree:
         self._levels: list[list[bytes]] = [[]]
         self._bases: list[int] = [0]
         self._flushed: list[int] = []
+        self._root: tuple[int, bytes] = (0, merkle.EMPTY_ROOT)
         self._tiles: dict[tuple[int, int], bytes] = {}
 
     @classmethod
@@ -129,8 +130,10 @@ class Tree:
                 self._bases[level] += drop
 
     def root(self) -> bytes:
-        """The root over all leaves."""
-        return merkle.root(self.size, self._edge)
+        """The root over all leaves; asked for three times in each transaction, computed once."""
+        if self._root[0] != self.size:
+            self._root = (self.size, merkle.root(self.size, self._edge))
+        return self._root[1]
 
     def _edge(self, level: int, index: int) -> bytes:
         return self._levels[level][index - self._bases[level]]

@@ -7,18 +7,10 @@ import hmac
 from typing import Final
 
 import structlog
-from flask import Blueprint, Response
-from flask import request as http
-from sqlalchemy.exc import SQLAlchemyError
+from flask import Blueprint
 
-from hub.errors import HubError
-from hub.integrations.whatsapp.routes import (
-    BODY_BYTES_MAX,
-    Keeper,
-    Refusals,
-    body_within_limit,
-    problem,
-)
+from hub.doors import Answer, Asked, BodyTooLarge, Handle, through_flask
+from hub.integrations.whatsapp.routes import BODY_BYTES_MAX, Keeper, Refusals, store_delivery
 
 KEPT_HEADERS: Final = ("Content-Type", "User-Agent")
 log = structlog.get_logger()
@@ -30,30 +22,41 @@ def is_known(given: str, secret: str) -> bool:
     return known and bool(secret)
 
 
-def webhooks(
-    inbox: Keeper, secret: str, refusals: Refusals, *, source: str = "qontak"
-) -> Blueprint:
-    """``POST /webhooks/<source>/<secret>``; `source` is also what the inbox calls it."""
-    blueprint = Blueprint(f"webhooks-{source}", __name__, url_prefix=f"/webhooks/{source}")
+class Door:
+    """``/webhooks/<source>/<secret>``; `source` is also what the inbox calls it."""
 
-    @blueprint.post("/<given>")
-    def deliver(given: str) -> Response:
+    def __init__(
+        self, inbox: Keeper, secret: str, refusals: Refusals, *, source: str = "qontak"
+    ) -> None:
+        """Where deliveries go, the word their sender knows, where the others are counted."""
+        self._inbox = inbox
+        self._secret = secret
+        self._refusals = refusals
+        self.source = source
+
+    def deliver(self, asked: Asked) -> Answer:
         """A delivery: durable before it is answered."""
-        if not is_known(given, secret):
-            refusals.count("secret")
-            log.warning("webhook_refused", source=source, why="secret")
-            return problem(404, "not-found", "there is nothing here")
-        body = body_within_limit()
-        if body is None:
-            refusals.count("too-large")
-            log.warning("webhook_refused", source=source, why="too-large")
-            return problem(413, "too-large", f"at most {BODY_BYTES_MAX} bytes")
-        headers = {name: http.headers[name] for name in KEPT_HEADERS if name in http.headers}
+        if not is_known(asked.path.rpartition("/")[2], self._secret):
+            self._refusals.count("secret")
+            log.warning("webhook_refused", source=self.source, why="secret")
+            return Answer.problem(404, "not-found", "there is nothing here")
         try:
-            inbox.keep(source, body, headers)
-        except (SQLAlchemyError, HubError) as error:
-            log.error("webhook_not_stored", source=source, error=type(error).__name__)  # noqa: TRY400 - a traceback would hold the body
-            return problem(503, "not-stored", "come again")
-        return Response(status=200, mimetype="text/plain")
+            body = asked.body(BODY_BYTES_MAX)
+        except BodyTooLarge:
+            self._refusals.count("too-large")
+            log.warning("webhook_refused", source=self.source, why="too-large")
+            return Answer.problem(413, "too-large", f"at most {BODY_BYTES_MAX} bytes")
+        return store_delivery(self._inbox, self.source, body, asked.headers(KEPT_HEADERS))
 
+    def quick(self) -> dict[tuple[str, str], Handle]:
+        """What Qontak posts all day, past Flask."""
+        return {("POST", f"/webhooks/{self.source}/"): self.deliver}
+
+
+def webhooks(door: Door) -> Blueprint:
+    """``POST`` to the door's address, Flask's way."""
+    blueprint = Blueprint(f"webhooks-{door.source}", __name__)
+    deliver = through_flask(lambda asked, **_given: door.deliver(asked))
+    path = f"/webhooks/{door.source}/<given>"
+    blueprint.add_url_rule(path, "deliver", deliver, methods=["POST"])
     return blueprint

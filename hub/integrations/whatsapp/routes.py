@@ -16,15 +16,15 @@ import structlog
 from flask import Blueprint, Response
 from flask import request as http
 from sqlalchemy.exc import SQLAlchemyError
-from werkzeug.exceptions import RequestEntityTooLarge
 
+from hub.doors import Answer, Asked, BodyTooLarge, Handle, through_flask
 from hub.errors import HubError
-from shared.wire.problems import CONTENT_TYPE, Problem
 
 BODY_BYTES_MAX: Final = 3 * 1024 * 1024 + 64 * 1024
 CHALLENGE_CHARS_MAX: Final = 256
 SIGNATURE: Final = "X-Hub-Signature-256"
 KEPT_HEADERS: Final = ("Content-Type", "User-Agent", SIGNATURE)
+PLAIN: Final = {"content-type": "text/plain; charset=utf-8"}
 _NAMES: Final = re.compile(rb'"(messages|statuses)"\s*:')
 _FIELDS: Final = re.compile(rb'"field"\s*:\s*"([^"]*)"')
 log = structlog.get_logger()
@@ -93,55 +93,78 @@ def answers_challenge(query: Mapping[str, str], verify_token: str) -> str | None
     return challenge if 0 < len(challenge) <= CHALLENGE_CHARS_MAX else None
 
 
-def webhooks(
-    inbox: Keeper, settings: WebhookSettings, refusals: Refusals, *, source: str = "whatsapp"
-) -> Blueprint:
-    """``GET`` and ``POST /webhooks/<source>``; `source` is also what the inbox calls it."""
-    blueprint = Blueprint(f"webhooks-{source}", __name__, url_prefix=f"/webhooks/{source}")
+class Door:
+    """``/webhooks/<source>``; `source` is also what the inbox calls it."""
 
-    def refuse(status: int, why: str, detail: str) -> Response:
-        refusals.count(why)
-        log.warning("webhook_refused", source=source, why=why)
-        return problem(status, why, detail)
+    def __init__(
+        self,
+        inbox: Keeper,
+        settings: WebhookSettings,
+        refusals: Refusals,
+        *,
+        source: str = "whatsapp",
+    ) -> None:
+        """Where deliveries go, who may bring them, where the others are counted."""
+        self._inbox = inbox
+        self._settings = settings
+        self._refusals = refusals
+        self.source = source
 
-    @blueprint.get("")
+    def _refuse(self, status: int, why: str, detail: str) -> Answer:
+        self._refusals.count(why)
+        log.warning("webhook_refused", source=self.source, why=why)
+        return Answer.problem(status, why, detail)
+
+    def challenge(self, query: Mapping[str, str]) -> Answer:
+        """Meta asks whether this address is ours."""
+        answer = answers_challenge(query, self._settings.verify_token)
+        if answer is None:
+            return self._refuse(403, "challenge", "not the verify token of this hub")
+        return Answer(200, answer.encode(), PLAIN)
+
+    def deliver(self, asked: Asked) -> Answer:
+        """A delivery: durable before it is answered."""
+        try:
+            body = asked.body(BODY_BYTES_MAX)
+        except BodyTooLarge:
+            return self._refuse(413, "too-large", f"at most {BODY_BYTES_MAX} bytes")
+        if not is_signed(body, asked.header(SIGNATURE), self._settings.app_secret):
+            return self._refuse(403, "signature", f"{SIGNATURE} does not belong to this body")
+        return store_delivery(
+            self._inbox,
+            self.source,
+            body,
+            asked.headers(KEPT_HEADERS),
+            patient=tells_statuses_only(body),
+        )
+
+    def quick(self) -> dict[tuple[str, str], Handle]:
+        """What Meta posts all day, past Flask."""
+        return {("POST", f"/webhooks/{self.source}"): self.deliver}
+
+
+def store_delivery(
+    inbox: Keeper, source: str, body: bytes, headers: Mapping[str, str], *, patient: bool = False
+) -> Answer:
+    """Keep a delivery whose sender is known, and say so once it is durable."""
+    try:
+        inbox.keep(source, body, headers, patient=patient)
+    except (SQLAlchemyError, HubError) as error:
+        log.error("webhook_not_stored", source=source, error=type(error).__name__)  # noqa: TRY400 - a traceback would hold the body
+        return Answer.problem(503, "not-stored", "come again")
+    return Answer(200, headers=PLAIN)
+
+
+def webhooks(door: Door) -> Blueprint:
+    """``GET`` and ``POST`` of the door's address, Flask's way."""
+    blueprint = Blueprint(f"webhooks-{door.source}", __name__)
+    path = f"/webhooks/{door.source}"
+
+    @blueprint.get(path)
     def challenge() -> Response:
         """Meta asks whether this address is ours."""
-        answer = answers_challenge(http.args, settings.verify_token)
-        if answer is None:
-            return refuse(403, "challenge", "not the verify token of this hub")
-        return Response(answer, mimetype="text/plain")
+        answer = door.challenge(http.args)
+        return Response(answer.body, answer.status, dict(answer.headers))
 
-    @blueprint.post("")
-    def deliver() -> Response:
-        """A delivery: durable before it is answered."""
-        body = body_within_limit()
-        if body is None:
-            return refuse(413, "too-large", f"at most {BODY_BYTES_MAX} bytes")
-        if not is_signed(body, http.headers.get(SIGNATURE, ""), settings.app_secret):
-            return refuse(403, "signature", f"{SIGNATURE} does not belong to this body")
-        headers = {name: http.headers[name] for name in KEPT_HEADERS if name in http.headers}
-        try:
-            inbox.keep(source, body, headers, patient=tells_statuses_only(body))
-        except (SQLAlchemyError, HubError) as error:
-            log.error("webhook_not_stored", source=source, error=type(error).__name__)  # noqa: TRY400 - a traceback would hold the body
-            return problem(503, "not-stored", "come again")
-        return Response(status=200, mimetype="text/plain")
-
+    blueprint.add_url_rule(path, "deliver", through_flask(door.deliver), methods=["POST"])
     return blueprint
-
-
-def body_within_limit() -> bytes | None:
-    """The raw bytes of the request at hand; None when there are too many."""
-    # The app's own limit is that of boxes, and smaller.
-    http.max_content_length = BODY_BYTES_MAX
-    try:
-        return http.get_data(cache=False)
-    except RequestEntityTooLarge:
-        return None
-
-
-def problem(status: int, code: str, detail: str) -> Response:
-    """A refusal as RFC 9457 wants it."""
-    told = Problem(status=status, code=code, detail=detail)
-    return Response(told.encode(), status=status, content_type=CONTENT_TYPE)

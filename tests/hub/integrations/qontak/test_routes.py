@@ -4,7 +4,8 @@ import pytest
 from flask import Flask
 from sqlalchemy.exc import OperationalError
 
-from hub.integrations.qontak.routes import webhooks
+from hub.doors import put_before
+from hub.integrations.qontak.routes import Door, webhooks
 from hub.integrations.whatsapp.routes import BODY_BYTES_MAX, Refusals
 from tests.fakes.qontak_bodies import body, interaction
 
@@ -40,17 +41,20 @@ def refusals():
     return Refusals()
 
 
-def door(inbox, refusals, secret=SECRET):
+def door(inbox, refusals, secret=SECRET, *, quick=True):
     app = Flask(__name__)
     app.config["MAX_CONTENT_LENGTH"] = 1024
-    app.register_blueprint(webhooks(inbox, secret, refusals))
+    made = Door(inbox, secret, refusals)
+    app.register_blueprint(webhooks(made))
+    if quick:
+        put_before(app, made.quick())
     return app.test_client()
 
 
-@pytest.fixture
-def client(inbox, refusals):
+@pytest.fixture(params=[True, False], ids=["past Flask", "through Flask"])
+def client(inbox, refusals, request):
     """The door in an app whose own limit is smaller."""
-    return door(inbox, refusals)
+    return door(inbox, refusals, quick=request.param)
 
 
 @pytest.mark.parametrize(

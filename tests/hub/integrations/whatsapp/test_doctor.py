@@ -15,7 +15,7 @@ from hub.integrations.commands import whatsapp_group
 from hub.integrations.whatsapp.account import MetaAccount, limit_of
 from hub.integrations.whatsapp.doctor import examine
 from hub.integrations.whatsapp.graph import Answer
-from hub.integrations.whatsapp.routes import Refusals, webhooks
+from hub.integrations.whatsapp.routes import Door, Refusals, webhooks
 from hub.integrations.whatsapp.settings import MetaNumber, MetaSettings
 from hub.integrations.whatsapp.template_shelf import ShelfUnreadable
 from shared.clock import Clock
@@ -83,7 +83,7 @@ def hub(meta: MetaStandIn) -> Iterator[OpenHub]:
     """A hub whose door is served, subscribed and has its templates."""
     app = Flask(__name__)
     hub = OpenHub(ManualClock(), MetaAccount(settings_of(meta)))
-    app.register_blueprint(webhooks(hub, hub.whatsapp.webhook_settings, Refusals()))
+    app.register_blueprint(webhooks(Door(hub, hub.whatsapp.webhook_settings, Refusals())))
     with served(app) as url:
         hub.whatsapp = MetaAccount(settings_of(meta, url))
         hub.whatsapp.shelf.push()

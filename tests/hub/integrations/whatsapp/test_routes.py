@@ -4,9 +4,11 @@ import pytest
 from flask import Flask
 from sqlalchemy.exc import OperationalError
 
+from hub.doors import put_before
 from hub.inbox.service import Inbox, Outcome
 from hub.integrations.whatsapp.routes import (
     BODY_BYTES_MAX,
+    Door,
     Refusals,
     WebhookSettings,
     is_signed,
@@ -55,18 +57,21 @@ def refusals():
     return Refusals()
 
 
-def door(inbox, refusals, **settings):
+def door(inbox, refusals, *, quick=True, **settings):
     app = Flask(__name__)
     app.config["MAX_CONTENT_LENGTH"] = 1024
     shared = {"app_secret": VECTOR_SECRET, "verify_token": "verify"} | settings
-    app.register_blueprint(webhooks(inbox, WebhookSettings(**shared), refusals))
+    made = Door(inbox, WebhookSettings(**shared), refusals)
+    app.register_blueprint(webhooks(made))
+    if quick:
+        put_before(app, made.quick())
     return app.test_client()
 
 
-@pytest.fixture
-def client(inbox, refusals):
+@pytest.fixture(params=[True, False], ids=["past Flask", "through Flask"])
+def client(inbox, refusals, request):
     """The door in an app whose own limit is smaller."""
-    return door(inbox, refusals)
+    return door(inbox, refusals, quick=request.param)
 
 
 def post(client, body=VECTOR_BODY, signature=VECTOR_SIGNATURE):
