@@ -20,7 +20,8 @@ from firmware_sim.chaos.disk import Cut, Disk, PowerCut
 from firmware_sim.fresh_database import put_migrated
 from hub.app import door_of
 from hub.config import HubConfig, parse_config
-from hub.devices.routes import Door, blueprint
+from hub.devices.routes import Door, blueprint, quick_doors
+from hub.doors import put_before
 from hub.generations import NothingMissing, open_generation
 from hub.jobs import Worker
 from hub.keys import create_keys
@@ -51,8 +52,8 @@ class _DoorOfToday:
         self.door: Door
 
     def __getattr__(self, name: str) -> Callable[..., object]:
-        def late(*arguments: object) -> object:
-            result: object = getattr(self.door, name)(*arguments)
+        def late(*arguments: object, **named: object) -> object:
+            result: object = getattr(self.door, name)(*arguments, **named)
             return result
 
         return late
@@ -93,7 +94,9 @@ class HubSide:
         # The boxes' door alone: the pages take no part in any promise that is checked here.
         app = Flask("door")
         self._today = _DoorOfToday()
-        app.register_blueprint(blueprint(cast("Door", self._today)))
+        door = cast("Door", self._today)
+        app.register_blueprint(blueprint(door))
+        put_before(app, quick_doors(door))
         self._client = app.test_client()
         put_migrated(folder / "hub.db")
         self._boot()

@@ -15,6 +15,7 @@ from hub.devices.store import (
     DROP_RUN,
     EXTEND_RUN,
     HEARD,
+    LANE,
     RUNS_BESIDE,
 )
 from hub.ledger.followers import LedgerEntry, Write
@@ -77,20 +78,25 @@ def _ranges(
 
 def _extend_runs(connection: Connection, by_lane: Mapping[LaneKey, Sequence[Run]]) -> None:
     """Merge new runs into the coverage of their lanes; the usual case extends a lane's last run."""
-    extended: list[dict[str, object]] = []
+    sought = [
+        (*key, min(first for first, _ in new) - 1, max(last for _, last in new) + 1)
+        for key, new in by_lane.items()
+    ]
+    beside: dict[LaneKey, list[Run]] = {}
+    for device, lane, gen, first, last in RUNS_BESIDE.rows(connection, sought):
+        beside.setdefault((device, lane, gen), []).append((first, last))
+    extended: list[tuple[object, ...]] = []
     dropped: list[dict[str, object]] = []
     added: list[tuple[object, ...]] = []
-    for (device, lane, gen), new in by_lane.items():
-        key = {"device": device, "lane": lane, "gen": gen}
-        low = min(first for first, _ in new) - 1
-        high = max(last for _, last in new) + 1
-        touched = RUNS_BESIDE.rows(connection, **key, low=low, high=high)
+    for key, new in by_lane.items():
+        touched = beside.get(key, [])
         merged = merge([*touched, *new])
         if len(touched) == len(merged) == 1 and touched[0][0] == merged[0][0]:
-            extended.append(key | {"first_n": merged[0][0], "last_n": merged[0][1]})
+            extended.append((*key, *merged[0]))
             continue
-        dropped.extend(key | {"first_n": first} for first, _ in touched)
-        added.extend((device, lane, gen, first, last) for first, last in merged)
+        named = dict(zip(LANE, key, strict=True))
+        dropped.extend({**named, "first_n": first} for first, _ in touched)
+        added.extend((*key, *run) for run in merged)
     EXTEND_RUN.run(connection, extended)
     DROP_RUN.run(connection, dropped)
     bulk_insert(connection, CAPTURE_RUN, added)
@@ -132,7 +138,8 @@ def _fact(connection: Connection, entry: LedgerEntry) -> None:
         )
 
 
-def _heard(entries: Sequence[LedgerEntry]) -> list[dict[str, object]]:
+def _heard(entries: Sequence[LedgerEntry]) -> list[tuple[object, ...]]:
+    """Of each box its last entry, and how many there were."""
     counts: Counter[str] = Counter()
     last: dict[str, LedgerEntry] = {}
     for entry in entries:
@@ -140,13 +147,7 @@ def _heard(entries: Sequence[LedgerEntry]) -> list[dict[str, object]]:
             counts[entry.device] += 1
             last[entry.device] = entry
     return [
-        {
-            "device": device,
-            "dealer": entry.dealer,
-            "last_index": entry.index,
-            "last_received_ms": entry.received_ms,
-            "more": counts[device],
-        }
+        (device, entry.dealer, entry.index, entry.received_ms, counts[device])
         for device, entry in last.items()
     ]
 

@@ -18,7 +18,7 @@ from sqlalchemy import (
     update,
 )
 
-from hub.store import BYTES, INT64, METADATA, TEXT, Statement
+from hub.store import BYTES, INT64, METADATA, TEXT, Statement, WideStatement
 from shared.instants import rfc3339
 
 DEVICE = Table(
@@ -127,14 +127,22 @@ DECLARED_LOSS = Table(
 )
 
 
-RUNS_BESIDE = Statement(
-    "SELECT first_n, last_n FROM capture_run WHERE device = :device AND lane = :lane "
-    "AND gen = :gen AND first_n <= :high AND last_n >= :low"
+LANE = ("device", "lane", "gen")
+RUNS_BESIDE = WideStatement(
+    CAPTURE_RUN,
+    (*LANE, "first_n", "last_n"),
+    "SELECT run.device, run.lane, run.gen, run.first_n, run.last_n"
+    " FROM said CROSS JOIN capture_run AS run"
+    " WHERE run.device = said.device AND run.lane = said.lane AND run.gen = said.gen"
+    " AND run.first_n <= said.last_n AND run.last_n >= said.first_n",
 )
-"""The runs of a lane that touch or overlap numbers from `low` to `high`."""
-EXTEND_RUN = Statement(
-    "UPDATE capture_run SET last_n = :last_n WHERE device = :device AND lane = :lane "
-    "AND gen = :gen AND first_n = :first_n"
+"""The runs of each lane that touch or overlap these numbers."""
+EXTEND_RUN = WideStatement(
+    CAPTURE_RUN,
+    (*LANE, "first_n", "last_n"),
+    "UPDATE capture_run SET last_n = said.last_n FROM said WHERE capture_run.device = said.device"
+    " AND capture_run.lane = said.lane AND capture_run.gen = said.gen"
+    " AND capture_run.first_n = said.first_n",
 )
 DROP_RUN = Statement(
     "DELETE FROM capture_run WHERE device = :device AND lane = :lane AND gen = :gen "
@@ -145,9 +153,12 @@ KEY_STATES = Statement(
     postgres="SELECT keyid, state FROM device_key"
     " WHERE keyid IN (SELECT json_array_elements_text(CAST(:keyids AS json)))",
 )
-HEARD = Statement(
-    "UPDATE device_status SET dealer = :dealer, last_index = :last_index, "
-    "last_received_ms = :last_received_ms, events = events + :more WHERE device = :device"
+HEARD = WideStatement(
+    DEVICE_STATUS,
+    ("device", "dealer", "last_index", "last_received_ms", "events"),
+    "UPDATE device_status SET dealer = said.dealer, last_index = said.last_index,"
+    " last_received_ms = said.last_received_ms, events = device_status.events + said.events"
+    " FROM said WHERE device_status.device = said.device",
 )
 """A box was heard: of each chunk its last entry counts."""
 

@@ -28,7 +28,7 @@ from hub.ledger.tables import (
     PENDING,
 )
 from hub.ledger.tree import Tree, newest_checkpoint
-from hub.store import Database, Statement, Values, bulk_insert
+from hub.store import Database, Statement, Values, bulk_insert, bulk_upsert
 from shared.clock import Clock
 from shared.crypto.keys import SigningKey
 from shared.generation import Opening
@@ -55,12 +55,6 @@ _EPOCHS = Statement(
     " WHERE device IN (SELECT value FROM json_each(:devices)) GROUP BY device",
     postgres="SELECT device, max(epoch) FROM epoch"
     " WHERE device IN (SELECT json_array_elements_text(CAST(:devices AS json))) GROUP BY device",
-)
-_KEEP_HEAD = Statement(
-    "INSERT INTO lane_head (device, epoch, lane, next_seq, last_batch)"
-    " VALUES (:device, :epoch, :lane, :next_seq, :last_batch)"
-    " ON CONFLICT (device, epoch, lane)"
-    " DO UPDATE SET next_seq = excluded.next_seq, last_batch = excluded.last_batch"
 )
 _KEEP_CHECKPOINT = Statement(
     "INSERT INTO checkpoint (size, root, at_ms) VALUES (:size, :root, :at_ms)"
@@ -357,20 +351,14 @@ class Sequencer:
             # A group in which everything was refused or known must write no tree head.
             return
         bulk_insert(connection, BATCH, group.rows)
-        self._store_heads(connection, group)
+        heads = [(key, group.heads[key]) for key in sorted(group.moved)]
+        bulk_upsert(
+            connection, LANE_HEAD, [(*key, head.next_seq, head.last_batch) for key, head in heads]
+        )
         tree.flush(connection)
         _KEEP_CHECKPOINT.run(
             connection, [{"size": tree.size, "root": tree.root(), "at_ms": self._clock.wall_ms()}]
         )
-
-    @staticmethod
-    def _store_heads(connection: Connection, group: _Group) -> None:
-        rows = []
-        for key in sorted(group.moved):
-            head = group.heads[key]
-            place = dict(zip(("device", "epoch", "lane"), key, strict=True))
-            rows.append(place | {"next_seq": head.next_seq, "last_batch": head.last_batch})
-        _KEEP_HEAD.run(connection, rows)
 
     def _append_facts(self, connection: Connection, rows: Sequence[object]) -> None:
         """Seal pending facts as one batch of device ``hub`` and place it."""

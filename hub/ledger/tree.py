@@ -7,11 +7,11 @@ cost of appending; only full tiles are stored, and the nodes right of them live 
 from collections.abc import Sequence
 from hashlib import sha256
 
-from sqlalchemy import Connection, func, insert, select
+from sqlalchemy import Connection, func, select
 
 from hub.errors import LedgerCorrupt
 from hub.ledger.tables import BATCH, TILE
-from hub.store import Statement
+from hub.store import Statement, bulk_insert
 from shared import merkle
 from shared.wire.batch import leaf_hashes, unpack_events
 
@@ -107,19 +107,12 @@ class Tree:
                 first = index * TILE_WIDTH
                 base = self._bases[level * TILE_LEVELS]
                 nodes = self._levels[level * TILE_LEVELS][first - base : first - base + TILE_WIDTH]
-                rows.append(
-                    {
-                        "level": level,
-                        "idx": index,
-                        "hashes": b"".join(nodes),
-                        # A full tile's root is the complete node right above it.
-                        "root": self._edge((level + 1) * TILE_LEVELS, index),
-                    }
-                )
+                # A full tile's root is the complete node right above it.
+                root = self._edge((level + 1) * TILE_LEVELS, index)
+                rows.append((level, index, b"".join(nodes), root))
             self._flushed[level] = width
             level += 1
-        if rows:
-            connection.execute(insert(TILE), rows)
+        bulk_insert(connection, TILE, rows)
 
     def prune(self) -> None:
         """Forget nodes that are on disk and far from the right edge. Call after a commit."""

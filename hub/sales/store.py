@@ -1,9 +1,8 @@
 """All SQL of the sales tables that writes, and what a fold needs to read."""
 
 from collections.abc import Iterable, Sequence
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
-import orjson
 from sqlalchemy import Connection
 
 from hub.sales import rows
@@ -11,7 +10,7 @@ from hub.sales.books import Books
 from hub.sales.records import Answer, Line, Record
 from hub.sales.rules import WINDOW
 from hub.sales.tables import SALE, SALE_ANSWER, SALE_UNIT, UNIT, unit_dealer, unit_state
-from hub.store import INT64, Statement, Values, bulk_insert
+from hub.store import Statement, Values, WideStatement, bulk_insert
 
 
 def _listed(alias: str, names: Sequence[str]) -> str:
@@ -268,6 +267,7 @@ READING: Final = (
     "fault_code",
 )
 """The columns of a reading. Null means that nothing new was said: the last known stays."""
+_MEET_SAID: Final = READING[:3]
 _INDEXED: Final = READING[1:3]
 _PLAIN: Final = READING[3:]
 # In two steps, because nearly always only columns without an index change: a scooter stays where
@@ -282,53 +282,30 @@ _MEET_UNIT: Final = (
     + " WHERE "
     + " OR ".join(f"coalesce({_HEARD[name]}, '') <> coalesce(unit.{name}, '')" for name in _INDEXED)
 )
-_SQLITE_KNOWN: Final = (
-    f"SELECT serial, {', '.join(_INDEXED)} FROM unit"  # noqa: S608 - our own names
-    " WHERE serial IN (SELECT value FROM json_each(?))"
-)
-_SQLITE_MEET: Final = (
+_MEET: Final = WideStatement(
+    UNIT,
+    _MEET_SAID,
     f"INSERT INTO unit ({_MEET_COLUMNS})"  # noqa: S608 - our own names
-    f" VALUES (?1, ?2, ?3, 0, {unit_state('0', 'NULL', '?3')}, ?2)" + _MEET_UNIT
+    " SELECT said.serial, said.heard_dealer, said.reported_state, 0,"
+    f" {unit_state('0', 'NULL', 'said.reported_state')}, said.heard_dealer"
+    " FROM said LEFT JOIN unit AS known ON known.serial = said.serial"
+    " WHERE known.serial IS NULL OR "
+    + " OR ".join(
+        f"coalesce(said.{name}, known.{name}, '') <> coalesce(known.{name}, '')"
+        for name in _INDEXED
+    )
+    + _MEET_UNIT,
 )
-_SQLITE_READ: Final = (
-    "UPDATE unit SET "  # noqa: S608 - our own names
-    + ", ".join(f"{n} = coalesce(said.value ->> {READING.index(n)}, {n})" for n in _PLAIN)
-    + " FROM json_each(?) AS said WHERE unit.serial = said.value ->> 0"
-)
-_TYPES: Final = {name: "bigint" if UNIT.c[name].type is INT64 else "text" for name in READING}
-_POSTGRES_ROWS: Final = (
-    "FROM json_to_recordset(CAST(%(rows)s AS json)) AS said"
-    f"({', '.join(f'{name} {kind}' for name, kind in _TYPES.items())})"
-)
-_POSTGRES_MEET: Final = (
-    f"INSERT INTO unit ({_MEET_COLUMNS})"
-    " SELECT serial, heard_dealer, reported_state, 0,"
-    f" {unit_state('0', 'NULL', 'reported_state')}, heard_dealer {_POSTGRES_ROWS}" + _MEET_UNIT
-)
-_POSTGRES_READ: Final = (
+_READ: Final = WideStatement(
+    UNIT,
+    READING,
     "UPDATE unit SET "  # noqa: S608 - our own names
     + ", ".join(f"{name} = coalesce(said.{name}, unit.{name})" for name in _PLAIN)
-    + f" {_POSTGRES_ROWS} WHERE unit.serial = said.serial"
+    + " FROM said WHERE unit.serial = said.serial",
 )
 
 
 def save_readings(connection: Connection, readings: Sequence[Values]) -> None:
     """Note what scooters said; one reading (READING's values) a serial."""
-    if not readings:
-        return
-    if connection.dialect.name == "sqlite":
-        _save_readings_sqlite(connection.connection.driver_connection, readings)
-        return
-    named = [dict(zip(READING, reading, strict=True)) for reading in readings]
-    said = {"rows": orjson.dumps(named).decode()}
-    connection.exec_driver_sql(_POSTGRES_MEET, said)
-    connection.exec_driver_sql(_POSTGRES_READ, said)
-
-
-def _save_readings_sqlite(driver: Any, readings: Sequence[Values]) -> None:
-    serials = orjson.dumps([reading[0] for reading in readings]).decode()
-    known = {row[0]: row[1:] for row in driver.execute(_SQLITE_KNOWN, (serials,))}
-    to_meet = [r[:3] for r in readings if known.get(r[0]) != r[1:3]]
-    driver.executemany(_SQLITE_MEET, to_meet)
-    # One statement, in which other threads go on; as many as rows would be waiting for each other.
-    driver.execute(_SQLITE_READ, (orjson.dumps(readings).decode(),))
+    _MEET.run(connection, [reading[: len(_MEET_SAID)] for reading in readings])
+    _READ.run(connection, readings)

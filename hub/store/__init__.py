@@ -1,9 +1,9 @@
 """One schema on SQLite and PostgreSQL, and one way to write: through one FIFO thread."""
 
-from hub.store.bulk import bulk_insert
+from hub.store.bulk import bulk_insert, bulk_upsert
 from hub.store.database import Database
 from hub.store.schema import BYTES, INT64, METADATA, TEXT
-from hub.store.statement import Statement, Values, set_columns
+from hub.store.statement import Statement, Values, WideStatement, set_columns
 
 __all__ = [
     "BYTES",
@@ -13,6 +13,8 @@ __all__ = [
     "Database",
     "Statement",
     "Values",
+    "WideStatement",
     "bulk_insert",
+    "bulk_upsert",
     "set_columns",
 ]
