@@ -236,11 +236,12 @@ def unpack_events(packed: bytes, count: int) -> tuple[tuple[bytes, ...], int]:
         start = offset + 2
         if start > end:
             raise MalformedBatch(f"body ends before event {index} of {count}")
-        offset = start + int.from_bytes(packed[offset:start], "big")
+        size = packed[offset] << 8 | packed[offset + 1]
+        offset = start + size
         if offset > end:
             raise MalformedBatch(f"body ends inside event {index} of {count}")
-        if not 0 < offset - start <= MAX_EVENT_BYTES:
-            raise MalformedBatch(f"event {index} has {offset - start} bytes")
+        if not 0 < size <= MAX_EVENT_BYTES:
+            raise MalformedBatch(f"event {index} has {size} bytes")
         events.append(packed[start:offset])
     return tuple(events), offset
 
@@ -300,19 +301,28 @@ def decode_body(raw: bytes, *, bare: bool = False) -> Body:
         seal=raw[end : end + SEAL_BYTES],
         events=events,
         events_bytes=packed[:offset],
-        attachments=() if bare and offset == len(packed) else _attachments(events, packed[offset:]),
+        attachments=_attachments(events, packed, offset, bare=bare),
         batch_id=batch_id(statement_bytes),
     )
 
 
-def _attachments(events: Sequence[bytes], rest: bytes) -> tuple[bytes, ...]:
+def _may_name_attachments(events: bytes) -> bool:
+    # Parsing 500 events to find none would cost more than all other checks together. JSON may also
+    # spell the key with an escape; ours never do.
+    return b'"sha256"' in events or b"\\u" in events
+
+
+def _attachments(
+    events: tuple[bytes, ...], packed: bytes, end: int, *, bare: bool
+) -> tuple[bytes, ...]:
+    """What lies behind the events, which end at `end` of `packed`, as they name it."""
+    rest = packed[end:]
+    # One look at all of them: nearly no batch carries any.
+    if not rest and (bare or not _may_name_attachments(packed)):
+        return ()
     found = []
     offset = 0
-    for event in events:
-        # Parsing 500 events to find none would cost more than all other checks together. JSON
-        # may also spell the key with an escape; ours never do.
-        if b'"sha256"' not in event and b"\\u" not in event:
-            continue
+    for event in filter(_may_name_attachments, events):
         for attachment in attachments_of(event):
             start = offset + 4
             offset = start + int.from_bytes(rest[offset:start], "big")
@@ -333,8 +343,7 @@ def attachments_named(events: Sequence[bytes]) -> list[str]:
     """Hashes of the attachments that these events name, in order."""
     return [
         item.sha256
-        for event in events
-        if b'"sha256"' in event or b"\\u" in event
+        for event in filter(_may_name_attachments, events)
         for item in attachments_of(event)
     ]
 
