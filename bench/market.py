@@ -30,6 +30,7 @@ WEBHOOKS_AT_ONCE: Final = 8
 commit."""
 TOO_FAST_FOR_ONE: Final = 131056
 LOOK_S: Final = 1.0
+SAY_EVERY_S: Final = 30.0
 LIMIT_ANSWER_MS: Final = 250
 """From a tap to the vendor having the answer to it, while nothing else waits for the rep."""
 
@@ -45,6 +46,31 @@ def undecided(database: Path) -> int:
     """Leads that are still asked about or raced for."""
     states = states_of(database)
     return states["SCREENING"] + states["QUALIFIED"] + states["UNCLAIMED"]
+
+
+class Progress:
+    """A line every half minute: an hour without one looks like one that hangs."""
+
+    def __init__(self, database: Path, market: Market) -> None:
+        """It begins now."""
+        self._database, self._market = database, market
+        self._began = self._said = time.monotonic()
+
+    def say(self) -> None:
+        """If it is time."""
+        now = time.monotonic()
+        if now - self._said < SAY_EVERY_S:
+            return
+        self._said = now
+        states = states_of(self._database)
+        times_ms = self._market.contest.tap_to_decision_ms()[-200:]
+        recent = f"{percentile(times_ms, 0.5)} ms" if times_ms else "not yet"
+        told = ", ".join(f"{state} {count}" for state, count in states.most_common())
+        untold = sum(self._market.contest.untold().values())
+        print(
+            f"    {now - self._began:,.0f} s: {told}; untold {untold}; the last 200 taps {recent}",
+            flush=True,
+        )
 
 
 def main() -> None:
@@ -74,12 +100,14 @@ def main() -> None:
             hub.wait_until_ready()
             market.open(hub.url)
             market.graph.faults.by_chance(asked.errors)
+            database, waited_s = folder / "hub.db", 0.0
+            progress = Progress(database, market)
             began = time.monotonic()
             for number in range(asked.leads):
                 market.lead()
                 due_s = began + (number + 1) * asked.seconds / asked.leads
                 pause.wait(max(0.0, due_s - time.monotonic()))
-            database, waited_s = folder / "hub.db", 0.0
+                progress.say()
             while waited_s < asked.patience and not (
                 states_of(database).total() >= asked.leads
                 and not undecided(database)
@@ -87,6 +115,7 @@ def main() -> None:
             ):
                 pause.wait(LOOK_S)
                 waited_s += LOOK_S
+                progress.say()
             states = states_of(database)
         finally:
             market.close()
