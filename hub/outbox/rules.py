@@ -23,8 +23,11 @@ HELD_REASONS = (LIMITED, SPAM)
 CANNOT_WAIT = frozenset({"offer", "p0"})
 """Kinds that are worth nothing later: somebody else is asked instead."""
 DOUBT_WAIT_MS = 5_000
-"""A message that may have been sent is sent again so much later: a status often ends the doubt."""
-DOUBTS_MAX = 1
+"""A message that may have been sent is sent again so much later, next time four times as much: a
+status often ends the doubt."""
+DOUBTS_MAX = 3
+"""So often. A vendor that leaves one of thirty answers out would keep one card in a thousand from
+its winner if it were once; what comes twice meanwhile is harmless and counted."""
 RETRY_MS, RETRY_MAX_MS = 1_000, 60_000
 PAIR_RETRY_MS, PAIR_EXPONENT_MAX = 6_000, 4
 
@@ -125,6 +128,16 @@ def retry_wait_ms(attempts: int) -> int:
 def pair_retry_wait_ms(attempts: int) -> int:
     """After the vendor said that it was too fast for one person: 6 s, 24 s, 96 s …"""
     return PAIR_RETRY_MS << 2 * min(attempts - 1, PAIR_EXPONENT_MAX)
+
+
+def doubts_max(kind: str) -> int:
+    """How often a message of this kind that may have been sent is sent again."""
+    return 1 if kind in CANNOT_WAIT else DOUBTS_MAX
+
+
+def doubt_wait_ms(doubts: int) -> int:
+    """After so many doubts before this one: 5 s, 20 s, 80 s."""
+    return DOUBT_WAIT_MS << 2 * doubts
 
 
 def window_is_open(opened_ms: int, now_ms: int) -> bool:

@@ -201,7 +201,7 @@ class Outbox:
     def doubt(
         self, connection: Connection, row: OutboxRow, reason: str, *, first: bool
     ) -> Change | None:
-        """It may have been sent: it is sent again once, a little later, and counted.
+        """It may have been sent: it is sent again, each time later, and counted.
 
         What a status says until then ends the doubt. `first`: if it was, then to somebody who had
         not written to us: that counts against the messaging limit.
@@ -211,10 +211,10 @@ class Outbox:
         store.count(connection, DOUBTFUL)
         now_ms = self.clock.wall_ms()
         values: dict[str, object] = {"first_contact_ms": now_ms} if first else {}
-        if row.doubts >= rules.DOUBTS_MAX:
+        if row.doubts >= rules.doubts_max(row.kind):
             values |= {"code": None, "reason": reason}
             return self._move(connection, row, "refuse", values)
-        due_ms = now_ms + rules.DOUBT_WAIT_MS
+        due_ms = now_ms + rules.doubt_wait_ms(row.doubts)
         values |= {"doubts": row.doubts + 1, "due_ms": due_ms, "reason": reason}
         return self._move(connection, row, "again", values)
 

@@ -429,23 +429,41 @@ def test_a_message_for_later_holds_nothing_up(desk):
     assert ["now led_1", "nudge led_1"] == texts(desk.channel.calls)
 
 
-def test_silence_is_answered_by_sending_again_once(desk):
-    """No answer twice: sent twice in all, five seconds apart, counted, then failed."""
-    desk.channel.script = [Failed("unknown", None, "timeout")] * 3
-    desk.say(draft("k"))
+def test_silence_is_answered_by_sending_again(desk):
+    """No answer, again and again: sent once more after 5, 20 and 80 s, each counted, then failed.
+
+    A card that does not come costs its winner the customer; one that comes twice costs nobody.
+    """
+    desk.channel.script = [Failed("unknown", None, "timeout")] * 9
+    desk.say(draft("k", kind="card"))
     desk.run()
-    desk.clock.advance(DOUBT_WAIT_MS - 1)
+    for calls, wait_ms in enumerate((5_000, 20_000, 80_000), start=1):
+        desk.clock.advance(wait_ms - 1)
+        desk.run()
+        assert calls == len(desk.channel.calls)
+        desk.clock.advance(1)
+        desk.run()
+    desk.clock.advance(HOUR_MS)
     desk.run()
-    assert 1 == len(desk.channel.calls)
-    desk.clock.advance(1)
+
+    assert 4 == len(desk.channel.calls)
+    assert [("failed", "timeout")] == desk.states()
+    with desk.database.read() as connection:
+        assert 4 == desk.outbox.doubtful(connection)
+
+
+def test_an_offer_in_doubt_is_sent_again_only_once(desk):
+    """Then its place goes to somebody else, while that still helps."""
+    desk.channel.script = [Failed("unknown", None, "timeout")] * 9
+    desk.say(draft("k", kind="offer"))
+    desk.run()
+    desk.clock.advance(HOUR_MS)
     desk.run()
     desk.clock.advance(HOUR_MS)
     desk.run()
 
     assert 2 == len(desk.channel.calls)
     assert [("failed", "timeout")] == desk.states()
-    with desk.database.read() as connection:
-        assert 2 == desk.outbox.doubtful(connection)
 
 
 def test_a_status_ends_the_doubt(desk):
