@@ -14,6 +14,7 @@ from hub.leads.tables import LEAD, LEAD_EVENT, LEAD_OFFER
 KEPT_OF_A_TOUCH: Final = ("source", "campaign", "at_ms")
 """The rest of where a lead came from are numbers that others give a person."""
 _NOTHING: Final = {
+    "model_said": None,
     "place": None,
     "area": None,
     "lat_udeg": None,

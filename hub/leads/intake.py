@@ -163,6 +163,7 @@ class Intake:
         if row.model is not None:
             model = self._desk.directory.model(connection, row.model.upper())
             known["model"] = model.code if model else model_name(row.model)
+            known["model_said"] = None if known["model"] else row.model
         if row.payment != "unknown":
             known["payment"] = row.payment
         if row.buy_when != "unknown":

@@ -45,6 +45,8 @@ class Lead:
     first_touch: str | None = None
     last_touch: str | None = None
     model: str | None = None
+    model_said: str | None = None
+    """In words of a form that name no model: only the owner reads them."""
     payment: Payment = "unknown"
     buy_when: BuyWhen = "unknown"
     language: Literal["id", "en"] = "id"

@@ -151,6 +151,7 @@ def _card(scene: _Scene) -> Rendered | Withhold:
         _wishes(scene)
         | who
         | {
+            "model": _whole_model(scene),
             "area": _whole_place(scene),
             "due": _time(scene, _due_ms(scene, dealer), dealer),
             "transcript": _transcript(scene),
@@ -168,6 +169,12 @@ def _card(scene: _Scene) -> Rendered | Withhold:
             body=(who["name"], who["phone"], shown["area"], shown["model"]),
         ),
     )
+
+
+def _whole_model(scene: _Scene) -> str:
+    """The model, or what its customer called it where nobody else reads that."""
+    said = " ".join((scene.lead.model_said or "").split())
+    return said if said and not scene.lead.model else _wishes(scene)["model"]
 
 
 def _whole_place(scene: _Scene) -> str:

@@ -22,6 +22,7 @@ LEAD: Final = Table(
     Column("first_touch", TEXT),
     Column("last_touch", TEXT),
     Column("model", TEXT),
+    Column("model_said", TEXT),
     Column("payment", TEXT, nullable=False),
     Column("buy_when", TEXT, nullable=False),
     Column("language", TEXT, nullable=False),

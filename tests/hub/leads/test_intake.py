@@ -142,7 +142,8 @@ def test_a_closed_or_old_lead_makes_room_for_a_new_linked_one(market, days):
 )
 def test_what_reps_read_before_the_claim_never_holds_the_forms_own_words(market, place):
     """A place that nobody knows stays where only the owner sees it: the area is the point's. A
-    model that the registry does not know is no place for a name or a number either."""
+    model that the registry does not know is no place for a name or a number either: in words of
+    its own it stays there, too."""
     market.intake = Intake(market.desk, market.leads, Contacts(bytes(32)), locate=shipped().locate)
     market.town.model = lambda _connection, _code: None
     at = {"lat": -7.2905, "lon": 112.7402, "place": place}
@@ -150,12 +151,16 @@ def test_what_reps_read_before_the_claim_never_holds_the_forms_own_words(market,
         phone = f"6281300000{number:03}"
         lead = market.get(take(market, {**at, "model": model, "phone": phone}).lead)
         assert (lead.area, lead.model) == ("Wonokromo, Surabaya", None)
-    own = take(market, {**at, "model": "E8 Pro", "phone": "6281300000999"})
-    assert market.get(own.lead).model == "E8 Pro"
+    own = take(market, {**at, "model": "Sprint buat Budi", "phone": "6281300000999"})
+    assert market.get(own.lead).model is None
+    named = take(market, {**at, "model": "E8 Pro", "phone": "6281300000998"})
+    assert (market.get(named.lead).model, market.get(named.lead).model_said) == ("E8 Pro", None)
 
     market.pass_time(0)
+    assert not any("Sprint" in market.words(each).text for each in market.outbox.said("offer"))
     market.tap("per_1", f"CLAIM_{own.lead}")
     [card] = market.outbox.said("card")
+    assert "Sprint buat Budi" in market.words(card).text
     assert f"Wonokromo, Surabaya{f' ({place})' if place else ''}\n" in market.words(card).text
 
 
