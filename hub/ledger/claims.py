@@ -11,14 +11,16 @@ from sqlalchemy import Connection, delete, func, insert, select
 
 from hub.errors import Refused
 from hub.ledger.tables import REFILL_BATCH, REFILL_CLAIM, REFILL_HOLD
-from hub.ledger.tree import newest_checkpoint
 from hub.store import Statement
+from shared.merkle import EMPTY_ROOT
 
 WANTED_MAX = 1000
 READ_ONLY = "read-only"
-_STATE = Statement(
-    "SELECT (SELECT count(*) FROM refill_hold), (SELECT max(size) FROM refill_claim),"
-    " (SELECT max(generation) FROM ledger_generation)"
+_STANDING = Statement(
+    "SELECT newest.size, newest.root, (SELECT count(*) FROM refill_hold),"
+    " (SELECT max(size) FROM refill_claim), (SELECT max(generation) FROM ledger_generation)"
+    " FROM (SELECT 1 AS one) AS always LEFT JOIN"
+    " (SELECT size, root FROM checkpoint ORDER BY size DESC LIMIT 1) AS newest ON always.one = 1"
 )
 
 
@@ -67,13 +69,37 @@ class RefillState:
         return f"open, {self.size} entries"
 
 
-def is_read_only(connection: Connection, size: int, generation: int) -> bool:
-    """Whether a ledger of `size` entries must not be written to, except by a refill.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """What decides whether anything new has a place: asked for in one step by every transaction
+    that gives places."""
 
-    `generation`: the newest that was opened; a database from before it cannot go on in it.
-    """
-    [(held, largest, begun)] = _STATE.rows(connection)
-    return bool(held) or (largest or 0) > size or (begun or 1) < generation
+    size: int
+    root: bytes
+    held: bool
+    claimed: int
+    """The largest tree head that a box has shown."""
+    generation: int
+    """In which the database is."""
+
+    def is_read_only(self, generation: int) -> bool:
+        """Whether the ledger must not be written to, except by a refill.
+
+        `generation`: the newest that was opened; a database from before it cannot go on in it.
+        """
+        return self.held or self.claimed > self.size or self.generation < generation
+
+
+def standing(connection: Connection) -> Standing:
+    """How this database stands."""
+    [(size, root, held, claimed, begun)] = _STANDING.rows(connection)
+    return Standing(
+        size=size or 0,
+        root=EMPTY_ROOT if root is None else bytes(root),
+        held=bool(held),
+        claimed=claimed or 0,
+        generation=begun or 1,
+    )
 
 
 def refusal(size: int) -> Refused:
@@ -88,9 +114,9 @@ def refusal(size: int) -> Refused:
 
 def refill_state(connection: Connection, generation: int) -> RefillState:
     """Everything about it, in one snapshot."""
-    size, _ = newest_checkpoint(connection)
-    [(held, largest, begun)] = _STATE.rows(connection)
-    target = largest if (largest or 0) > size else None
+    found = standing(connection)
+    size = found.size
+    target = found.claimed if found.claimed > size else None
     staged = connection.execute(
         select(REFILL_BATCH.c.first_index, REFILL_BATCH.c.count)
         .where(REFILL_BATCH.c.first_index >= size)
@@ -107,10 +133,10 @@ def refill_state(connection: Connection, generation: int) -> RefillState:
     return RefillState(
         size=size,
         target=target,
-        held=bool(held),
+        held=found.held,
         staged=sum(count for _, count in staged),
         wanted=tuple(wanted[:WANTED_MAX]) if target is not None else (),
-        lacks_generation=generation if (begun or 1) < generation else None,
+        lacks_generation=generation if found.generation < generation else None,
     )
 
 

@@ -36,7 +36,11 @@ def refuse_later(connection: Connection, generation: int) -> None:
 
     A process that was not restarted would go on signing in the name of a generation that ended.
     """
-    newest = newest_generation(connection)
+    refuse_newer(newest_generation(connection), generation)
+
+
+def refuse_newer(newest: int, generation: int) -> None:
+    """The same, where it is known in which generation the database is."""
     if newest > generation:
         raise StoreUnavailable(
             f"the ledger is in generation {newest}, this process in {generation}: put the newest "

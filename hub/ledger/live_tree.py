@@ -19,11 +19,14 @@ class LiveTree:
         self._tree: Tree | None = None
         self._durable: tuple[int, bytes] | None = None
 
-    def current(self, connection: Connection) -> Tree:
-        """The tree as of this write transaction; another process may have appended to it."""
+    def current(self, connection: Connection, head: tuple[int, bytes] | None = None) -> Tree:
+        """The tree as of this write transaction; another process may have appended to it.
+
+        `head`: size and root of the newest tree head on disk, where they have been read.
+        """
         # Size and root: after a failed commit the tree in memory may have the size that another
         # process has meanwhile given the ledger, with other leaves.
-        size, root = newest_checkpoint(connection)
+        size, root = head or newest_checkpoint(connection)
         if self._tree is None or self._tree.size != size or self._tree.root() != root:
             self._tree = Tree.load(connection)
         return self._tree

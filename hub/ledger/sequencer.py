@@ -16,9 +16,9 @@ from sqlalchemy import Connection, delete, insert, select, text
 
 from hub.errors import LedgerCorrupt, Refused
 from hub.ledger.batches import LedgerBatch, Recent
-from hub.ledger.claims import clear, is_read_only, refusal
+from hub.ledger.claims import clear, refusal, standing
 from hub.ledger.evidence import keep_evidence
-from hub.ledger.generations import OPENED, fact_of, record, refuse_later
+from hub.ledger.generations import OPENED, fact_of, record, refuse_newer
 from hub.ledger.live_tree import LiveTree
 from hub.ledger.placed import Placed, stored_place
 from hub.ledger.tables import (
@@ -28,7 +28,7 @@ from hub.ledger.tables import (
     PENDING,
 )
 from hub.ledger.tree import Tree, newest_checkpoint
-from hub.store import Database, Statement, Values, bulk_insert, bulk_upsert
+from hub.store import Database, Statement, Values, WideStatement, bulk_insert, bulk_upsert
 from shared.clock import Clock
 from shared.crypto.keys import SigningKey
 from shared.generation import Opening
@@ -44,17 +44,12 @@ ADVISORY_LOCK = 0x6B6963_6B73_7461
 
 UnfitKeys = Callable[[Connection, Collection[str]], Mapping[str, Refused]]
 
-_HEADS = Statement(
-    "SELECT device, epoch, lane, next_seq, last_batch FROM lane_head"
-    " WHERE device IN (SELECT value FROM json_each(:devices))",
-    postgres="SELECT device, epoch, lane, next_seq, last_batch FROM lane_head"
-    " WHERE device IN (SELECT json_array_elements_text(CAST(:devices AS json)))",
-)
-_EPOCHS = Statement(
-    "SELECT device, max(epoch) FROM epoch"
-    " WHERE device IN (SELECT value FROM json_each(:devices)) GROUP BY device",
-    postgres="SELECT device, max(epoch) FROM epoch"
-    " WHERE device IN (SELECT json_array_elements_text(CAST(:devices AS json))) GROUP BY device",
+_HEADS = WideStatement(
+    EPOCH,
+    ("device",),
+    "SELECT said.device, (SELECT max(epoch) FROM epoch WHERE epoch.device = said.device),"
+    " head.epoch, head.lane, head.next_seq, head.last_batch"
+    " FROM said LEFT JOIN lane_head AS head ON head.device = said.device",
 )
 _KEEP_CHECKPOINT = Statement(
     "INSERT INTO checkpoint (size, root, at_ms) VALUES (:size, :root, :at_ms)"
@@ -145,9 +140,9 @@ class Sequencer:
 
     def refuse_read_only(self, connection: Connection) -> None:
         """Raises Refused 503 while nothing new may be placed."""
-        size, _ = newest_checkpoint(connection)
-        if is_read_only(connection, size, self.generation):
-            raise refusal(size)
+        found = standing(connection)
+        if found.is_read_only(self.generation):
+            raise refusal(found.size)
 
     @property
     def waiting(self) -> int:
@@ -216,8 +211,7 @@ class Sequencer:
     def _facts(self, connection: Connection) -> int:
         # Before anything is read: another process may be about to place these very facts.
         lock_ledger(connection)
-        size, _ = newest_checkpoint(connection)
-        if is_read_only(connection, size, self.generation):
+        if standing(connection).is_read_only(self.generation):
             return 0
         rows = connection.execute(select(PENDING).order_by(PENDING.c.id).limit(FACTS_MAX)).all()
         if rows:
@@ -234,15 +228,16 @@ class Sequencer:
         try:
             with self._live.lock:
                 lock_ledger(connection)
-                refuse_later(connection, self.generation)
-                tree = self._live.current(connection)
+                found = standing(connection)
+                refuse_newer(found.generation, self.generation)
+                tree = self._live.current(connection, (found.size, found.root))
                 group = _Group()
                 # Here and not at the door: what counts is the key's state at the leaf's place.
                 keyids = {incoming.keyid for incoming in batches if incoming.keyid}
                 group.unfit = self.unfit_keys(connection, keyids) if keyids else {}
                 self._read_heads(connection, batches, group)
                 size = tree.size
-                group.read_only = is_read_only(connection, size, self.generation)
+                group.read_only = found.is_read_only(self.generation)
                 for incoming in batches:
                     answer = self._place(connection, incoming, group, size)
                     group.answers.append(answer)
@@ -264,10 +259,13 @@ class Sequencer:
     def _read_heads(
         self, connection: Connection, batches: Sequence[Incoming], group: _Group
     ) -> None:
-        devices = orjson.dumps(list({incoming.device for incoming in batches})).decode()
-        for device, epoch, lane, next_seq, last_batch in _HEADS.rows(connection, devices=devices):
-            group.heads[device, epoch, lane] = _Head(next_seq, bytes(last_batch))
-        group.epochs.update(_EPOCHS.rows(connection, devices=devices))
+        devices = sorted({incoming.device for incoming in batches})
+        rows = _HEADS.rows(connection, [(device,) for device in devices])
+        for device, open_epoch, epoch, lane, next_seq, last_batch in rows:
+            if open_epoch is not None:
+                group.epochs[device] = open_epoch
+            if lane is not None:
+                group.heads[device, epoch, lane] = _Head(next_seq, bytes(last_batch))
 
     def _place(
         self, connection: Connection, incoming: Incoming, group: _Group, size: int

@@ -17,7 +17,7 @@ from edge_agent.buffer import (
 from edge_agent.delivery import Delivery, lanes
 from firmware_sim.chaos.box import Parts
 from firmware_sim.chaos.world import ROOMY_BYTES, run_seed
-from hub.ledger import sequencer
+from hub.ledger import claims
 from hub.ledger.sequencer import Incoming
 from hub.wiring import Hub
 from shared.checkpoint import parse_checkpoint
@@ -157,7 +157,7 @@ def test_a_skipped_proof_check_is_caught(monkeypatch):
 @pytest.mark.timeout(600)
 def test_a_restored_hub_that_goes_on_at_once_is_caught(monkeypatch):
     """It would sign a second history over the first, and the boxes would refuse it for ever."""
-    monkeypatch.setattr(sequencer, "is_read_only", lambda *_: False)
+    monkeypatch.setattr(claims.Standing, "is_read_only", lambda *_: False)
 
     assert caught(ROOMY, restores_hub=True)
 
