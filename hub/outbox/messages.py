@@ -164,6 +164,9 @@ class Failed:
     action: Action
     code: int | None
     reason: str
+    answered: bool = False
+    """Of an unknown outcome: there was an answer, such as one that cannot be read. To ask again and
+    again would only give it again."""
 
 
 class Channel(Protocol):

@@ -28,6 +28,9 @@ status often ends the doubt."""
 DOUBTS_MAX = 3
 """So often. A vendor that leaves one of thirty answers out would keep one card in a thousand from
 its winner if it were once; what comes twice meanwhile is harmless and counted."""
+PASSED_AT_DOUBTS = 2
+"""What waits behind a message that was left unanswered so often need not wait for it any longer: a
+notice must not keep a card from its winner for minutes."""
 RETRY_MS, RETRY_MAX_MS = 1_000, 60_000
 PAIR_RETRY_MS, PAIR_EXPONENT_MAX = 6_000, 4
 

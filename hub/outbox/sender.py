@@ -228,7 +228,7 @@ class Sender:
         except Exception as error:
             log.exception("outbox_channel_failed", id=row.id)
             # It may have gone before it failed.
-            outcome = Failed("unknown", None, type(error).__name__)
+            outcome = Failed("unknown", None, type(error).__name__, answered=True)
         return outcome, ready.window_open
 
     def _ready(self, taken: _Taken) -> _Ready | Failed | Withhold:

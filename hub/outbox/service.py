@@ -195,11 +195,20 @@ class Outbox:
             case "template" if window_open:
                 return self._again_as_template(connection, row, said)
             case "unknown":
-                return self.doubt(connection, row, failed.reason, first=not window_open)
+                often = 1 if failed.answered else rules.doubts_max(row.kind)
+                return self.doubt(
+                    connection, row, failed.reason, first=not window_open, doubts_max=often
+                )
         return self._move(connection, row, "refuse", said)
 
     def doubt(
-        self, connection: Connection, row: OutboxRow, reason: str, *, first: bool
+        self,
+        connection: Connection,
+        row: OutboxRow,
+        reason: str,
+        *,
+        first: bool,
+        doubts_max: int = 1,
     ) -> Change | None:
         """It may have been sent: it is sent again, each time later, and counted.
 
@@ -211,7 +220,7 @@ class Outbox:
         store.count(connection, DOUBTFUL)
         now_ms = self.clock.wall_ms()
         values: dict[str, object] = {"first_contact_ms": now_ms} if first else {}
-        if row.doubts >= rules.doubts_max(row.kind):
+        if row.doubts >= doubts_max:
             values |= {"code": None, "reason": reason}
             return self._move(connection, row, "refuse", values)
         due_ms = now_ms + rules.doubt_wait_ms(row.doubts)
@@ -238,7 +247,7 @@ class Outbox:
             return None
         now_ms = self.clock.wall_ms()
         store.change(connection, row.id, state=state, at_ms=now_ms, **values)
-        if event == "again":
+        if event == "again" and (_int(values.get("doubts")) or 0) < rules.PASSED_AT_DOUBTS:
             due_ms = _int(values.get("due_ms")) or 0
             all_wait = row.urgent or _int(values.get("code")) in TOO_FAST_FOR_ONE
             store.push(connection, row.to, due_ms, now_ms, urgent=all_wait)

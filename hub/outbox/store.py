@@ -9,6 +9,7 @@ import orjson
 from sqlalchemy import CheckConstraint, Column, Connection, Index, Table, update
 
 from hub.outbox.messages import Draft, Medium, Outgoing, Role, State
+from hub.outbox.rules import PASSED_AT_DOUBTS
 from hub.store import INT64, METADATA, TEXT, Statement, Values, set_columns
 
 OUTBOX = Table(
@@ -142,10 +143,13 @@ _HEADS = _reading(
     " AND gone.state = 'sending' AND gone.urgent >= :urgent)"
     " AND NOT EXISTS (SELECT 1 FROM outbox AS ahead WHERE ahead.recipient = outbox.recipient"
     " AND ahead.state IN ('queued', 'sending') AND ahead.urgent = :urgent"
-    " AND ahead.seq < outbox.seq AND ahead.not_before_ms <= :now_ms)"
+    " AND ahead.seq < outbox.seq AND ahead.not_before_ms <= :now_ms"
+    # What may have gone twice keeps nothing back while it waits for a word of it.
+    " AND (ahead.doubts < :passed OR ahead.due_ms <= :now_ms))"
     " AND (:urgent = 1 OR NOT EXISTS (SELECT 1 FROM outbox AS first"
     " WHERE first.recipient = outbox.recipient AND first.state IN ('queued', 'sending')"
-    " AND first.urgent = 1 AND first.not_before_ms <= :now_ms))"
+    " AND first.urgent = 1 AND first.not_before_ms <= :now_ms"
+    " AND (first.doubts < :passed OR first.due_ms <= :now_ms)))"
     " ORDER BY due_ms, seq LIMIT :limit"
 )
 _LATE = _reading(
@@ -331,6 +335,7 @@ def heads(
         now_ms=now_ms,
         limit=limit,
         urgent=int(urgent),
+        passed=PASSED_AT_DOUBTS,
     )
     return [as_row(each) for each in found]
 

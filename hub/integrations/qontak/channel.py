@@ -146,7 +146,7 @@ def outcome(answer: Answer) -> Accepted | Failed:
     if answer.ok:
         provider_id = identifier(answer.data, "id")
         if provider_id is None:
-            return Failed("unknown", None, "taken, but without an id")
+            return Failed("unknown", None, "taken, but without an id", answered=True)
         return Accepted(provider_id)
     code = code_in(answer.reason)
     meaning = meaning_of(code)

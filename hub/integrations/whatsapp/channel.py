@@ -83,4 +83,4 @@ def outcome(answer: Answer) -> Accepted | Failed:
         provider_id = identifier(message, "id")
         if provider_id is not None:
             return Accepted(provider_id)
-    return Failed("unknown", None, "taken, but without an id")
+    return Failed("unknown", None, "taken, but without an id", answered=True)

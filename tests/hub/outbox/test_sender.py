@@ -452,6 +452,18 @@ def test_silence_is_answered_by_sending_again(desk):
         assert 4 == desk.outbox.doubtful(connection)
 
 
+def test_an_answer_that_cannot_be_read_is_asked_for_once_more(desk):
+    """A vendor that has changed its answers gives the same again: nothing goes out four times."""
+    desk.channel.script = [Failed("unknown", None, "no id", answered=True)] * 9
+    desk.say(draft("k", kind="card"))
+    for _ in range(4):
+        desk.run()
+        desk.clock.advance(HOUR_MS)
+
+    assert 2 == len(desk.channel.calls)
+    assert [("failed", "no id")] == desk.states()
+
+
 def test_an_offer_in_doubt_is_sent_again_only_once(desk):
     """Then its place goes to somebody else, while that still helps."""
     desk.channel.script = [Failed("unknown", None, "timeout")] * 9
@@ -464,6 +476,26 @@ def test_an_offer_in_doubt_is_sent_again_only_once(desk):
 
     assert 2 == len(desk.channel.calls)
     assert [("failed", "timeout")] == desk.states()
+
+
+def test_a_message_in_doubt_keeps_a_card_for_five_seconds_at_most(desk):
+    """Its second silence lets what waits behind it go first, urgent or not."""
+    desk.channel.script = [Failed("unknown", None, "timeout")] * 2
+    desk.say(
+        draft("notice", kind="too_slow", urgent=True),
+        draft("card", kind="card", urgent=True),
+        draft("offer"),
+    )
+    desk.run()
+    assert ["too_slow led_1"] == texts(desk.channel.calls)
+    desk.clock.advance(DOUBT_WAIT_MS)
+    desk.run()
+    said = texts(desk.channel.calls)
+    assert ["too_slow led_1", "too_slow led_1", "card led_1", "offer led_1"] == said
+    desk.clock.advance(20_000)
+    desk.run()
+    assert 5 == len(desk.channel.calls)
+    assert {"accepted"} == {state for state, _ in desk.states()}
 
 
 def test_a_status_ends_the_doubt(desk):
