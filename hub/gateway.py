@@ -5,6 +5,7 @@ repeats it wholly or not at all.
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import TypeAlias
 
 from sqlalchemy import Connection
@@ -25,7 +26,7 @@ from hub.inbox.incoming import (
     TemplateNews,
     Text,
 )
-from hub.inbox.service import InboxRow, Outcome, first_time
+from hub.inbox.service import InboxRow, Outcome, first_time, seen
 from hub.leads.conversation import Conversation
 from hub.leads.neighbours import as_rep
 from hub.leads.service import Leads
@@ -113,16 +114,19 @@ class Gateway:
 
     def _message(self, connection: Connection, message: Message, row: InboxRow) -> str | None:
         # Every id is remembered: by another road the same message may bring another of them.
+        ids = (message.id, *message.aliases)
         fresh = [
-            first_time(connection, f"message/{known}", now_ms=row.received_ms)
-            for known in (message.id, *message.aliases)
+            first_time(connection, f"message/{known}", now_ms=row.received_ms) for known in ids
         ]
         if not all(fresh):
+            self._whole(connection, message, row)
             return None
         if isinstance(message.content, NumberChanged):
             return self._renumbered(connection, message.sender, message.content, row)
         at_ms = min(row.received_ms, message.provider_ms or row.received_ms)
         person = self._person(connection, message.sender, row)
+        if message.plain:
+            message = self._read_title(connection, message, row, person)
         if person is not None:
             self._outbox.opened(connection, message.number, person.id, at_ms)
             self._from_person(connection, person, message, row)
@@ -151,6 +155,54 @@ class Gateway:
             inbox=row.id,
         )
         return contact
+
+    def _read_title(
+        self, connection: Connection, message: Message, row: InboxRow, person: Person | None
+    ) -> Message:
+        """A tap shown as the words on its button, as the tap that it can only be.
+
+        Else it is remembered that this message may come whole.
+        """
+        content, sender = message.content, message.sender
+        title = content.body if isinstance(content, Text) else None
+        if isinstance(content, Tap) and content.id is None:
+            title = content.title
+        button, party = None, None
+        if title is not None:
+            party = (
+                as_rep(person)
+                if person is not None
+                else self._contacts.find(connection, phone=sender.phone, bsuid=sender.bsuid)
+            )
+        if title is not None and party is not None:
+            button = self._leads.meant(connection, party, title, row.received_ms)
+        if button is None or button == "asked":
+            for known in (message.id, *message.aliases):
+                first_time(connection, f"plain/{known}", now_ms=row.received_ms)
+        # Who has been asked which lead they mean has tapped all the same: "asked" is no button.
+        return message if button is None else replace(message, content=Tap(button, title or ""))
+
+    def _whole(self, connection: Connection, message: Message, row: InboxRow) -> None:
+        """Act on what a message says more than when it came by another road, once."""
+        content, referral = message.content, message.referral
+        tapped = isinstance(content, Tap) and content.id is not None
+        if message.plain or not (tapped or referral is not None):
+            return
+        ids = (message.id, *message.aliases)
+        if not any(seen(connection, f"plain/{known}") for known in ids):
+            return
+        if not first_time(connection, f"whole/{message.id}", now_ms=row.received_ms):
+            return
+        person = self._person(connection, message.sender, row)
+        contact = None
+        if person is None:
+            phone, bsuid = message.sender.phone, message.sender.bsuid
+            contact = self._contacts.find(connection, phone=phone, bsuid=bsuid)
+        if isinstance(content, Tap) and tapped:
+            party = contact if person is None else as_rep(person)
+            self._leads.tap(connection, party, content, message=message, row=row)
+        if contact is not None and referral is not None:
+            self._conversation.referred(connection, contact, referral, row)
 
     def _renumbered(
         self, connection: Connection, sender: Sender, changed: NumberChanged, row: InboxRow

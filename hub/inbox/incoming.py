@@ -105,6 +105,9 @@ class Message:
     context_id: str | None = None
     """The message of ours it answers, by the vendor's id."""
     forwarded: bool = False
+    plain: bool = False
+    """Only what it shows is told, not what it is: a tap is the words on its button. By another road
+    the same message may come whole."""
     referral: Referral | None = None
 
 

@@ -13,14 +13,14 @@ from sqlalchemy import Connection
 
 from hub.errors import Refused
 from hub.inbox import store
-from hub.inbox.store import InboxRow, first_time
+from hub.inbox.store import InboxRow, first_time, seen
 from hub.store import Database
 from hub.store.savepoint import savepoint
 from shared.clock import Clock
 from shared.identifiers import new_id
 from shared.instants import rfc3339
 
-__all__ = ["Handle", "Inbox", "InboxRow", "Outcome", "first_time"]
+__all__ = ["Handle", "Inbox", "InboxRow", "Outcome", "first_time", "seen"]
 
 KEEP_MAX = 64
 """Deliveries stored by one commit."""

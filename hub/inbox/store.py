@@ -93,6 +93,7 @@ _FIRST_TIME = Statement(
     "INSERT INTO seen_message (key, at_ms) VALUES (:key, :at_ms)"
     " ON CONFLICT (key) DO NOTHING RETURNING key"
 )
+_SEEN = Statement("SELECT 1 FROM seen_message WHERE key = :key")
 _STATE = Statement(
     "SELECT inbox.seq, state, body IS NOT NULL"
     " FROM inbox LEFT JOIN inbox_body ON inbox_body.seq = inbox.seq WHERE id = :id"
@@ -262,8 +263,16 @@ def first_time(connection: Connection, key: str, *, now_ms: int) -> bool:
     Keys: the wamid of a message, ``<wamid>/<status>`` of a status. Only their hash is kept: in a
     wamid stands the customer's number, and an erasure could not find it here.
     """
-    hashed = sha256(key.encode(errors="surrogatepass")).hexdigest()
-    return bool(_FIRST_TIME.rows(connection, key=hashed, at_ms=now_ms))
+    return bool(_FIRST_TIME.rows(connection, key=_hashed(key), at_ms=now_ms))
+
+
+def _hashed(key: str) -> str:
+    return sha256(key.encode(errors="surrogatepass")).hexdigest()
+
+
+def seen(connection: Connection, key: str) -> bool:
+    """Whether `key` was seen before; nothing is remembered."""
+    return bool(_SEEN.rows(connection, key=_hashed(key)))
 
 
 def state_of(connection: Connection, inbox_id: str) -> tuple[int, str, bool] | None:

@@ -7,10 +7,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Final, Literal, Protocol
 
-import orjson
 from sqlalchemy import Connection
 
-from hub.inbox.incoming import Message, Pin, Tap, Text
+from hub.inbox.incoming import Message, Pin, Referral, Tap, Text
 from hub.leads import screening, store
 from hub.leads.answers import Command, command
 from hub.leads.desk import DAY_MS, Desk, detail
@@ -24,6 +23,8 @@ from hub.leads.states import CLOSED, OWNED
 from hub.registry.rules import Model
 
 STEPS: Final = 1_000_000
+REFERRED_WITHIN_MS: Final = 600_000
+"""How much later the second road may tell what a lead began with."""
 
 
 class People(Protocol):
@@ -141,27 +142,39 @@ class Conversation:
         now_ms = row.received_ms
         self._consents(connection, contact, message, now_ms)
         referral = message.referral
-        touch = {"source": "whatsapp", "at_ms": now_ms}
-        if referral is not None:
-            touch = {
-                "source": "whatsapp_ad",
-                "campaign": referral.source_id,
-                "click_id": referral.click_id,
-                "at_ms": now_ms,
-            }
         return self._leads.begin(
             connection,
             Beginning(
                 contact=contact,
                 source="whatsapp_ad" if referral is not None else "whatsapp",
                 campaign=referral.source_id if referral is not None else None,
-                touch=orjson.dumps(touch).decode(),
+                touch=_touch(referral, now_ms),
                 language=former.language if former is not None else "id",
                 consent_version=CONSENT_VERSION,
                 consent_ms=now_ms,
                 previous=former.id if former is not None else None,
             ),
             now_ms,
+        )
+
+    def referred(
+        self, connection: Connection, contact: str, referral: Referral, row: Arrival
+    ) -> None:
+        """The advertisement of a message that was heard before without it."""
+        newest = store.newest_of(connection, contact)
+        lead = None if newest is None else store.lock(connection, newest.id)
+        if lead is None or lead.source != "whatsapp" or lead.campaign is not None:
+            return
+        if row.received_ms - lead.received_ms > REFERRED_WITHIN_MS:
+            return  # it is about a message in the middle of what was begun otherwise
+        touch = _touch(referral, lead.received_ms)
+        store.change(
+            connection,
+            lead.id,
+            source="whatsapp_ad",
+            campaign=referral.source_id,
+            first_touch=touch,
+            last_touch=touch,
         )
 
     def _consents(
@@ -295,6 +308,17 @@ class Conversation:
         elif lead.state == "QUALIFIED" and "location" in answered.learned:
             # It waited for this, or at another place: who is near is another question now.
             store.change(connection, lead.id, next_step="route", next_step_ms=row.received_ms)
+
+
+def _touch(referral: Referral | None, at_ms: int) -> str:
+    if referral is None:
+        return detail(source="whatsapp", at_ms=at_ms)
+    return detail(
+        source="whatsapp_ad",
+        campaign=referral.source_id,
+        click_id=referral.click_id,
+        at_ms=at_ms,
+    )
 
 
 def _order(message: Message) -> Command | None:

@@ -101,6 +101,10 @@ class Outgoing(Protocol):
         """The message's id; the same key again is the same message."""
         ...
 
+    def newest(self, connection: Connection, *, ref: str, kind: str) -> Mapping[str, object] | None:
+        """What the newest message of a kind about `ref` holds, None when there is none."""
+        ...
+
     def withdraw(
         self, connection: Connection, *, ref: str, kinds: Collection[str], to: str | None = None
     ) -> int:

@@ -15,14 +15,14 @@ from hub.leads.custody import Custody
 from hub.leads.deliveries import Deliveries
 from hub.leads.desk import Desk, detail
 from hub.leads.needs import Arrival, Rep
-from hub.leads.records import Decision, Lead, Offer
+from hub.leads.records import Decision, Lead
 from hub.leads.rep_words import RepWords
 from hub.leads.reports import Report, Reports
 from hub.leads.routing import Routing, Stop
 from hub.leads.states import OPEN, Refusal
 from hub.leads.timers import Timers
+from hub.leads.titles import Asked, Titles
 from hub.leads.winning import Units, Winning
-from hub.leads.words import TEXTS
 from hub.outbox.service import Change
 from hub.store import Database
 from shared.identifiers import new_id
@@ -30,14 +30,6 @@ from shared.identifiers import new_id
 PUT_OFF_MS: Final = 60_000
 NOBODY: Final = "cus_test"
 """The customer of a test: there is none."""
-MEANT_MAX: Final = 10
-TITLE_MAX: Final = 24
-BY_TITLE: Final = {
-    TEXTS[language][title].casefold(): kind
-    for language in TEXTS
-    for title, kind in (("claim", "CLAIM"), ("skip", "SKIP"), ("siap", "READY"))
-}
-"""What a tap means where a channel gives only the button's title."""
 log = structlog.get_logger()
 
 _TAP: Final = re.compile(
@@ -73,6 +65,7 @@ class Leads:
         self.custody: Final = Custody(desk, self.routing, self.claims)
         self.winning: Final = Winning(desk, self.custody, units)
         self._reports = Reports(desk, self.custody)
+        self._titles = Titles(desk)
         self._rep_words = RepWords(desk, self.winning)
         self._deliveries = Deliveries(desk, self.routing, self.claims)
         self._timers = Timers(desk, self.routing, self.claims, self.custody)
@@ -126,8 +119,9 @@ class Leads:
         person = party if isinstance(party, Rep) else None
         if isinstance(party, str) and party.startswith("per_"):
             person = self._desk.directory.rep(connection, party)
-        if tap.id is None:
-            tap = self._titled(connection, person, tap)
+        if tap.id is None and party is not None:
+            button = self.meant(connection, person or str(party), tap.title, row.received_ms)
+            tap = Tap(None if button == "asked" else button, tap.title)
         found = _TAP.fullmatch(tap.id or "")
         if found is None:
             if tap.id == "READY" and person is not None:
@@ -146,30 +140,16 @@ class Leads:
         self._reports.owner(connection, cast("Report", kind), lead, person=person, row=row)
         return None
 
-    def _titled(self, connection: Connection, rep: Rep | None, tap: Tap) -> Tap:
-        """A tap of which a channel gives the title alone: by the one offer it can mean.
+    def meant(
+        self, connection: Connection, party: Rep | str, title: str, now_ms: int
+    ) -> str | Asked | None:
+        """The id of the button that a title stands on, where a channel gives no id.
 
-        With several the rep is asked: it is never guessed.
+        ``asked``: it could be about several leads, and the rep has been asked. None: just words.
         """
-        kind = BY_TITLE.get(tap.title.strip().casefold())
-        if kind is None or rep is None:
-            return tap
-        if kind == "READY":
-            return Tap(kind, tap.title)
-        held = store.live_offers(connection, rep.id, MEANT_MAX)
-        if len(held) > 1:
-            rows = [(f"{kind}_{offer.lead}", self._shown(connection, offer)) for offer in held]
-            newest = held[0].offered_ms
-            self._desk.reply(connection, rep.id, "which_lead", key=f"which/{newest}", rows=rows)
-            return tap
-        offer = held[0] if held else store.last_offer(connection, rep.id)
-        return tap if offer is None else Tap(f"{kind}_{offer.lead}", tap.title)
-
-    @staticmethod
-    def _shown(connection: Connection, offer: Offer) -> str:
-        lead = store.get(connection, offer.lead)
-        area = (lead.area if lead else None) or offer.dealer
-        return f"{lead.model if lead and lead.model else '-'} {area}"[:TITLE_MAX]
+        if isinstance(party, Rep):
+            return self._titles.of_rep(connection, party, title)
+        return self._titles.of_customer(connection, party, title, now_ms)
 
     @staticmethod
     def _tapped(lead: str, person: Rep, message: Message, row: Arrival) -> Tapped:

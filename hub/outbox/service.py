@@ -285,6 +285,11 @@ class Outbox:
         return store.of_ref(connection, ref)
 
     @staticmethod
+    def newest(connection: Connection, *, ref: str, kind: str) -> Mapping[str, object] | None:
+        """What the newest message of a kind about `ref` holds, None when there is none."""
+        return store.newest(connection, ref, kind)
+
+    @staticmethod
     def doubtful(connection: Connection) -> int:
         """How many attempts ended without our knowing whether the message went."""
         return store.counted(connection, DOUBTFUL)

@@ -131,6 +131,7 @@ _OF_KEY = Statement("SELECT id FROM outbox WHERE key = :key")
 _OF_ID = _reading("WHERE id = :id")
 _OF_PROVIDER_ID = _reading("WHERE provider_id = :provider_id ORDER BY seq DESC LIMIT 1")
 _OF_REF = _reading("WHERE ref = :ref ORDER BY seq")
+_NEWEST = _reading("WHERE ref = :ref AND kind = :kind ORDER BY seq DESC LIMIT 1")
 _PAGE = _reading(
     "WHERE seq > coalesce((SELECT seq FROM outbox WHERE id = :after), 0) ORDER BY seq LIMIT :limit"
 )
@@ -317,6 +318,12 @@ def of_provider_id(connection: Connection, provider_id: str) -> OutboxRow | None
 def of_ref(connection: Connection, ref: str) -> list[OutboxRow]:
     """Everything said about `ref`, in order."""
     return [as_row(values) for values in _OF_REF.rows(connection, ref=ref)]
+
+
+def newest(connection: Connection, ref: str, kind: str) -> Mapping[str, object] | None:
+    """The data of the newest message of a kind about `ref`."""
+    found = _NEWEST.rows(connection, ref=ref, kind=kind)
+    return as_row(found[0]).data if found else None
 
 
 def page(connection: Connection, after: str | None, limit: int) -> list[OutboxRow]:

@@ -150,6 +150,10 @@ class Remembered:
         out = f"out_{len(self.drafts)}"
         return self.drafts.setdefault(draft.key, (out, draft))[0]
 
+    def newest(self, _connection, *, ref, kind):
+        found = [d for _, d in self.drafts.values() if (d.ref, d.kind) == (ref, kind)]
+        return orjson.loads(orjson.dumps(found[-1].data)) if found else None
+
     def withdraw(self, _connection, *, ref, kinds, to=None):
         keys = {
             key

@@ -217,6 +217,7 @@ def _plain(
         sender=Sender(phone=phone, bsuid=bsuid),
         provider_ms=instant_ms(message, "created_at"),
         content=content,
+        plain=True,
         context_id=identifier(reply, "external_id") or identifier(reply, "id"),
     )
     return read, problem

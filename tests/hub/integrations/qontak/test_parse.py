@@ -60,6 +60,7 @@ def test_what_a_customer_wrote():
         sender=Sender(phone=CUSTOMER, name="Burhanudin"),
         provider_ms=CREATED_MS,
         content=Text("helo"),
+        plain=True,
     ) == only(interaction())
 
 
