@@ -217,7 +217,12 @@ def _desk(
         clock=clock,
         is_free=_is_free(config, outbox),
         is_mute=_is_mute(config, outbox),
+        one_offer_each=_is_on_qontak(config.number_for("reps")),
     )
+
+
+def _is_on_qontak(number: NumberConfig | None) -> bool:
+    return number is not None and number.channel == "qontak"
 
 
 def _watch_numbers(outbox: Outbox, alerts: Alerts) -> None:

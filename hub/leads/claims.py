@@ -1,5 +1,6 @@
 """Competition mode: who tapped, and what that is worth."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -26,6 +27,16 @@ class Tapped:
     message: str
     """The vendor's id of the message: the same tap twice is answered once."""
     provider_ms: int | None
+
+
+ANSWERS: Final[Mapping[Decision, str]] = {
+    "too_slow": "too_slow",
+    "yours": "yours",
+    "expired": "expired",
+    # Forwarded by a colleague: somebody of the network wonders why nothing happens.
+    "not_offered": "not_known",
+}
+"""What a late tap is answered, by its decision."""
 
 
 class Claims:
@@ -203,7 +214,7 @@ class Claims:
         decision: Decision,
         margin: int | None,
     ) -> None:
-        kind = {"too_slow": "too_slow", "yours": "yours", "expired": "expired"}.get(decision)
+        kind = ANSWERS.get(decision)
         if kind is None:
             return
         # Who taps in a rage is answered once a minute: each answer costs six seconds of the

@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 from hub.inbox.incoming import Message, Pin, Referral, Tap, Text
 from hub.leads import screening, store
 from hub.leads.answers import Command, command
-from hub.leads.desk import DAY_MS, Desk, detail
+from hub.leads.desk import DAY_MS, HOUR_MS, Desk, detail
 from hub.leads.needs import Arrival
 from hub.leads.places import Places, shipped
 from hub.leads.questions import CONSENT_VERSION
@@ -23,6 +23,8 @@ from hub.leads.states import CLOSED, OWNED
 from hub.registry.rules import Model
 
 STEPS: Final = 1_000_000
+SCREENED_WITHIN_MS: Final = 20 * HOUR_MS
+"""No lead is asked about for longer, whatever its customer writes meanwhile."""
 REFERRED_WITHIN_MS: Final = 600_000
 """How much later the second road may tell what a lead began with."""
 
@@ -272,9 +274,7 @@ class Conversation:
             "lon_udeg": None if state.lon is None else round(state.lon * STEPS),
         }
         if lead.state == "SCREENING":
-            settings = self._desk.settings
-            values["next_step"] = "nudge"
-            values["next_step_ms"] = row.received_ms + settings.nudge_s * 1000
+            values |= self._waits(lead, row.received_ms)
         store.change(connection, lead.id, **values)
         if state.language != lead.language:
             self._people.speaks(connection, lead.contact, state.language)
@@ -290,6 +290,17 @@ class Conversation:
         if changed is None:
             raise AssertionError("a locked lead is gone")
         return changed
+
+    def _waits(self, lead: Lead, now_ms: int) -> dict[str, object]:
+        """One reminder after a while, then the lead goes out with what is known; whoever goes on
+        writing without an answer does not keep it from the market for a day either."""
+        settings = self._desk.settings
+        remind_ms = now_ms + settings.nudge_s * 1000
+        ends_ms = remind_ms + settings.screening_s * 1000
+        last_ms = lead.received_ms + SCREENED_WITHIN_MS
+        if ends_ms > last_ms:
+            return {"next_step": "screened", "next_step_ms": max(now_ms, last_ms)}
+        return {"next_step": "nudge", "next_step_ms": remind_ms}
 
     def _say(self, connection: Connection, lead: Lead, say: Say, *, key: str) -> None:
         self._desk.say(

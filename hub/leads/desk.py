@@ -67,6 +67,9 @@ class Desk:
     """Whether a rep may be written to without a template; None: of nobody that is known."""
     is_mute: Callable[[Connection], bool] = lambda _connection: False
     """Whether nothing goes through the number that speaks to reps."""
+    one_offer_each: bool = False
+    """Whether that number may show a tap without saying on which offer (Qontak): then nobody holds
+    two at a time."""
 
     def say(
         self,

@@ -433,7 +433,7 @@ _MAKERS: Final[Mapping[str, _Maker]] = {
     "stopped": _about_customer,
     "again": _about_customer,
     **dict.fromkeys(
-        ("yours", "expired", "sold", "won", "won_waits", "fell_back", "serial_taken"),
+        ("yours", "expired", "not_known", "sold", "won", "won_waits", "fell_back", "serial_taken"),
         _plain,
     ),
     **dict.fromkeys(

@@ -16,6 +16,8 @@ from hub.leads.states import Refusal
 from hub.registry.rules import Dealer
 from shared.identifiers import new_id
 
+BUSY_MS: Final = 10_000
+"""Where everybody holds an offer, it may be over at any moment."""
 LOOK_AGAIN_MS: Final = 15 * MINUTE_MS
 """When a dealer is open and nobody is there, or none is in sight at all."""
 NOBODY_NEAR_MS: Final = 6 * HOUR_MS
@@ -106,8 +108,10 @@ class Routing:
         reps = self._reps(connection, near.dealer, now_ms, taken)
         if reps:
             return Stop(near, chosen=True, why="nearest", reps=tuple(reps))
-        closed = self._desk.directory.closed(connection, near.dealer, now_ms)
-        return Stop(near, chosen=False, why=closed or "nobody_on_duty")
+        directory = self._desk.directory
+        closed = directory.closed(connection, near.dealer, now_ms)
+        free = [r for r in directory.on_duty(connection, near.dealer, now_ms) if r.id not in taken]
+        return Stop(near, chosen=False, why=closed or ("busy" if free else "nobody_on_duty"))
 
     def _reps(
         self, connection: Connection, dealer: Dealer, now_ms: int, taken: Collection[str]
@@ -117,6 +121,9 @@ class Routing:
             for rep in self._desk.directory.on_duty(connection, dealer, now_ms)
             if rep.id not in taken
         ]
+        if self._desk.one_offer_each:
+            holding = store.holders(connection, [rep.id for rep in free])
+            free = [rep for rep in free if rep.id not in holding]
         last = store.last_offered(connection, [rep.id for rep in free])
         return rules.longest_waiting(
             free, [last[rep.id] for rep in free], self._desk.settings.reps_per_dealer
@@ -287,6 +294,8 @@ class Routing:
             at_ms = max(min(opens), now_ms + LOOK_AGAIN_MS if min(opens) <= now_ms else 0)
         else:
             at_ms = now_ms + NOBODY_NEAR_MS
+        if any(stop.why == "busy" for stop in stops):
+            at_ms = min(at_ms, now_ms + BUSY_MS)
         store.change(
             connection,
             lead.id,

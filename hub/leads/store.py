@@ -259,6 +259,11 @@ def withdraw(
     return [row[0] for row in rows]
 
 
+def holders(connection: Connection, people: Iterable[str]) -> set[str]:
+    """Who of them holds an open offer."""
+    return {person for person in people if live_offers(connection, person, 1)}
+
+
 def last_offered(connection: Connection, people: Iterable[str]) -> dict[str, int]:
     """When each of them was last offered a lead; 0: never."""
     return {person: _TURNS.rows(connection, person=person)[0][0] or 0 for person in people}

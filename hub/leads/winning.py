@@ -201,7 +201,8 @@ class Winning:
         if isinstance(moved, Refusal):
             return
         if sold_by is not None and sold_by != lead.dealer:
-            store.note(connection, lead.id, "notice.sent", now_ms, detail=detail(sold_by=sold_by))
+            by = detail(sold_by=sold_by, sale_index=sale_index)
+            store.note(connection, lead.id, "notice.sent", now_ms, detail=by)
         for person in held if lead.rep is None else []:
             self._desk.say(connection, moved, "sold", person, key=person, lasts_ms=DAY_MS)
         if lead.rep is not None:

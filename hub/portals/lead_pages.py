@@ -1,5 +1,6 @@
 """Leads as a board, one lead with its timeline, and who would get a lead at a place."""
 
+from collections.abc import Sequence
 from typing import Final, cast
 
 import orjson
@@ -9,6 +10,7 @@ from hub.leads.board import Identity, Row
 from hub.leads.objects import ROUTER_COLUMNS
 from hub.leads.places import check_pin, coordinates
 from hub.leads.reads import Chosen, Part, Special, Viewer
+from hub.leads.records import Lead
 from hub.leads.states import STATES
 from hub.portals.choices import Menu, store_menu, time_menu, zone_of_choice
 from hub.portals.formats import number
@@ -30,7 +32,7 @@ from hub.portals.lists import (
     time_range,
 )
 from hub.portals.pages import every_form, everyones
-from hub.portals.read_models import Count, Slice
+from hub.portals.read_models import Count, Entry, EntryFilter, Slice
 from hub.portals.searching import stores_named
 from hub.portals.services import portal
 
@@ -51,6 +53,7 @@ PIN_FAULTS: Final = {
     "abroad": later("That is not in Indonesia."),
 }
 PLACES_SHOWN: Final = 8
+LIFE_SHOWN: Final = 20
 
 
 def desk() -> LeadDesk:
@@ -154,7 +157,7 @@ def leads(form: Form) -> Response:
         sources=_source_menu(query),
         times=time_menu(query),
         keep=query.kept("q"),
-        may_explain=who.everything,
+        may_explain=may_explain(who),
         subtitle=say_many("%(n)s lead", "%(n)s leads", everything, n=number(everything)),
         offers=open_offers(board.offers(who)),
         **WORDS,
@@ -218,15 +221,27 @@ def lead_page(lead: str, identity: Identity | None = None) -> Response:
         offers=open_offers(desk().board.offers(who, lead=lead)),
         may_report=found.lead.rep is not None and found.lead.rep == who.only,
         candidates=desk().candidates(who, found.lead) if found.may_act else [],
+        sold_unit=_life_elsewhere(who, found.lead),
         **WORDS,
     )
     return make_response(html)
 
 
+def _life_elsewhere(who: Viewer, lead: Lead) -> Sequence[Entry]:
+    """What the ledger says of the scooter that another store sold to the customer of this lead.
+
+    For head office alone: it tells what others sell, and for how much.
+    """
+    if lead.close_reason != "sold_elsewhere" or lead.serial is None or not who.everything:
+        return ()
+    return portal().ledger.entries(EntryFilter(serial=lead.serial), Slice(limit=LIFE_SHOWN))
+
+
 @every_form("/leads/nearest", "html", "json", on=everyones)
 def nearest(form: Form) -> Response:
     """Who would get a lead at this place now, and why not the others."""
-    if not viewer().everything:
+    who = viewer()
+    if not may_explain(who):
         abort(403)
     query = Query(("q", "lat", "lon"))
     pin, fault = _pin(query)
@@ -251,6 +266,11 @@ def nearest(form: Form) -> Response:
         **WORDS,
     )
     return make_response(html)
+
+
+def may_explain(who: Viewer) -> bool:
+    """Who decides about leads may see why one goes where it goes; reps do not."""
+    return who.everything or (who.acts and who.only is None)
 
 
 def _pin(query: Query) -> tuple[tuple[float, float] | None, str | None]:

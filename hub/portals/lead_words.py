@@ -4,7 +4,7 @@ Promises: every word a lead can carry has its text, an unknown one is shown as i
 here says who a customer is.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final, cast
 
@@ -87,6 +87,7 @@ WHY: Final = {
     "already_asked": later("had its turn"),
     "farther": later("farther than those chosen"),
     "nobody_on_duty": later("nobody on duty"),
+    "busy": later("everybody there holds an offer"),
 }
 KINDS: Final[Mapping[str, tuple[str, str]]] = {
     "lead.received": (later("Received"), "sale"),
@@ -141,6 +142,11 @@ REASONS: Final = {
     "transferred": later("transferred"),
     "opted_out": later("the customer wants no messages"),
     "sale_undone": later("the sale was undone"),
+    "rep_lost": later("the rep says it is lost"),
+    "unclaimed": later("nobody claimed it"),
+    "sold": later("it is sold"),
+    "sold_elsewhere": later("sold by another store than the one that had claimed it"),
+    "closed": later("closed by hand"),
 }
 MESSAGE_STATES: Final = {
     "queued": later("waiting"),
@@ -154,6 +160,7 @@ MESSAGE_STATES: Final = {
 MESSAGE_MARKS: Final = {"failed": "odd", "withheld": "beat", "read": "alive", "delivered": "alive"}
 MESSAGE_KINDS: Final = {
     "question": later("Question"),
+    "not_known": later("Never offered to them"),
     "nudge": later("Reminder to the customer"),
     "told_dealers": later("How many dealers were told"),
     "told_waiting": later("When the first dealer opens"),
@@ -324,15 +331,7 @@ def _detail(entry: Happened) -> Mapping[str, object]:
 
 
 def _details(known: Mapping[str, object]) -> list[object]:
-    parts: list[object] = []
-    if (source := known.get("source")) is not None:
-        parts.append(source_name(str(source)))
-    if (what := known.get("what")) is not None:
-        parts.append(message_kind(str(what)))
-    if (reason := known.get("reason")) is not None:
-        parts.append(reason_text(str(reason)))
-    if (why := known.get("why")) is not None:
-        parts.append(str(why))
+    parts = [tell(known[name]) for name, tell in _TOLD.items() if known.get(name) is not None]
     if isinstance(until_ms := known.get("until_ms"), int):
         parts.append(say_html("until %(when)s", when=when(until_ms)))
     if (ring := known.get("ring")) is not None and known.get("round") is not None:
@@ -367,6 +366,14 @@ def dealer_name(code: object) -> str | Markup:
     return store_name(None if code is None else str(code))
 
 
+_TOLD: Final[Mapping[str, Callable[[object], object]]] = {
+    "source": lambda source: source_name(str(source)),
+    "what": lambda what: message_kind(str(what)),
+    "reason": lambda reason: reason_text(str(reason)),
+    "sold_by": lambda seller: say_html("sold by %(store)s", store=dealer_name(seller)),
+    "why": str,
+}
+"""What of an entry's details is told, in this order."""
 WORDS: Final = {
     "close_reasons": CLOSE_REASONS,
     "dealer_name": dealer_name,

@@ -144,6 +144,9 @@ def test_the_button_alone_is_no_authority(market, party, decision):
     assert market.tap(party, f"CLAIM_{lead}") == decision
     assert market.get(lead).state == "UNCLAIMED"
     assert market.events(lead)[-1].decision == decision
+    # Somebody of the network wonders why nothing happens; a stranger is told nothing at all.
+    told = [market.words(draft).text for draft in market.outbox.said("not_known")]
+    assert told == (["Nomor ini tidak terdaftar untuk lead itu."] if party == "per_8" else [])
 
 
 def test_a_tap_on_a_lead_nobody_knows_is_answered_and_nothing_else(market):

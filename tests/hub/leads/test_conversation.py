@@ -8,7 +8,7 @@ from orjson import loads
 from sqlalchemy import func, select
 
 from hub.contacts.service import Contacts
-from hub.inbox.incoming import ContactCard, Message, Pin, Referral, Sender, Tap, Text
+from hub.inbox.incoming import ContactCard, Media, Message, Pin, Referral, Sender, Tap, Text
 from hub.leads import store
 from hub.leads.conversation import Conversation
 from hub.leads.neighbours import ContactBook
@@ -285,6 +285,21 @@ def test_who_agrees_with_nothing_left_to_ask_reads_what_they_agree_to(front):
     said = [draft.data for draft in front.market.outbox.said("question")]
     assert {"question": "noted", "first": True} in said
     assert front.lead().next_step == "route"
+
+
+def test_who_goes_on_writing_without_an_answer_is_not_asked_for_a_day(front):
+    """Every half hour another voice note: the lead goes out with what is known all the same."""
+    front.hears("Halo, E8 ada?")
+    began_ms = front.lead().received_ms
+    for _ in range(47):
+        front.hears(Media("audio"))
+        front.market.pass_time(30 * 60_000)
+        if front.lead().state != "SCREENING":
+            break
+    assert front.lead().state == "QUALIFIED"
+    assert front.market.clock.wall_ms() - began_ms < 24 * 3_600_000
+    asked = front.market.outbox.said("question")
+    assert [draft.data.get("question") for draft in asked].count("nudge") <= 1
 
 
 def test_a_reps_message_never_starts_a_screening(front):

@@ -1,7 +1,12 @@
 """What time does to a lead: rings, rounds, the manager, the end; reminded and taken back."""
 
+from dataclasses import replace
+
+import orjson
 import pytest
 
+from hub.leads.routing import BUSY_MS
+from hub.leads.service import Leads
 from hub.outbox.messages import Withhold
 from hub.outbox.service import Change
 from tests.fakes.lead_market import Market, a_dealer, a_rep
@@ -58,6 +63,22 @@ def test_an_offer_of_an_earlier_ring_still_wins(market):
     lead = market.lead()
     market.pass_time(CLAIM_MS)
     assert market.tap("per_1", f"CLAIM_{lead}") == "won"
+
+
+def test_where_a_tap_may_come_without_its_lead_nobody_holds_two_offers(market):
+    """Through Qontak: the third lead waits, says why, and goes out when somebody is free."""
+    desk = replace(market.desk, one_offer_each=True)
+    market.leads = Leads(market.database, desk, market.units)
+    first, second, third = (market.lead(contact=f"cus_{name}") for name in "abc")
+    assert asked(market) == ["per_1", "per_2"]
+    assert [market.get(lead).state for lead in (second, third)] == ["UNCLAIMED", "QUALIFIED"]
+    rows = orjson.loads(market.get(third).nearest or "")["rows"]
+    assert [row["why"] for row in rows] == ["busy", "busy"]
+
+    market.tap("per_1", f"CLAIM_{first}")
+    market.pass_time(BUSY_MS)
+    assert asked(market) == ["per_1", "per_2", "per_1"]
+    assert market.get(third).state == "UNCLAIMED"
 
 
 def test_nobody_on_duty_means_waiting_until_the_first_opens(market):

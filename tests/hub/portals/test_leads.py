@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 
 import pytest
 from sqlalchemy import select
@@ -10,8 +11,10 @@ from sqlalchemy import select
 from hub.alerts.service import Alerts
 from hub.contacts.service import Contacts
 from hub.contacts.store import IDENTITY_READING
+from hub.leads.winning import Sale
 from hub.registry.service import Registry
 from tests.fakes.lead_market import START_MS, a_dealer, a_rep
+from tests.fakes.portal_reads import network
 
 PHONE = "6281234567890"
 PEOPLE = b"""id,name,role,dealers,language
@@ -116,6 +119,30 @@ def test_one_lead_tells_the_race(admin, lead):
     assert admin.get("/leads/led_nobody").status_code == 404
 
 
+def test_sold_by_another_store_is_shown_with_both_timelines(house, admin, person, lead, market):
+    """Who had claimed it, who sold it, and what the ledger says of the scooter; in words."""
+    house.net.ledger.rows = network(60).ledger.rows
+    row = next(row for row in house.net.ledger.rows if row.type == "pos.sale" and row.serials)
+    serial = row.serials[0]
+    sale = Sale(
+        index=7,
+        dealer="SBY02",
+        at_ms=market.clock.wall_ms(),
+        serials=(serial,),
+        contact=market.get(lead).contact,
+    )
+    market.do(lambda c: market.leads.winning.sale(c, sale, market.clock.wall_ms()))
+    assert market.get(lead).close_reason == "sold_elsewhere"
+    shown = person("per_m").text(f"/leads/{lead}")
+    assert "sold by another store than the one that had claimed it" in shown
+    assert "sold by SBY02" in re.sub(r"<[^>]+>", "", shown)
+    # What other stores sell, and for how much, is for head office.
+    assert "What the ledger says of the scooter" not in shown
+    both = admin.text(f"/leads/{lead}")
+    assert "What the ledger says of the scooter" in both
+    assert re.search(rf">{row.index}</a>", both.partition('id="sold-unit"')[2])
+
+
 def test_who_it_is_is_shown_on_demand_and_logged(house, admin, lead, person):
     """By a form alone; executives, other dealers and reps of other leads are not shown it."""
     assert readings(house) == []
@@ -138,7 +165,15 @@ def test_a_manager_sees_their_dealers_leads_alone(house, market, lead, person):
     assert json.loads(other.text("/leads.json"))["items"] == []
     assert other.get(f"/leads/{lead}").status_code == 404
     assert other.get(f"/leads/{lead}.json").status_code == 404
-    assert other.get("/leads/nearest?q=Malang").status_code == 403
+
+
+def test_who_decides_about_leads_may_ask_where_one_would_go(market, person):
+    """A dealer's manager may ask why not theirs; a rep may not ask who else is near."""
+    manager, rep = person("per_m"), person("per_1")
+    assert "among the nearest" in manager.text("/leads/nearest?q=-7.2575,112.7521")
+    assert "/leads/nearest" in manager.text("/leads")
+    assert rep.get("/leads/nearest?q=-7.2575,112.7521").status_code == 403
+    assert "/leads/nearest" not in rep.text("/leads")
 
 
 def test_a_manager_gives_back_hands_over_and_closes(market, lead, person):

@@ -12,9 +12,10 @@ from babel.messages.pofile import read_po
 import hub.portals
 from hub.leads import renderer
 from hub.portals.languages import LANGUAGES, TRANSLATIONS
-from hub.portals.lead_words import MESSAGE_KINDS
+from hub.portals.lead_words import MESSAGE_KINDS, REASONS
 
 PORTALS = Path(hub.portals.__file__).parent
+ROOT = PORTALS.parent.parent
 KEYWORDS = {
     "_": None, "gettext": None, "ngettext": (1, 2),
     "say": None, "say_html": None, "say_many": (1, 2), "later": None,
@@ -83,6 +84,19 @@ def test_the_compiled_catalogue_is_the_written_one() -> None:
     assert {singular(m.id): strings(m.string) for m in read if m.id} == {
         singular(m.id): strings(m.string) for m in written if m.id
     }
+
+
+def test_every_reason_has_words() -> None:
+    """What ends a lead or takes it back is told in words, never as the code's own name."""
+    written = {
+        reason
+        for path in (ROOT / "hub/leads").glob("*.py")
+        for line in path.read_text(encoding="utf-8").splitlines()
+        if "reason=" in line
+        for reason in re.findall(r'"([a-z_]+)"', line.partition("reason=")[2])
+    }
+    assert {"sold", "sold_elsewhere", "contact", "denied"} <= written
+    assert set() == written - REASONS.keys()
 
 
 def test_every_kind_of_message_has_a_name():
