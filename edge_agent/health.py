@@ -121,6 +121,8 @@ class Health:
         for source in self._sources:
             for name, value in source.state().counters.items():
                 counters[f"{source.name}.{name}"] = value
+        for name, value in self._delivery.tallies().items():
+            counters[f"hub.{name}"] = value
         return dict(sorted(counters.items())[:MAX_COUNTERS])
 
     def _lanes(self) -> dict[str, dict[str, object]]:

@@ -187,6 +187,15 @@ class HubLink:
         self._renew = renew
         self._renewed_mono_ms: int | None = None
         self._lock = threading.Lock()
+        self._tallies: dict[str, int] = {}
+
+    @property
+    def tallies(self) -> Mapping[str, int]:
+        """Since the start: ``unproven`` answers, which no hub signed, and its ``refused`` ones."""
+        return dict(self._tallies)
+
+    def _tally(self, name: str) -> None:
+        self._tallies[name] = self._tallies.get(name, 0) + 1
 
     def exchange(
         self,
@@ -298,6 +307,7 @@ class HubLink:
                 keys=self._http_keys,
             )
         except SignatureRefused as error:
+            self._tally("unproven")
             kind = KeyUnknown if error.code == "key-unknown" else AnswerUnproven
             raise kind(
                 f"status {raw.status} that the hub did not sign ({error}): a login page or a "
@@ -311,6 +321,7 @@ class HubLink:
             sent_mono_ms=sent_mono_ms,
         )
         if not 200 <= raw.status < 300:
+            self._tally("refused")
             raise self._refusal(answer)
         return answer
 

@@ -156,9 +156,14 @@ def _metrics(hub: Hub) -> Callable[[], Response]:
     waiting = Gauge("kickstand_batches_waiting", "Batches without a place", registry=registry)
     closed = Gauge("kickstand_read_only", "1 while a restored hub is refilled", registry=registry)
     facts = Gauge("kickstand_facts_pending", "Hub facts without a place", registry=registry)
-    doubtful = Gauge("kickstand_outbox_doubtful", "Messages sent twice in doubt", registry=registry)
+    doubtful = Gauge(
+        "kickstand_outbox_doubtful", "Attempts left unanswered by a vendor", registry=registry
+    )
     refused = Gauge(
         "kickstand_webhooks_refused", "Webhooks turned away", ["why"], registry=registry
+    )
+    boxes = Gauge(
+        "kickstand_boxes_refused", "Requests of boxes refused", ["code"], registry=registry
     )
     broken = Gauge(
         "kickstand_ledger_broken", "1: an entry does not fit what was signed", registry=registry
@@ -182,6 +187,8 @@ def _metrics(hub: Hub) -> Callable[[], Response]:
         doubtful.set(doubts)
         for why, count in hub.leads.refusals.counts().items():
             refused.labels(why).set(count)
+        for code, count in hub.devices.refusals().items():
+            boxes.labels(code).set(count)
         return Response(generate_latest(registry), mimetype="text/plain")
 
     return metrics

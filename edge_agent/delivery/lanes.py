@@ -4,6 +4,7 @@ Threads call them in a loop (`run`), a simulator calls them one by one.
 """
 
 import threading
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -155,6 +156,13 @@ class Delivery:
             wait_ms = self.step(lane)
             self._due(lane, wait_ms + self._settings.gather_ms + STEP_MAX_MS)
             self._wait(lane, wait_ms, seen, stop)
+
+    def tallies(self) -> dict[str, int]:
+        """Answers since the start that no hub had signed, and refusals that it had."""
+        counted: Counter[str] = Counter()
+        for link in self._links.values():
+            counted.update(link.tallies)
+        return dict(counted)
 
     def overdue(self) -> list[str]:
         """Lanes whose thread has not shown a sign of life in time."""

@@ -28,6 +28,11 @@ class Answered(Protocol):
 class Link(Protocol):
     """A lane's line to the hub. Every method raises HubUnreachable or HubRefused."""
 
+    @property
+    def tallies(self) -> Mapping[str, int]:
+        """Since the start: ``unproven`` answers and ``refused`` ones."""
+        ...
+
     def post_batch(self, body: bytes, *, known: int | None, wait_s: int) -> Answered:
         """200 with a receipt, or 202."""
         ...

@@ -116,6 +116,8 @@ class Door:
     def problem(self, request: signatures.Request, refused: Refused) -> Answer:
         """The answer to a refusal."""
         problem = refused.problem
+        self.devices.count_refusal(problem.code)
+        log.warning("box_refused", code=problem.code, path=request.path, status=problem.status)
         headers = {"retry-after": str(RETRY_AFTER_S)} if problem.status in {429, 503} else {}
         return self.answer(
             request,

@@ -11,16 +11,28 @@ from hub.leads.screening import Screening, load
 from hub.outbox.messages import Button, Outgoing, Rendered, Row, Withhold
 
 CONSENT_VERSION: Final = "2026-11"
-"""Of the words in ``first`` about what happens with the answers. New words, new version."""
-
-_TITLE_CHARS_MAX: Final = 24
-_TEXTS: Final[Mapping[Language, Mapping[str, str]]] = {
-    "id": {
-        "first": "Halo! 👋 Terima kasih sudah menghubungi kami.\n"
+"""Of the words about what happens with the answers. New words, new version."""
+CONSENT_TEXTS: Final[Mapping[str, Mapping[Language, str]]] = {
+    "2026-11": {
+        "id": "Halo! 👋 Terima kasih sudah menghubungi kami.\n"
         "Jawaban Anda kami pakai untuk mencarikan dealer terdekat. Nama dan nomor Anda hanya "
         "diberikan kepada dealer yang menangani Anda. Dengan melanjutkan, Anda menyetujuinya. "
         "Balas BERHENTI untuk berhenti, HAPUS DATA SAYA untuk menghapus data Anda. "
         "For English reply ENGLISH.\n\n",
+        "en": "Hello! 👋 Thank you for writing to us.\n"
+        "We use your answers to find the nearest dealer. Your name and number are given only to "
+        "the dealer who looks after you. By going on you agree to this. "
+        "Reply STOP to stop, DELETE MY DATA to have your data deleted. "
+        "Untuk Bahasa Indonesia balas INDONESIA.\n\n",
+    },
+}
+"""What people have agreed to, by version, for ever: the words of a version never change (a test
+knows their hash), so the version that stands with a consent says which text it was."""
+
+_TITLE_CHARS_MAX: Final = 24
+_TEXTS: Final[Mapping[Language, Mapping[str, str]]] = {
+    "id": {
+        "first": CONSENT_TEXTS[CONSENT_VERSION]["id"],
         "nudge": "Masih berminat? 😊 Tinggal sedikit lagi.\n\n",
         "location": "📍 Anda di mana? Bagikan lokasi Anda, atau ketik kecamatan dan kota.",
         "which": "📍 Yang mana tempat Anda?",
@@ -54,11 +66,7 @@ _TEXTS: Final[Mapping[Language, Mapping[str, str]]] = {
         "HUMAN": "Bicara dengan orang",
     },
     "en": {
-        "first": "Hello! 👋 Thank you for writing to us.\n"
-        "We use your answers to find the nearest dealer. Your name and number are given only to "
-        "the dealer who looks after you. By going on you agree to this. "
-        "Reply STOP to stop, DELETE MY DATA to have your data deleted. "
-        "Untuk Bahasa Indonesia balas INDONESIA.\n\n",
+        "first": CONSENT_TEXTS[CONSENT_VERSION]["en"],
         "nudge": "Still interested? 😊 We are nearly there.\n\n",
         "location": "📍 Where are you? Share your location, or type your district and city.",
         "which": "📍 Which of these is your place?",

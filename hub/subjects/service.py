@@ -11,6 +11,7 @@ from hub.contacts.erasures import Erased
 from hub.contacts.service import Contacts
 from hub.inbox import store as inbox
 from hub.leads import erasing
+from hub.leads.questions import CONSENT_TEXTS
 from hub.leads.service import Leads
 from hub.outbox import store as outbox
 from hub.outbox.service import delivery
@@ -104,6 +105,8 @@ class Subjects:
             for inbox_id, source, received_ms, body in inbox.bodies_of(connection, contact)
         ]
         held = self.contacts.export(connection, contact) or {}
+        agreed = {str(each["version"]) for each in held.get("consents", ())} & CONSENT_TEXTS.keys()
+        held["consent_texts"] = {version: CONSENT_TEXTS[version] for version in sorted(agreed)}
         return {**held, "leads": leads, "messages": messages, "inbox": bodies}
 
     def _purchases(

@@ -68,6 +68,7 @@ def test_a_captive_portal_is_named(store: Store) -> None:
     store.hub.faults = ["portal"]
     store.step()
     assert "login page" in store.delivery.lanes["sale"].detail
+    assert store.delivery.tallies() == {"unproven": 1}
 
 
 def test_a_promise_frees_nothing(store: Store) -> None:

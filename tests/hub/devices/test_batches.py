@@ -33,10 +33,12 @@ def receipt_of(door, batch, answer, known=None):
 
 
 def refused(door, box, body, **how):
-    """The refusal of a body, after which the ledger is as long as before."""
-    size = door.hub.ledger.size()
+    """The refusal of a body, counted by its code; the ledger is as long as before."""
+    size, before = door.hub.ledger.size(), door.hub.devices.refusals()
     answer = door.send(box, body, **how)
     assert size == door.hub.ledger.size()
+    code = answer.refusal[1]
+    assert door.hub.devices.refusals() == {**before, code: before.get(code, 0) + 1}
     return answer.refusal
 
 
@@ -160,6 +162,9 @@ def test_a_body_that_is_none_is_refused(door, box):
     assert refused(door, box, whole, encoding="br") == (400, "malformed-batch")
     assert refused(door, box, whole, encoding="zstd") == (400, "malformed-batch")
     receipt_of(door, batch, door.send(box, batch.body))
+    assert (
+        b'kickstand_boxes_refused{code="malformed-batch"} ' in door.test_client.get("/metrics").data
+    )
 
 
 def test_a_bomb_is_refused_from_its_header(door, box):

@@ -1,15 +1,33 @@
 """A question is worded when it goes out: in today's language, and only while it is open."""
 
+from hashlib import sha256
+
 import pytest
 from sqlalchemy import create_engine
 
 from hub.inbox.incoming import Text
-from hub.leads.questions import _TEXTS, ScreeningWords
+from hub.leads.questions import _TEXTS, CONSENT_TEXTS, CONSENT_VERSION, ScreeningWords
 from hub.leads.records import Lead
 from hub.leads.screening import answer, begin, dump
 from hub.outbox.messages import Outgoing, Rendered, Withhold
 
+PUBLISHED = {
+    ("2026-11", "id"): "083ea8aebeea6c6007257b607b8c6cefbcba1611b2e0f8c7311b72cbed9e58b5",
+    ("2026-11", "en"): "2af43e70434e3a23dac6aed2ae2641b2f26830586856f95091d035b6cf2d70af",
+}
+"""What people have agreed to: added to, never changed."""
 MODELS = (("E8", "E8"), ("G5", "G5 with a name longer than a row can show"))
+
+
+def test_what_people_agreed_to_is_never_reworded():
+    """New words are a new version: with a consent stands the version alone."""
+    texts = {
+        (version, language): sha256(words.encode()).hexdigest()
+        for version, by_language in CONSENT_TEXTS.items()
+        for language, words in by_language.items()
+    }
+    assert texts == PUBLISHED
+    assert all(_TEXTS[each]["first"] == CONSENT_TEXTS[CONSENT_VERSION][each] for each in _TEXTS)
 
 
 def said(data, *sent, language="id", state="SCREENING"):

@@ -176,6 +176,8 @@ def test_an_export_is_everything_in_one_document(hub, life, person):
     assert (life.contact, NAME) == (known["subject"], known["contact"]["name"])
     assert {PHONE, BSUID, EMAIL} == {key["value"] for key in known["keys"]}
     assert [WORDS] == [line["text"] for line in known["transcript"]]
+    assert ["2026-11"] == [each["version"] for each in known["consents"]]
+    assert "Anda menyetujuinya" in known["consent_texts"]["2026-11"]["id"]
     [lead] = known["leads"]
     assert (PLACE, "2026-11") == (lead["place"], lead["consent_version"])
     assert ["lead.received"] == [event["kind"] for event in lead["timeline"]]
