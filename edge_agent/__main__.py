@@ -162,9 +162,9 @@ def enroll(hub: str | None, code: str | None, rotate: bool) -> None:  # noqa: FB
     if code is None:
         _rotate()
         return
-    from edge_agent.hub_link import SessionTransport  # noqa: PLC0415 - see the module's first line
     from edge_agent.hub_link import enroll as join  # noqa: PLC0415 - as above
     from edge_agent.timekeeping import Timekeeper  # noqa: PLC0415 - as above
+    from edge_agent.transports import SessionTransport  # noqa: PLC0415 - see the module's first line
     from shared.clock import SystemClock  # noqa: PLC0415 - as above
 
     config = _config()

@@ -15,10 +15,11 @@ from edge_agent.config import AgentConfig
 from edge_agent.delivery import Delivery, Link, Settings
 from edge_agent.errors import AgentError
 from edge_agent.health import Health
-from edge_agent.hub_link import HubLink, PoolTransport
+from edge_agent.hub_link import HubLink
 from edge_agent.identity import Identity
 from edge_agent.sources.source import Source
 from edge_agent.timekeeping import Timekeeper
+from edge_agent.transports import PoolTransport
 from shared.clock import Clock, SystemClock
 from shared.systemd_notify import Notifier
 from shared.wire.events import LANES

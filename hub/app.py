@@ -7,7 +7,7 @@ from prometheus_client import CollectorRegistry, Gauge, generate_latest
 
 from hub.accounts.service import Accounts
 from hub.accounts.tokens import Tokens
-from hub.devices.routes import MAX_REQUEST_BYTES, Door, DoorKeys, quick_doors
+from hub.devices.routes import MAX_REQUEST_BYTES, Door, DoorKeys
 from hub.devices.routes import blueprint as devices_blueprint
 from hub.doors import Handle, put_before
 from hub.integrations.qontak import routes as qontak
@@ -45,15 +45,15 @@ def create_app(hub: Hub, *, only_leads: bool = False) -> Flask:
     if not only_leads:
         boxes = door_of(hub)
         app.register_blueprint(devices_blueprint(boxes))
-        quick |= quick_doors(boxes)
+        quick |= boxes.quick()
         app.register_blueprint(ledger_blueprint(_ledger_door(hub)))
     leads = hub.leads
-    meta = whatsapp.Door(leads.inbox, leads.whatsapp.webhook_settings, leads.refusals)
+    meta = whatsapp.MetaDoor(leads.inbox, leads.whatsapp.webhook_settings, leads.refusals)
     app.register_blueprint(whatsapp.webhooks(meta))
     quick |= meta.quick()
     app.register_blueprint(intake_blueprint(leads.intake))
     if leads.qontak is not None:
-        door = qontak.Door(leads.inbox, leads.qontak.webhook_secret, leads.refusals)
+        door = qontak.QontakDoor(leads.inbox, leads.qontak.webhook_secret, leads.refusals)
         app.register_blueprint(qontak.webhooks(door))
         quick |= door.quick()
     app.register_blueprint(

@@ -4,9 +4,11 @@ Flask's way to a view (session, contexts, hooks for pages) costs as much as what
 Everything about them that is rare, such as a wrong method, still goes Flask's way.
 """
 
+import secrets
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
+from traceback import extract_tb
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 import structlog
@@ -18,6 +20,7 @@ from shared.wire.problems import CONTENT_TYPE, Problem
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
+FRAMES_TOLD: Final = 8
 log = structlog.get_logger()
 _PHRASES: Final = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
 
@@ -114,23 +117,40 @@ class Doors:
         self, environ: "WSGIEnvironment", start_response: "StartResponse"
     ) -> Iterable[bytes]:
         """Answer one request."""
-        handle = self._find(environ["REQUEST_METHOD"], environ["PATH_INFO"])
-        if handle is None:
+        key = self._find(environ["REQUEST_METHOD"], environ["PATH_INFO"])
+        if key is None:
             return self._app(environ, start_response)
         try:
-            answer = handle(Asked(environ))
-        except Exception as error:
-            # Whatever went wrong: the sender keeps what was not answered 200 and comes again.
-            # No path: Qontak's holds a secret.
-            log.exception("door_failed", error=type(error).__name__)
-            answer = Answer.problem(500, "internal-server-error", "send it again later")
+            answer = self._doors[key](Asked(environ))
+        except Exception as error:  # noqa: BLE001 - told; the sender keeps it and comes again
+            answer = _broken(key[1], error)
         return answer.send(start_response)
 
-    def _find(self, method: str, path: str) -> Handle | None:
+    def _find(self, method: str, path: str) -> tuple[str, str] | None:
         above, slash, last = path.rpartition("/")
         if not last:
             return None
-        return self._doors.get((method, path)) or self._doors.get((method, above + slash))
+        keys = ((method, path), (method, above + slash))
+        return next((key for key in keys if key in self._doors), None)
+
+
+def _broken(door: str, error: Exception) -> Answer:
+    """A defect of ours: where it is goes to the journal, under the id that the sender is told.
+
+    Not what it says, which may hold what was sent, nor the whole path, which may hold a secret.
+    """
+    request_id = f"req_{secrets.token_hex(8)}"
+    at = [f"{frame.filename}:{frame.lineno}" for frame in extract_tb(error.__traceback__)]
+    kind = type(error).__name__
+    log.error("door_failed", door=door, error=kind, at=at[-FRAMES_TOLD:], request_id=request_id)
+    problem = Problem(
+        status=500,
+        code="internal-server-error",
+        detail="send it again later",
+        extra={"request_id": request_id},
+    )
+    headers = {"content-type": CONTENT_TYPE, "cache-control": "no-store"}
+    return Answer(500, problem.encode(), headers)
 
 
 def put_before(app: Flask, doors: Mapping[tuple[str, str], Handle]) -> None:
@@ -139,11 +159,14 @@ def put_before(app: Flask, doors: Mapping[tuple[str, str], Handle]) -> None:
 
 
 def through_flask(handle: Callable[..., Answer]) -> Callable[..., Response]:
-    """The same door as a view of Flask's, for what need not be quick; it is given what Flask found
-    in the path behind the request."""
+    """The same door as a view of Flask's, for what need not be quick.
+
+    It is given what Flask found in the path behind the request, but for names with an underscore.
+    """
 
     def view(**values: object) -> Response:
-        answer = handle(Asked(request.environ), **values)
+        named = {name: value for name, value in values.items() if not name.startswith("_")}
+        answer = handle(Asked(request.environ), **named)
         return Response(answer.body, answer.status, dict(answer.headers))
 
     return view

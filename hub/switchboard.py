@@ -16,6 +16,7 @@ from hub.gateway import Gateway, Parse
 from hub.inbox import page_taps
 from hub.inbox.incoming import PageTap, TemplateNews
 from hub.inbox.service import Inbox, InboxRow
+from hub.integrations.deliveries import Refusals
 from hub.integrations.mail import NAME as MAIL_NAME
 from hub.integrations.mail import MailChannel
 from hub.integrations.mail import settings_from as mail_settings
@@ -25,7 +26,6 @@ from hub.integrations.qontak.crm.mirror import CrmMirror
 from hub.integrations.qontak.parse import parse as parse_qontak
 from hub.integrations.whatsapp.account import MetaAccount
 from hub.integrations.whatsapp.parse import parse as parse_meta
-from hub.integrations.whatsapp.routes import Refusals
 from hub.integrations.whatsapp.settings import settings_from
 from hub.keys import HubKeys
 from hub.leads.atlas import Atlas

@@ -12,8 +12,9 @@ from edge_agent.config import AgentConfig
 from edge_agent.doctor.finding import Finding, good, note, wrong
 from edge_agent.doctor.machine import Machine, read_text
 from edge_agent.errors import AgentError, AnswerUnproven
-from edge_agent.hub_link import NO_CHECK_TIME, HubLink, PoolTransport
+from edge_agent.hub_link import HubLink
 from edge_agent.timekeeping import BUILD_FLOOR_MS, Timekeeper
+from edge_agent.transports import NO_CHECK_TIME, PoolTransport
 
 CONNECT_S = 5
 EXPIRES_SOON_MS = 14 * 24 * 60 * 60 * 1000

@@ -5,7 +5,7 @@ from random import Random
 from urllib.parse import urlsplit
 
 from edge_agent.errors import HubUnreachable
-from edge_agent.hub_link import RawAnswer
+from edge_agent.transports import RawAnswer
 from firmware_sim.chaos.hub_side import HubSide
 
 LATE_MAX = 20

@@ -31,7 +31,8 @@ from shared.wire.receipts import MAX_RECEIVED_MS
 MAX_REQUEST_BYTES = wire.MAX_BODY_BYTES + 64 * 1024
 HEADERS_READ = (
     *("content-type", "content-digest", "hub-request-id", "signature-input", "signature"),
-    *("content-encoding", "prefer"),  # these two are not signed and decide nothing that matters
+    # Not signed: how to unpack what is, and how long to wait for the receipt.
+    *("content-encoding", "prefer"),
 )
 UNREAD = b"\0"
 """Stands for a body that is not read yet: what an answer signs of it is its digest's header."""
@@ -82,6 +83,10 @@ class Door:
             headers=asked.headers(HEADERS_READ),
             body=UNREAD if asked.has_body else b"",
         )
+
+    def quick(self) -> dict[tuple[str, str], Handle]:
+        """What boxes post day and night, past Flask."""
+        return {("POST", "/v1/batches"): lambda asked: self.signed(asked, self.batch)}
 
     def now_s(self) -> int:
         """POSIX seconds by the hub's clock."""
@@ -391,11 +396,6 @@ def read_known(request: signatures.Request) -> int | None:
     """The size of ``?known=``, or None."""
     with refusing():
         return fields.maybe_integer(read_query(request), "known")
-
-
-def quick_doors(door: Door) -> dict[tuple[str, str], Handle]:
-    """What boxes post day and night, past Flask."""
-    return {("POST", "/v1/batches"): lambda asked: door.signed(asked, door.batch)}
 
 
 def blueprint(door: Door) -> Blueprint:

@@ -266,6 +266,7 @@ class Conversation:
             "screening": screening.dump(state),
             "language": state.language,
             "model": state.model,
+            "model_said": lead.model_said if state.model is None else None,
             "payment": state.payment,
             "buy_when": state.buy_when,
             "place": state.place,

@@ -211,6 +211,8 @@ class Intake:
             for name, value in self._known(connection, row).items()
             if getattr(current, name) in {None, "unknown"}
         }
+        if current.model is not None or "model" in fresh:
+            fresh["model_said"] = None  # words that nobody reads beside a model are not kept
         if row.consent_version is not None and current.consent_version is None:
             fresh |= {
                 "consent_version": row.consent_version,

@@ -63,11 +63,13 @@ _Maker = Callable[[_Scene], Rendered | Withhold]
 # --- pieces ---
 
 
-def _wishes(scene: _Scene) -> dict[str, str]:
+def _wishes(scene: _Scene, *, whole: bool = False) -> dict[str, str]:
+    """`whole`: the model in its customer's own words, too, which only the owner reads."""
     lead = scene.lead
+    said = " ".join((lead.model_said or "").split()) if whole else ""
     model = lead.model and scene.stage.directory.model(scene.connection, lead.model)
     return {
-        "model": (model.name if model else lead.model) or scene.say("any_model"),
+        "model": (model.name if model else lead.model) or said or scene.say("any_model"),
         "area": lead.area or scene.say("no_area"),
         "payment": scene.say(lead.payment),
         "buy_when": scene.say(lead.buy_when),
@@ -148,10 +150,9 @@ def _card(scene: _Scene) -> Rendered | Withhold:
     _, who = _who(scene)
     _, dealer = _owner(scene)
     shown = (
-        _wishes(scene)
+        _wishes(scene, whole=True)
         | who
         | {
-            "model": _whole_model(scene),
             "area": _whole_place(scene),
             "due": _time(scene, _due_ms(scene, dealer), dealer),
             "transcript": _transcript(scene),
@@ -169,12 +170,6 @@ def _card(scene: _Scene) -> Rendered | Withhold:
             body=(who["name"], who["phone"], shown["area"], shown["model"]),
         ),
     )
-
-
-def _whole_model(scene: _Scene) -> str:
-    """The model, or what its customer called it where nobody else reads that."""
-    said = " ".join((scene.lead.model_said or "").split())
-    return said if said and not scene.lead.model else _wishes(scene)["model"]
 
 
 def _whole_place(scene: _Scene) -> str:
@@ -433,14 +428,13 @@ _MAKERS: Final[Mapping[str, _Maker]] = {
     "stopped": _about_customer,
     "again": _about_customer,
     **dict.fromkeys(
-        ("yours", "expired", "not_known", "sold", "won", "won_waits", "fell_back", "serial_taken"),
+        (
+            *("yours", "expired", "not_known", "sold", "won", "won_waits", "fell_back"),
+            *("noted_contacted", "noted_demo", "noted_lost", "not_now", "ask_serial"),
+            *("serial_taken", "serial_unreadable", "given"),
+        ),
         _plain,
     ),
-    **dict.fromkeys(
-        ("noted_contacted", "noted_demo", "noted_lost", "not_now", "ask_serial"),
-        _plain,
-    ),
-    **dict.fromkeys(("serial_unreadable", "given"), _plain),
     "question": _question,
     "customer_greeting": _customer_greeting,
     "told_dealers": _told_dealers,

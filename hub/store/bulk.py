@@ -49,6 +49,8 @@ def bulk_upsert(connection: Connection, table: Table, rows: Sequence[Sequence[ob
 def _replacing(table: Table) -> str:
     key = ", ".join(f'"{column.name}"' for column in table.primary_key)
     others = [column.name for column in table.columns if not column.primary_key]
+    if not others:
+        return f"ON CONFLICT ({key}) DO NOTHING"
     return f"ON CONFLICT ({key}) DO UPDATE SET " + ", ".join(
         f'"{name}" = excluded."{name}"' for name in others
     )

@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 from sqlalchemy import Connection, Table
 
-from hub.store.schema import INT64
+from hub.store.schema import INT64, TEXT
 
 Values = tuple[Any, ...]
 """A row as the driver gives it."""
@@ -66,8 +66,13 @@ class WideStatement:
     def __init__(self, table: Table, columns: Sequence[str], sql: str) -> None:
         """`columns` of `said`, named and typed as those of `table`: whole numbers and texts only.
 
+        Raises TypeError for others: what JSON cannot hold would come out as something else.
         `sql` must mean the same on both engines, and join `said` by something that has an index.
         """
+        if any(
+            table.c[name].type is not INT64 and table.c[name].type is not TEXT for name in columns
+        ):
+            raise TypeError(f"of {table.name} only whole numbers and texts can be said in JSON")
         read = ", ".join(
             f"CAST(value ->> {place} AS {'bigint' if table.c[name].type is INT64 else 'text'})"
             f" AS {name}"

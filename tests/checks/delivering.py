@@ -8,8 +8,9 @@ from typing import Any
 from edge_agent import identity as identities
 from edge_agent.buffer import Buffer
 from edge_agent.delivery import Delivery, Link, Settings
-from edge_agent.hub_link import HubLink, PoolTransport
+from edge_agent.hub_link import HubLink
 from edge_agent.timekeeping import Timekeeper
+from edge_agent.transports import PoolTransport
 from shared.crypto.keys import SigningKey
 from shared.wire.events import LANES
 from tests.checks.boxes import NEVER, Box

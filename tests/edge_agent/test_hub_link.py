@@ -13,9 +13,10 @@ from edge_agent.errors import (
     HubUnreachable,
     NotEnrolled,
 )
-from edge_agent.hub_link import HubLink, PoolTransport, SessionTransport, enroll
+from edge_agent.hub_link import HubLink, enroll
 from edge_agent.identity import Identity
 from edge_agent.timekeeping import Timekeeper
+from edge_agent.transports import PoolTransport, SessionTransport
 from shared.crypto.keys import SigningKey
 from tests.fakes.manual_clock import ManualClock
 from tests.fakes.small_hub import SmallHub

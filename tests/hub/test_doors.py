@@ -79,12 +79,22 @@ def test_a_body_above_the_doors_limit_is_its_own_error():
 def test_a_door_that_breaks_says_so_and_names_no_path():
     """500 as a problem: its sender comes again. Qontak's path holds a secret."""
 
-    def broken(_asked):
-        raise ZeroDivisionError
+    def broken(asked):
+        raise ValueError(f"cannot read {asked.body(20)!r}")
 
     client = Client(Doors(app, {("POST", "/many/"): broken}))
     with capture_logs() as logs:
-        answer = client.post("/many/a-secret")
+        answer = client.post("/many/a-secret", data=b"6281234567890")
     assert (answer.status_code, code_of(answer)) == (500, "internal-server-error")
-    assert [entry["event"] for entry in logs] == ["door_failed"]
+    assert answer.headers["cache-control"] == "no-store"
+    [entry] = logs
+    assert (entry["event"], entry["door"], entry["error"]) == (
+        "door_failed",
+        "/many/",
+        "ValueError",
+    )
+    assert entry["request_id"] == orjson.loads(answer.data)["request_id"]
+    assert "test_doors.py" in str(entry["at"])
+    # Neither the word in the address nor what was sent.
     assert "a-secret" not in str(logs)
+    assert "6281234567890" not in str(logs)

@@ -51,7 +51,7 @@ class QontakChannel:
     """Implements `hub.outbox.messages.Channel`. For any thread.
 
     Into an open room goes the message as it is; without one, a template that opens a room. A
-    request whose answer never came is told as unknown; sent once more, it carries the same key.
+    request whose answer never came is told as unknown; sent again, it carries the same key.
     """
 
     def __init__(

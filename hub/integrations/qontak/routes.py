@@ -10,7 +10,7 @@ import structlog
 from flask import Blueprint
 
 from hub.doors import Answer, Asked, BodyTooLarge, Handle, through_flask
-from hub.integrations.whatsapp.routes import BODY_BYTES_MAX, Keeper, Refusals, store_delivery
+from hub.integrations.deliveries import BODY_BYTES_MAX, Keeper, Refusals, keep_delivery
 
 KEPT_HEADERS: Final = ("Content-Type", "User-Agent")
 log = structlog.get_logger()
@@ -22,7 +22,7 @@ def is_known(given: str, secret: str) -> bool:
     return known and bool(secret)
 
 
-class Door:
+class QontakDoor:
     """``/webhooks/<source>/<secret>``; `source` is also what the inbox calls it."""
 
     def __init__(
@@ -46,17 +46,16 @@ class Door:
             self._refusals.count("too-large")
             log.warning("webhook_refused", source=self.source, why="too-large")
             return Answer.problem(413, "too-large", f"at most {BODY_BYTES_MAX} bytes")
-        return store_delivery(self._inbox, self.source, body, asked.headers(KEPT_HEADERS))
+        return keep_delivery(self._inbox, self.source, body, asked.headers(KEPT_HEADERS))
 
     def quick(self) -> dict[tuple[str, str], Handle]:
         """What Qontak posts all day, past Flask."""
         return {("POST", f"/webhooks/{self.source}/"): self.deliver}
 
 
-def webhooks(door: Door) -> Blueprint:
+def webhooks(door: QontakDoor) -> Blueprint:
     """``POST`` to the door's address, Flask's way."""
     blueprint = Blueprint(f"webhooks-{door.source}", __name__)
-    deliver = through_flask(lambda asked, **_given: door.deliver(asked))
-    path = f"/webhooks/{door.source}/<given>"
-    blueprint.add_url_rule(path, "deliver", deliver, methods=["POST"])
+    path = f"/webhooks/{door.source}/<_given>"
+    blueprint.add_url_rule(path, "deliver", through_flask(door.deliver), methods=["POST"])
     return blueprint

@@ -7,37 +7,29 @@ so an answer is given only for what is durable.
 import hashlib
 import hmac
 import re
-import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final, Protocol
+from typing import Final
 
 import structlog
-from flask import Blueprint, Response
+from flask import Blueprint
 from flask import request as http
-from sqlalchemy.exc import SQLAlchemyError
 
 from hub.doors import Answer, Asked, BodyTooLarge, Handle, through_flask
-from hub.errors import HubError
+from hub.integrations.deliveries import (
+    BODY_BYTES_MAX,
+    PLAIN,
+    Keeper,
+    Refusals,
+    keep_delivery,
+)
 
-BODY_BYTES_MAX: Final = 3 * 1024 * 1024 + 64 * 1024
 CHALLENGE_CHARS_MAX: Final = 256
 SIGNATURE: Final = "X-Hub-Signature-256"
 KEPT_HEADERS: Final = ("Content-Type", "User-Agent", SIGNATURE)
-PLAIN: Final = {"content-type": "text/plain; charset=utf-8"}
 _NAMES: Final = re.compile(rb'"(messages|statuses)"\s*:')
 _FIELDS: Final = re.compile(rb'"field"\s*:\s*"([^"]*)"')
 log = structlog.get_logger()
-
-
-class Keeper(Protocol):
-    """The inbox, as far as this door knows it."""
-
-    def keep(
-        self, source: str, body: bytes, headers: Mapping[str, str], *, patient: bool = False
-    ) -> str:
-        """Store a delivery; its id once it is durable. `patient`: others go first."""
-        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,25 +38,6 @@ class WebhookSettings:
 
     app_secret: str = field(repr=False)
     verify_token: str = field(repr=False)
-
-
-class Refusals:
-    """How many requests were turned away, by why. For any thread."""
-
-    def __init__(self) -> None:
-        """None yet."""
-        self._lock = threading.Lock()
-        self._counts = {"signature": 0, "too-large": 0, "challenge": 0, "secret": 0}
-
-    def count(self, why: str) -> None:
-        """One more."""
-        with self._lock:
-            self._counts[why] += 1
-
-    def counts(self) -> dict[str, int]:
-        """By why, since this process began."""
-        with self._lock:
-            return dict(self._counts)
 
 
 def is_signed(body: bytes, signature: str, app_secret: str) -> bool:
@@ -93,7 +66,7 @@ def answers_challenge(query: Mapping[str, str], verify_token: str) -> str | None
     return challenge if 0 < len(challenge) <= CHALLENGE_CHARS_MAX else None
 
 
-class Door:
+class MetaDoor:
     """``/webhooks/<source>``; `source` is also what the inbox calls it."""
 
     def __init__(
@@ -130,7 +103,7 @@ class Door:
             return self._refuse(413, "too-large", f"at most {BODY_BYTES_MAX} bytes")
         if not is_signed(body, asked.header(SIGNATURE), self._settings.app_secret):
             return self._refuse(403, "signature", f"{SIGNATURE} does not belong to this body")
-        return store_delivery(
+        return keep_delivery(
             self._inbox,
             self.source,
             body,
@@ -143,28 +116,12 @@ class Door:
         return {("POST", f"/webhooks/{self.source}"): self.deliver}
 
 
-def store_delivery(
-    inbox: Keeper, source: str, body: bytes, headers: Mapping[str, str], *, patient: bool = False
-) -> Answer:
-    """Keep a delivery whose sender is known, and say so once it is durable."""
-    try:
-        inbox.keep(source, body, headers, patient=patient)
-    except (SQLAlchemyError, HubError) as error:
-        log.error("webhook_not_stored", source=source, error=type(error).__name__)  # noqa: TRY400 - a traceback would hold the body
-        return Answer.problem(503, "not-stored", "come again")
-    return Answer(200, headers=PLAIN)
-
-
-def webhooks(door: Door) -> Blueprint:
+def webhooks(door: MetaDoor) -> Blueprint:
     """``GET`` and ``POST`` of the door's address, Flask's way."""
     blueprint = Blueprint(f"webhooks-{door.source}", __name__)
     path = f"/webhooks/{door.source}"
 
-    @blueprint.get(path)
-    def challenge() -> Response:
-        """Meta asks whether this address is ours."""
-        answer = door.challenge(http.args)
-        return Response(answer.body, answer.status, dict(answer.headers))
-
+    challenge = through_flask(lambda _asked: door.challenge(http.args))
+    blueprint.add_url_rule(path, "challenge", challenge, methods=["GET"])
     blueprint.add_url_rule(path, "deliver", through_flask(door.deliver), methods=["POST"])
     return blueprint

@@ -17,11 +17,12 @@ from firmware_sim.providers.whatsapp import Limits, WhatsApp
 from hub.config import LeadsConfig
 from hub.inbox.incoming import Message, Status, Tap
 from hub.inbox.service import Inbox, InboxRow, Outcome, first_time
+from hub.integrations.deliveries import Refusals
 from hub.integrations.whatsapp.channel import MetaChannel
 from hub.integrations.whatsapp.graph import Graph as HubGraph
 from hub.integrations.whatsapp.graph import GraphSettings
 from hub.integrations.whatsapp.parse import parse
-from hub.integrations.whatsapp.routes import Door, Refusals, WebhookSettings, webhooks
+from hub.integrations.whatsapp.routes import MetaDoor, WebhookSettings, webhooks
 from hub.integrations.whatsapp.template_book import TemplateBook
 from hub.leads import store
 from hub.leads.desk import Desk
@@ -191,7 +192,7 @@ def wire(database) -> Iterator[Wire]:
     made = a_hub_of_leads(database, clock, crowd, graph, contest)
     app = Flask("hub")
     settings = WebhookSettings(app_secret=graph.app_secret, verify_token=VERIFY)
-    app.register_blueprint(webhooks(Door(made.inbox, settings, Refusals())))
+    app.register_blueprint(webhooks(MetaDoor(made.inbox, settings, Refusals())))
     stop = threading.Event()
     worker = threading.Thread(target=made.work, args=(stop,))
     with served_as_in_life(app) as url:

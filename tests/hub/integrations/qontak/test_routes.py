@@ -5,8 +5,8 @@ from flask import Flask
 from sqlalchemy.exc import OperationalError
 
 from hub.doors import put_before
-from hub.integrations.qontak.routes import Door, webhooks
-from hub.integrations.whatsapp.routes import BODY_BYTES_MAX, Refusals
+from hub.integrations.deliveries import BODY_BYTES_MAX, Refusals
+from hub.integrations.qontak.routes import QontakDoor, webhooks
 from tests.fakes.qontak_bodies import body, interaction
 
 SECRET = "a-word-nobody-guesses"
@@ -44,7 +44,7 @@ def refusals():
 def door(inbox, refusals, secret=SECRET, *, quick=True):
     app = Flask(__name__)
     app.config["MAX_CONTENT_LENGTH"] = 1024
-    made = Door(inbox, secret, refusals)
+    made = QontakDoor(inbox, secret, refusals)
     app.register_blueprint(webhooks(made))
     if quick:
         put_before(app, made.quick())

@@ -12,10 +12,11 @@ from flask import Flask
 from firmware_sim.providers.graph import Graph as MetaStandIn
 from firmware_sim.providers.whatsapp import WhatsApp
 from hub.integrations.commands import whatsapp_group
+from hub.integrations.deliveries import Refusals
 from hub.integrations.whatsapp.account import MetaAccount, limit_of
 from hub.integrations.whatsapp.doctor import examine
 from hub.integrations.whatsapp.graph import Answer
-from hub.integrations.whatsapp.routes import Door, Refusals, webhooks
+from hub.integrations.whatsapp.routes import MetaDoor, webhooks
 from hub.integrations.whatsapp.settings import MetaNumber, MetaSettings
 from hub.integrations.whatsapp.template_shelf import ShelfUnreadable
 from shared.clock import Clock
@@ -83,7 +84,7 @@ def hub(meta: MetaStandIn) -> Iterator[OpenHub]:
     """A hub whose door is served, subscribed and has its templates."""
     app = Flask(__name__)
     hub = OpenHub(ManualClock(), MetaAccount(settings_of(meta)))
-    app.register_blueprint(webhooks(Door(hub, hub.whatsapp.webhook_settings, Refusals())))
+    app.register_blueprint(webhooks(MetaDoor(hub, hub.whatsapp.webhook_settings, Refusals())))
     with served(app) as url:
         hub.whatsapp = MetaAccount(settings_of(meta, url))
         hub.whatsapp.shelf.push()

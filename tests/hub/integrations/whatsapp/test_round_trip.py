@@ -12,10 +12,11 @@ from firmware_sim.providers.handset import Person
 from firmware_sim.providers.refusals import Refusal
 from firmware_sim.providers.whatsapp import Limits, WhatsApp
 from hub.inbox.incoming import ContactCard, Message, NumberChanged, Pin, Status, Tap, TemplateNews
+from hub.integrations.deliveries import Refusals
 from hub.integrations.whatsapp.channel import MetaChannel
 from hub.integrations.whatsapp.graph import Graph, GraphSettings
 from hub.integrations.whatsapp.parse import parse
-from hub.integrations.whatsapp.routes import Door, Refusals, WebhookSettings, webhooks
+from hub.integrations.whatsapp.routes import MetaDoor, WebhookSettings, webhooks
 from hub.integrations.whatsapp.template_book import TemplateBook
 from hub.integrations.whatsapp.template_files import template_files
 from hub.integrations.whatsapp.template_shelf import TemplateShelf
@@ -102,7 +103,7 @@ def world() -> Iterator[World]:
     world = World(meta, whatsapp.add_person("6281200000002", name="Siti"), channel, book)
     app = Flask(__name__)
     shared = WebhookSettings(app_secret=meta.app_secret, verify_token="verify")
-    app.register_blueprint(webhooks(Door(world, shared, Refusals())))
+    app.register_blueprint(webhooks(MetaDoor(world, shared, Refusals())))
     with served(app) as url:
         meta.subscribe(f"{url}/webhooks/whatsapp", "verify")
         TemplateShelf(graph, meta.waba_id, book, {"offer": 300}).push()

@@ -6,10 +6,9 @@ from sqlalchemy.exc import OperationalError
 
 from hub.doors import put_before
 from hub.inbox.service import Inbox, Outcome
+from hub.integrations.deliveries import BODY_BYTES_MAX, Refusals
 from hub.integrations.whatsapp.routes import (
-    BODY_BYTES_MAX,
-    Door,
-    Refusals,
+    MetaDoor,
     WebhookSettings,
     is_signed,
     webhooks,
@@ -61,7 +60,7 @@ def door(inbox, refusals, *, quick=True, **settings):
     app = Flask(__name__)
     app.config["MAX_CONTENT_LENGTH"] = 1024
     shared = {"app_secret": VECTOR_SECRET, "verify_token": "verify"} | settings
-    made = Door(inbox, WebhookSettings(**shared), refusals)
+    made = MetaDoor(inbox, WebhookSettings(**shared), refusals)
     app.register_blueprint(webhooks(made))
     if quick:
         put_before(app, made.quick())
