@@ -1,7 +1,8 @@
 """A seeded simulation of leads: customers, reps, a vendor, and everything that goes wrong.
 
 One thread, a clock of its own, the real hub of leads over a real SQLite file. Simulated: the disk's
-commits, the vendor and its webhooks, the people. A seed is one course of events.
+commits, the vendor and its webhooks, the people. A seed is one course of events; in every other
+one customers write by Qontak, whose two roads tell each message twice.
 """
 
 import tempfile
@@ -15,7 +16,7 @@ from typing import Final
 from firmware_sim.chaos.clocks import MachineClock, TrueTime
 from firmware_sim.chaos.disk import Cut, Disk, PowerCut
 from firmware_sim.chaos.leads_checks import violations
-from firmware_sim.chaos.leads_people import Network, Party, Vendor
+from firmware_sim.chaos.leads_people import INTEGRATION, Network, Party, Vendor
 from firmware_sim.fresh_database import put_migrated
 from hub.config import HubConfig, parse_config
 from hub.jobs import Worker
@@ -37,6 +38,8 @@ SETTINGS: Final = """
 public_url = "http://hub.example"
 keys_dir = "{folder}/keys"
 database = "sqlite:///{folder}/hub.db"
+"""
+ONE_NUMBER: Final = """
 [[numbers]]
 name = "brand"
 channel = "meta"
@@ -44,6 +47,25 @@ serves = "both"
 phone = "628110000000"
 phone_number_id = "1"
 """
+TWO_NUMBERS: Final = f"""
+[qontak]
+client_id = "simulated"
+client_secret_file = "{{folder}}/word"
+webhook_secret_file = "{{folder}}/word"
+[[numbers]]
+name = "brand"
+channel = "qontak"
+serves = "customers"
+phone = "628110000000"
+channel_integration_id = "{INTEGRATION}"
+[[numbers]]
+name = "direct"
+channel = "meta"
+serves = "reps"
+phone = "628110000001"
+phone_number_id = "1"
+"""
+"""The reference set-up: customers write to Qontak, reps to Meta."""
 Prepare = Callable[[Hub], None]
 
 
@@ -73,10 +95,13 @@ class LeadsWorld:
         self._prepare = prepare
         self._faulty = False
         self.cuts = 0
-        self._config: HubConfig = parse_config(SETTINGS.format(folder=folder))
+        by_qontak = bool(seed % 2)
+        (folder / "word").write_text("simulated", encoding="ascii")
+        settings = SETTINGS + (TWO_NUMBERS if by_qontak else ONE_NUMBER)
+        self._config: HubConfig = parse_config(settings.format(folder=folder))
         create_keys(folder / "keys")
         put_migrated(folder / "hub.db")
-        self.network = Network(self._random, self._true)
+        self.network = Network(self._random, self._true, by_qontak=by_qontak)
         self.vendor = Vendor(self._random, self.network, folder / "hub.db")
         self.hub: Hub
         self._boot()
@@ -88,6 +113,7 @@ class LeadsWorld:
             Party(f"62813000000{number}", rep=False, erases=number == 0 and seed % 3 == 0)
             for number in range(CUSTOMERS)
         ]
+        self.network.reps = {party.phone for party in self.reps}
         self.vendor.people = {party.phone: party for party in (*self.reps, *self.customers)}
 
     def _decide(self) -> Cut | None:

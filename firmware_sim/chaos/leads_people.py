@@ -4,6 +4,7 @@ import itertools
 import json
 import sqlite3
 from collections import Counter, defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
@@ -17,6 +18,7 @@ from hub.outbox.messages import Accepted, Address, Failed, Rendered
 from hub.outbox.sender import Sender
 
 REPEATED: Final = 0.25
+INTEGRATION: Final = "0f4d2c1e-0000-4000-8000-000000000001"
 NEARBY: Final = (-7.2575, 112.7521)
 ERASE_ME: Final = "HAPUS DATA SAYA"
 
@@ -50,17 +52,20 @@ class Webhook:
     claims: str | None = None
     kind: str = ""
     """skip, erase or nothing of note."""
+    source: str = "whatsapp"
 
 
 class Network:
     """Webhooks in any order, some of them again, each until it was answered 200."""
 
-    def __init__(self, random: Random, true: TrueTime) -> None:
-        """Nothing is on its way."""
-        self._random, self._true = random, true
+    def __init__(self, random: Random, true: TrueTime, *, by_qontak: bool = False) -> None:
+        """Nothing is on its way. `by_qontak`: customers' messages come by its two roads."""
+        self._random, self._true, self._by_qontak = random, true, by_qontak
         self._numbers = itertools.count(1)
         self.waiting: list[Webhook] = []
         self.faulty = False
+        self.reps: set[str] = set()
+        """Their phones."""
         self.heard: set[str] = set()
         """Phones of those whose words the hub has taken."""
 
@@ -93,11 +98,17 @@ class Network:
         wamid = f"wamid.{next(self._numbers)}"
         stamp = str(self._true.now_ms // 1000)
         message = {"from": party.phone, "id": wamid, "timestamp": stamp} | content
-        body = _body({"messages": [message]})
-        self.waiting.append(Webhook(body, party, wamid, claims, kind))
+        bodies, source = [_body({"messages": [message]})], "whatsapp"
+        if self._by_qontak and not party.rep:
+            bodies, source = list(qontak_bodies(party.phone, message)), "qontak"
+        self.waiting += [Webhook(body, party, wamid, claims, kind, source) for body in bodies]
 
-    def tells(self, provider_id: str, out_id: str, status: str) -> None:
+    def tells(self, provider_id: str, out_id: str, status: str, *, to: str) -> None:
         """What became of a message."""
+        if self._by_qontak and out_id and to not in self.reps:
+            body = qontak_status(to, provider_id, status)
+            self.waiting.append(Webhook(body, source="qontak"))
+            return
         told = {"id": provider_id, "status": status, "biz_opaque_callback_data": out_id}
         self.waiting.append(Webhook(_body({"statuses": [told]})))
 
@@ -107,8 +118,8 @@ class Network:
             return
         place = self._random.randrange(len(self.waiting)) if self.faulty else 0
         webhook = self.waiting[place]
-        patient = tells_statuses_only(webhook.body)
-        inbox.keep("whatsapp", webhook.body, {}, patient=patient)
+        patient = webhook.source == "whatsapp" and tells_statuses_only(webhook.body)
+        inbox.keep(webhook.source, webhook.body, {}, patient=patient)
         if webhook.party is not None:
             self.heard.add(webhook.party.phone)
             webhook.party.came_back |= webhook.party.erased and (
@@ -131,10 +142,52 @@ def _body(value: dict[str, object]) -> bytes:
     return json.dumps({"object": "whatsapp_business_account", "entry": [entry]}).encode()
 
 
+def _room(phone: str) -> dict[str, object]:
+    return {
+        "id": f"room-{phone}",
+        "status": "unassigned",
+        "session": "open",
+        "account_uniq_id": phone,
+        "channel_integration_id": INTEGRATION,
+    }
+
+
+def qontak_bodies(phone: str, message: Mapping[str, object]) -> tuple[bytes, bytes]:
+    """One message by both roads: what it shows, and Meta's own words of it."""
+    text, interactive = message.get("text"), message.get("interactive")
+    shown = text["body"] if isinstance(text, dict) else ""
+    if isinstance(interactive, dict):
+        shown = interactive["button_reply"]["title"]
+    plain = {
+        "id": f"own-{message['id']}",
+        "external_id": message["id"],
+        "type": "location" if "location" in message else "text",
+        "room_id": f"room-{phone}",
+        "participant_type": "customer",
+        "text": shown,
+        **({"location": message["location"]} if "location" in message else {}),
+    }
+    interaction = {**plain, "room": _room(phone), "channel_integration": {"id": INTEGRATION}}
+    value = {"contacts": [{"wa_id": phone}], "messages": [dict(message)]}
+    updated = {**_room(phone), "last_message": {**plain, "raw_message": value}}
+    return json.dumps(interaction).encode(), json.dumps(updated).encode()
+
+
+def qontak_status(phone: str, provider_id: str, status: str) -> bytes:
+    """What became of a message of ours."""
+    told = {
+        "id": provider_id,
+        "room_id": f"room-{phone}",
+        "participant_type": "agent",
+        "status": status,
+        "room": _room(phone),
+        "channel_integration": {"id": INTEGRATION},
+    }
+    return json.dumps(told).encode()
+
+
 class Vendor:
     """Takes messages, or does not, or does and says nothing; looks at the disk meanwhile."""
-
-    name = "brand"
 
     def __init__(self, random: Random, network: Network, database: Path) -> None:
         """Nobody has a phone yet."""
@@ -147,9 +200,12 @@ class Vendor:
         self.unstored: list[str] = []
         """What was sent although the disk did not hold it as being sent."""
 
+    name = "any"
+
     def serve(self, sender: Sender) -> None:
-        """Be the only channel of this sender."""
-        sender._channels = {self.name: self}  # noqa: SLF001 - the network's end is what is simulated
+        """Be every channel of this sender."""
+        channels = sender._channels  # noqa: SLF001 - the network's end is what is simulated
+        sender._channels = dict.fromkeys(channels, self)  # noqa: SLF001 - as above
 
     def send(
         self, address: Address, rendered: Rendered, *, window_open: bool, out_id: str
@@ -184,7 +240,7 @@ class Vendor:
         provider_id = f"wamid.out{next(self._numbers)}"
         self.arrivals[out_id] += 1
         for status in ("sent", "delivered"):
-            self._network.tells(provider_id, out_id, status)
+            self._network.tells(provider_id, out_id, status, to=address.phone or "")
         party = self.people.get(address.phone or "")
         if party is not None:
             (self._rep if party.rep else self._customer)(party, rendered)
