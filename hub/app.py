@@ -88,6 +88,7 @@ def door_of(hub: Hub) -> Door:
             authority=hub.config.server.authority, http=hub.keys.http, keyset=hub.keys.keyset
         ),
         wait_s_max=hub.config.ingest.wait_s_max,
+        refusals=hub.refusals,
     )
 
 
@@ -187,7 +188,7 @@ def _metrics(hub: Hub) -> Callable[[], Response]:
         doubtful.set(doubts)
         for why, count in hub.leads.refusals.counts().items():
             refused.labels(why).set(count)
-        for code, count in hub.devices.refusals().items():
+        for code, count in hub.refusals.counts().items():
             boxes.labels(code).set(count)
         return Response(generate_latest(registry), mimetype="text/plain")
 

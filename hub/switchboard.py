@@ -16,7 +16,6 @@ from hub.gateway import Gateway, Parse
 from hub.inbox import page_taps
 from hub.inbox.incoming import PageTap, TemplateNews
 from hub.inbox.service import Inbox, InboxRow
-from hub.integrations.deliveries import Refusals
 from hub.integrations.mail import NAME as MAIL_NAME
 from hub.integrations.mail import MailChannel
 from hub.integrations.mail import settings_from as mail_settings
@@ -45,6 +44,7 @@ from hub.outbox.messages import Addresses, Channel, Renderer
 from hub.outbox.rules import Limits
 from hub.outbox.sender import Sender
 from hub.outbox.service import Outbox
+from hub.refusals import Refusals
 from hub.registry.service import Registry
 from hub.setbacks import Setbacks
 from hub.store import Database
@@ -193,7 +193,7 @@ def open_switchboard(
         whatsapp=account,
         qontak=qontak,
         crm=None if qontak is None else qontak.mirror(database, clock, clientele, _names(market)),
-        refusals=Refusals(),
+        refusals=Refusals("signature", "too-large", "challenge", "secret"),
         clock=clock,
     )
 

@@ -2,7 +2,7 @@
 
 import fcntl
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
@@ -22,6 +22,7 @@ from hub.ledger.proofs import Proofs
 from hub.ledger.refill import Refill
 from hub.ledger.sequencer import Sequencer
 from hub.ledger.service import Ledger
+from hub.refusals import Refusals
 from hub.registry.national_days import national_days
 from hub.registry.service import Registry
 from hub.sales.follower import SalesFollower
@@ -52,6 +53,8 @@ class Hub:
     devices: Devices
     registry: Registry
     vault: Vault
+    refusals: Refusals = field(default_factory=Refusals)
+    """Requests of boxes that were refused, by code."""
 
     @cached_property
     def leads(self) -> "Switchboard":

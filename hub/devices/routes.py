@@ -18,6 +18,7 @@ from hub.doors import Answer, Asked, BodyTooLarge, Handle, through_flask
 from hub.errors import LedgerCorrupt, Refused, StoreUnavailable
 from hub.ledger.placed import Placed
 from hub.ledger.service import Ledger
+from hub.refusals import Refusals
 from shared import http_signatures as signatures
 from shared.clock import Clock
 from shared.crypto.keys import KeySet, PublicKey, SigningKey
@@ -63,14 +64,22 @@ class Door:
     """Reads requests, verifies them, signs answers."""
 
     def __init__(
-        self, devices: Devices, ledger: Ledger, *, clock: Clock, keys: DoorKeys, wait_s_max: int
+        self,
+        devices: Devices,
+        ledger: Ledger,
+        *,
+        clock: Clock,
+        keys: DoorKeys,
+        wait_s_max: int,
+        refusals: Refusals,
     ) -> None:
-        """`wait_s_max` bounds ``Prefer: wait``."""
+        """`wait_s_max` bounds ``Prefer: wait``; `refusals` counts them by code."""
         self.devices = devices
         self.ledger = ledger
         self._clock = clock
         self._keys = keys
         self._wait_s_max = wait_s_max
+        self.refusals = refusals
 
     @staticmethod
     def _request(asked: Asked) -> signatures.Request:
@@ -121,7 +130,7 @@ class Door:
     def problem(self, request: signatures.Request, refused: Refused) -> Answer:
         """The answer to a refusal."""
         problem = refused.problem
-        self.devices.count_refusal(problem.code)
+        self.refusals.count(problem.code)
         log.warning("box_refused", code=problem.code, path=request.path, status=problem.status)
         headers = {"retry-after": str(RETRY_AFTER_S)} if problem.status in {429, 503} else {}
         return self.answer(

@@ -3,8 +3,7 @@
 import hashlib
 import secrets
 import threading
-from collections import Counter, OrderedDict
-from collections.abc import Mapping
+from collections import OrderedDict
 from concurrent.futures import Future
 from dataclasses import dataclass
 
@@ -76,8 +75,7 @@ class Devices:
         self._invitation_ms = invitation_s * 1000
         self._waiting_max = waiting_max
         self._nonces: OrderedDict[tuple[str, str], int] = OrderedDict()
-        self._lock = threading.Lock()
-        self._refused: Counter[str] = Counter()
+        self._nonce_lock = threading.Lock()
 
     def invite(self, connection: Connection, dealer: str) -> str:
         """A fresh one-use code for a box of `dealer`; only its hash is stored."""
@@ -160,23 +158,13 @@ class Devices:
         """Whether the box may make one more request now."""
         return self._rates.admit(device.device, self._clock.mono_ms())
 
-    def count_refusal(self, code: str) -> None:
-        """One more request of a box was refused for this reason."""
-        with self._lock:
-            self._refused[code] += 1
-
-    def refusals(self) -> Mapping[str, int]:
-        """How many requests of boxes were refused, by code, since this process began."""
-        with self._lock:
-            return dict(self._refused)
-
     def first_use(self, keyid: str, nonce: str) -> bool:
         """Whether this signature was not seen before.
 
         Kept in memory only: taking a batch twice changes nothing, so this is hygiene.
         """
         now_ms = self._clock.mono_ms()
-        with self._lock:
+        with self._nonce_lock:
             while self._nonces:
                 oldest = next(iter(self._nonces))
                 if len(self._nonces) < NONCES_MAX and self._nonces[oldest] > now_ms - NONCE_MS:

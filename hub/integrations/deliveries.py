@@ -1,6 +1,5 @@
 """What the doors of all vendors do alike: keep what came, count what was turned away."""
 
-import threading
 from collections.abc import Mapping
 from typing import Final, Protocol
 
@@ -23,25 +22,6 @@ class Keeper(Protocol):
     ) -> str:
         """Store a delivery; its id once it is durable. `patient`: others go first."""
         ...
-
-
-class Refusals:
-    """How many requests were turned away, by why. For any thread."""
-
-    def __init__(self) -> None:
-        """None yet."""
-        self._lock = threading.Lock()
-        self._counts = {"signature": 0, "too-large": 0, "challenge": 0, "secret": 0}
-
-    def count(self, why: str) -> None:
-        """One more."""
-        with self._lock:
-            self._counts[why] += 1
-
-    def counts(self) -> dict[str, int]:
-        """By why, since this process began."""
-        with self._lock:
-            return dict(self._counts)
 
 
 def keep_delivery(

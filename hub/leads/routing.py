@@ -18,6 +18,9 @@ from shared.identifiers import new_id
 
 BUSY_MS: Final = 10_000
 """Where everybody holds an offer, it may be over at any moment."""
+FULL_MS: Final = MINUTE_MS
+"""Where a dealer has as many leads as it takes, one may be closed at any time."""
+_SOON_MS: Final = {"busy": BUSY_MS, "full": FULL_MS}
 LOOK_AGAIN_MS: Final = 15 * MINUTE_MS
 """When a dealer is open and nobody is there, or none is in sight at all."""
 NOBODY_NEAR_MS: Final = 6 * HOUR_MS
@@ -294,8 +297,9 @@ class Routing:
             at_ms = max(min(opens), now_ms + LOOK_AGAIN_MS if min(opens) <= now_ms else 0)
         else:
             at_ms = now_ms + NOBODY_NEAR_MS
-        if any(stop.why == "busy" for stop in stops):
-            at_ms = min(at_ms, now_ms + BUSY_MS)
+        soon_ms = min((_SOON_MS[stop.why] for stop in stops if stop.why in _SOON_MS), default=None)
+        if soon_ms is not None:
+            at_ms = min(at_ms, now_ms + soon_ms)
         store.change(
             connection,
             lead.id,

@@ -10,7 +10,8 @@ import structlog
 from flask import Blueprint
 
 from hub.doors import Answer, Asked, BodyTooLarge, Handle, through_flask
-from hub.integrations.deliveries import BODY_BYTES_MAX, Keeper, Refusals, keep_delivery
+from hub.integrations.deliveries import BODY_BYTES_MAX, Keeper, keep_delivery
+from hub.refusals import Refusals
 
 KEPT_HEADERS: Final = ("Content-Type", "User-Agent")
 log = structlog.get_logger()

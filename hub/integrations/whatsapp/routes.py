@@ -20,9 +20,9 @@ from hub.integrations.deliveries import (
     BODY_BYTES_MAX,
     PLAIN,
     Keeper,
-    Refusals,
     keep_delivery,
 )
+from hub.refusals import Refusals
 
 CHALLENGE_CHARS_MAX: Final = 256
 SIGNATURE: Final = "X-Hub-Signature-256"

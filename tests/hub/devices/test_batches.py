@@ -34,11 +34,11 @@ def receipt_of(door, batch, answer, known=None):
 
 def refused(door, box, body, **how):
     """The refusal of a body, counted by its code; the ledger is as long as before."""
-    size, before = door.hub.ledger.size(), door.hub.devices.refusals()
+    size, before = door.hub.ledger.size(), door.hub.refusals.counts()
     answer = door.send(box, body, **how)
     assert size == door.hub.ledger.size()
     code = answer.refusal[1]
-    assert door.hub.devices.refusals() == {**before, code: before.get(code, 0) + 1}
+    assert door.hub.refusals.counts() == {**before, code: before.get(code, 0) + 1}
     return answer.refusal
 
 

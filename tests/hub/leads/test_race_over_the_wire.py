@@ -17,7 +17,6 @@ from firmware_sim.providers.whatsapp import Limits, WhatsApp
 from hub.config import LeadsConfig
 from hub.inbox.incoming import Message, Status, Tap
 from hub.inbox.service import Inbox, InboxRow, Outcome, first_time
-from hub.integrations.deliveries import Refusals
 from hub.integrations.whatsapp.channel import MetaChannel
 from hub.integrations.whatsapp.graph import Graph as HubGraph
 from hub.integrations.whatsapp.graph import GraphSettings
@@ -34,6 +33,7 @@ from hub.outbox.messages import Address, Withhold
 from hub.outbox.rules import Limits as Pair
 from hub.outbox.sender import Sender
 from hub.outbox.service import Outbox
+from hub.refusals import Refusals
 from hub.store import Database
 from shared.clock import SystemClock
 from tests.fakes.lead_market import Bells, Book, Town, Unasked, Units, a_dealer

@@ -4,7 +4,7 @@ import orjson
 import pytest
 
 from hub.leads.needs import Rep
-from hub.leads.routing import NOBODY_NEAR_MS
+from hub.leads.routing import FULL_MS
 from tests.fakes.lead_market import Market, a_dealer, a_rep
 
 
@@ -111,7 +111,7 @@ def test_another_dealer_s_leads_fill_nobody_else(small):
 
 
 def test_where_every_dealer_is_full_the_lead_waits_for_room(database):
-    """It says why, nobody is asked, and after a lead was closed it goes out by the next look."""
+    """It says why, nobody is asked, and a minute after a lead was closed it has gone out."""
     market = Market(database)
     market.town.add(a_dealer("SBY01", capacity=1), a_rep(1, "SBY01"))
     [mine] = in_hand(market, 1)
@@ -119,7 +119,7 @@ def test_where_every_dealer_is_full_the_lead_waits_for_room(database):
     assert (market.get(lead).state, why(market, lead)) == ("QUALIFIED", {"SBY01": "full"})
     assert offered(market, lead) == []
     market.tap("per_1", f"LOST_{mine}")
-    market.pass_time(NOBODY_NEAR_MS)
+    market.pass_time(FULL_MS)
     assert "per_1" in asked(market, lead)
 
 
@@ -211,7 +211,7 @@ def test_whose_only_rep_was_asked_already_leaves_its_place_to_the_next(database)
 
 def test_who_works_for_two_is_not_asked_again_in_the_next_ring(database):
     """One offer of a lead in a round, whichever ring their other dealer is in."""
-    market = Market(database, dealers_per_ring=1, reps_per_dealer=1, max_rings=2)
+    market = Market(database, dealers_per_ring=1, max_rings=2)
     market.town.add(a_dealer("SBY01", 1.0), of_two(1, "SBY01", "SBY02"))
     market.town.add(a_dealer("SBY02", 2.0), a_rep(2, "SBY02"))
     lead = market.lead()

@@ -6,10 +6,10 @@ from flask import Flask
 from firmware_sim.providers.qontak import Qontak
 from firmware_sim.providers.whatsapp import WhatsApp
 from hub.config import parse_config
-from hub.integrations.deliveries import Refusals
 from hub.integrations.qontak.account import connect
 from hub.integrations.qontak.doctor import examine, register
 from hub.integrations.qontak.routes import QontakDoor, webhooks
+from hub.refusals import Refusals
 from hub.store import Database
 from tests.fakes.manual_clock import ManualClock
 from tests.fakes.served_app import served

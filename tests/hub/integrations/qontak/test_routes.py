@@ -5,7 +5,7 @@ from flask import Flask
 from sqlalchemy.exc import OperationalError
 
 from hub.doors import put_before
-from hub.integrations.deliveries import BODY_BYTES_MAX, Refusals
+from hub.integrations.deliveries import BODY_BYTES_MAX
 from hub.integrations.qontak.routes import QontakDoor, webhooks
 from tests.fakes.qontak_bodies import body, interaction
 
@@ -38,7 +38,7 @@ def inbox():
 @pytest.fixture
 def refusals():
     """None yet."""
-    return Refusals()
+    return Refusals("signature", "too-large", "challenge", "secret")
 
 
 def door(inbox, refusals, secret=SECRET, *, quick=True):

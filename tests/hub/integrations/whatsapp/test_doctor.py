@@ -12,13 +12,13 @@ from flask import Flask
 from firmware_sim.providers.graph import Graph as MetaStandIn
 from firmware_sim.providers.whatsapp import WhatsApp
 from hub.integrations.commands import whatsapp_group
-from hub.integrations.deliveries import Refusals
 from hub.integrations.whatsapp.account import MetaAccount, limit_of
 from hub.integrations.whatsapp.doctor import examine
 from hub.integrations.whatsapp.graph import Answer
 from hub.integrations.whatsapp.routes import MetaDoor, webhooks
 from hub.integrations.whatsapp.settings import MetaNumber, MetaSettings
 from hub.integrations.whatsapp.template_shelf import ShelfUnreadable
+from hub.refusals import Refusals
 from shared.clock import Clock
 from tests.fakes.manual_clock import ManualClock
 from tests.fakes.scripted_server import scripted_server

@@ -12,7 +12,6 @@ from firmware_sim.providers.handset import Person
 from firmware_sim.providers.refusals import Refusal
 from firmware_sim.providers.whatsapp import Limits, WhatsApp
 from hub.inbox.incoming import ContactCard, Message, NumberChanged, Pin, Status, Tap, TemplateNews
-from hub.integrations.deliveries import Refusals
 from hub.integrations.whatsapp.channel import MetaChannel
 from hub.integrations.whatsapp.graph import Graph, GraphSettings
 from hub.integrations.whatsapp.parse import parse
@@ -30,6 +29,7 @@ from hub.outbox.messages import (
     Row,
     TemplateUse,
 )
+from hub.refusals import Refusals
 from shared.clock import SystemClock
 from tests.fakes.served_app import served
 

@@ -6,7 +6,7 @@ from sqlalchemy.exc import OperationalError
 
 from hub.doors import put_before
 from hub.inbox.service import Inbox, Outcome
-from hub.integrations.deliveries import BODY_BYTES_MAX, Refusals
+from hub.integrations.deliveries import BODY_BYTES_MAX
 from hub.integrations.whatsapp.routes import (
     MetaDoor,
     WebhookSettings,
@@ -53,7 +53,7 @@ def inbox():
 @pytest.fixture
 def refusals():
     """None yet."""
-    return Refusals()
+    return Refusals("signature", "too-large", "challenge", "secret")
 
 
 def door(inbox, refusals, *, quick=True, **settings):
