@@ -7,6 +7,7 @@ from sqlalchemy.exc import OperationalError
 from hub.doors import put_before
 from hub.integrations.deliveries import BODY_BYTES_MAX
 from hub.integrations.qontak.routes import QontakDoor, webhooks
+from hub.refusals import Refusals
 from tests.fakes.qontak_bodies import body, interaction
 
 SECRET = "a-word-nobody-guesses"

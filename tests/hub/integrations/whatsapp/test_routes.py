@@ -13,6 +13,7 @@ from hub.integrations.whatsapp.routes import (
     is_signed,
     webhooks,
 )
+from hub.refusals import Refusals
 from hub.store import Database
 from tests.fakes.manual_clock import ManualClock
 from tests.fakes.whatsapp_bodies import (
