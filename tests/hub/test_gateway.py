@@ -7,11 +7,9 @@ import pytest
 from sqlalchemy import text
 
 from hub.addresses import AddressBook
-from hub.config import parse_config
-from hub.keys import create_keys
 from hub.outbox.messages import Address, Failed, Withhold
-from hub.wiring import open_hub
 from tests.fakes.manual_clock import ManualClock
+from tests.fakes.one_dealer import open_network
 
 SETTINGS = """
 [server]
@@ -25,14 +23,7 @@ serves = "both"
 phone = "628110000000"
 phone_number_id = "1"
 """
-REGIONS = b"code,name,timezone\nJATIM,Jawa Timur,WIB\n"
-MODELS = b"code,name,has_telemetry,active\nE8,E8 Pro,yes,yes\nX1,X1 Lite,yes,yes\n"
-DEALERS = (
-    b"code,name,region,lat,lon,timezone,hours,authorised\n"
-    b"SBY01,Surabaya,JATIM,-7.2575,112.7521,WIB,Mon-Sun 00:00-24:00,yes\n"
-)
 PEOPLE = (
-    b"id,name,role,dealers,phone,wa_opt_in_at\n"
     b"per_budi,Budi Santoso,rep,SBY01,081234567801,2026-01-01\n"
     b"per_ani,Ani,rep,SBY01,081234567802,2026-01-01\n"
 )
@@ -105,17 +96,8 @@ class Phone:
 @pytest.fixture
 def phone(tmp_path, sqlite_url):
     """A hub with one dealer and two reps, everything in this thread."""
-    config = parse_config(SETTINGS.format(folder=tmp_path, database=sqlite_url))
-    create_keys(config.server.keys_dir)
-    hub = open_hub(config, clock=ManualClock(), threaded=False)
-    registry = hub.registry
-    for book, content in (
-        (registry.regions, REGIONS),
-        (registry.models, MODELS),
-        (registry.dealers, DEALERS),
-        (registry.people, PEOPLE),
-    ):
-        assert not book.import_file(content).refused
+    settings = SETTINGS.format(folder=tmp_path, database=sqlite_url)
+    hub = open_network(settings, PEOPLE, ManualClock())
     yield Phone(hub)
     hub.close()
 

@@ -9,10 +9,8 @@ import itertools
 import pytest
 from sqlalchemy import text
 
-from hub.config import parse_config
-from hub.keys import create_keys
-from hub.wiring import open_hub
 from tests.fakes.manual_clock import ManualClock
+from tests.fakes.one_dealer import open_network
 from tests.fakes.qontak_bodies import INTEGRATION, body, interaction, raw, room
 
 SETTINGS = """
@@ -31,16 +29,7 @@ serves = "both"
 phone = "628110000000"
 channel_integration_id = "{integration}"
 """
-REGIONS = b"code,name,timezone\nJATIM,Jawa Timur,WIB\n"
-MODELS = b"code,name,has_telemetry,active\nE8,E8 Pro,yes,yes\n"
-DEALERS = (
-    b"code,name,region,lat,lon,timezone,hours,authorised\n"
-    b"SBY01,Surabaya,JATIM,-7.2575,112.7521,WIB,Mon-Sun 00:00-24:00,yes\n"
-)
-PEOPLE = (
-    b"id,name,role,dealers,phone,wa_opt_in_at\n"
-    b"per_budi,Budi Santoso,rep,SBY01,081234567801,2026-01-01\n"
-)
+PEOPLE = b"per_budi,Budi Santoso,rep,SBY01,081234567801,2026-01-01\n"
 CUSTOMER, OTHER, BUDI = "6281299990001", "6281299990002", "6281234567801"
 MINUTE_MS = 60_000
 ROADS = {"title": ["title"], "title, id": ["title", "id"], "id, title": ["id", "title"]}
@@ -140,17 +129,8 @@ def line(tmp_path, sqlite_url):
     """A hub whose one number is on Qontak, everything in this thread."""
     (tmp_path / "word").write_text("a-word-nobody-guesses")
     settings = SETTINGS.format(folder=tmp_path, database=sqlite_url, integration=INTEGRATION)
-    config, clock = parse_config(settings), ManualClock()
-    create_keys(config.server.keys_dir)
-    hub = open_hub(config, clock=clock, threaded=False)
-    registry = hub.registry
-    for book, content in (
-        (registry.regions, REGIONS),
-        (registry.models, MODELS),
-        (registry.dealers, DEALERS),
-        (registry.people, PEOPLE),
-    ):
-        assert not book.import_file(content).refused
+    clock = ManualClock()
+    hub = open_network(settings, PEOPLE, clock)
     yield Line(hub, clock)
     hub.close()
 
