@@ -11,6 +11,7 @@ DEALERS = (
     b"code,name,region,lat,lon,timezone,hours,authorised\n"
     b"SBY01,Surabaya,JATIM,-7.2575,112.7521,WIB,Mon-Sun 00:00-24:00,yes\n"
 )
+PEOPLE_HEAD = b"id,name,role,dealers,phone,wa_opt_in_at\n"
 
 
 def open_network(settings: str, people: bytes, clock: Clock) -> Hub:
@@ -19,12 +20,11 @@ def open_network(settings: str, people: bytes, clock: Clock) -> Hub:
     create_keys(config.server.keys_dir)
     hub = open_hub(config, clock=clock, threaded=False)
     registry = hub.registry
-    head = b"id,name,role,dealers,phone,wa_opt_in_at\n"
     for book, content in (
         (registry.regions, REGIONS),
         (registry.models, MODELS),
         (registry.dealers, DEALERS),
-        (registry.people, head + people),
+        (registry.people, PEOPLE_HEAD + people),
     ):
         assert not book.import_file(content).refused
     return hub

@@ -9,7 +9,7 @@ from sqlalchemy import text
 from hub.addresses import AddressBook
 from hub.outbox.messages import Address, Failed, Withhold
 from tests.fakes.manual_clock import ManualClock
-from tests.fakes.one_dealer import open_network
+from tests.fakes.one_dealer import PEOPLE_HEAD, open_network
 
 SETTINGS = """
 [server]
@@ -228,7 +228,7 @@ def test_nobody_who_has_left_or_not_agreed_is_written_to(phone):
     """Whatever was enqueued for them before."""
     leads = phone.hub.leads
     book = AddressBook(phone.hub.registry, leads.contacts, phone.hub.clock)
-    left = PEOPLE.replace(b"wa_opt_in_at", b"wa_opt_in_at,active_until")
+    left = (PEOPLE_HEAD + PEOPLE).replace(b"wa_opt_in_at", b"wa_opt_in_at,active_until")
     left = left.replace(b"2026-01-01\nper_ani", b"2026-01-01,2026-02-01\nper_ani")
     left = left.replace(b"02,2026-01-01\n", b"02,,\n")
     with phone.hub.database.read() as connection:
