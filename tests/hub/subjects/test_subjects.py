@@ -169,6 +169,8 @@ def test_an_export_is_everything_in_one_document(hub, life, person):
     """Contact, consents, leads, what was said and sent, bodies and purchases; the reading too."""
     life.bought("+62 812-3456-7890")
     life.came(f'{{"from":"{PHONE}","and":"another"}}', life.contact, "cus_other")
+    agreed = {"version": "2026-11", "at_ms": 1, "channel": "meta"}
+    hub.database.write(lambda c: hub.subjects.contacts.consent(c, life.contact, **agreed))
 
     found = hub.subjects.export(person, by="command", reason="asked by letter")
 
