@@ -162,7 +162,10 @@ class Sender:
     ) -> Iterator[_Taken]:
         """Of those that want to go, the ones that may: as far as the pair and the number allow."""
         gate = self._gates[number]
+        busy = pairs.busy(connection, number, [row.to for row in heads])
         for row in heads:
+            if row.to in busy:
+                continue  # they write to us at this moment: theirs comes first
             _, paced_ms = pairs.of(connection, number, row.to)
             wait_ms = rules.pair_wait_ms(paced_ms, now_ms, gate.limits)
             if wait_ms:

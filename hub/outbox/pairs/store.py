@@ -1,5 +1,8 @@
 """The table of pairs and the SQL over it."""
 
+from collections.abc import Sequence
+
+import orjson
 from sqlalchemy import Column, Connection, Table
 
 from hub.store import INT64, METADATA, TEXT, Statement
@@ -15,6 +18,12 @@ OUTBOX_PAIR = Table(
 _PAIR = Statement(
     "SELECT opened_ms, paced_ms FROM outbox_pair WHERE number = :number AND party = :party"
 )
+_OF_PARTIES = (
+    "SELECT party FROM outbox_pair WHERE number = :number"
+    " AND party IN (SELECT json_array_elements_text(CAST(:parties AS json)))"
+)
+_THERE = Statement(_OF_PARTIES)
+_OURS = Statement(f"{_OF_PARTIES} ORDER BY party FOR UPDATE SKIP LOCKED")
 _OPENED = Statement(
     "INSERT INTO outbox_pair (number, party, opened_ms, paced_ms)"
     " VALUES (:number, :party, :at_ms, 0) ON CONFLICT (number, party)"
@@ -30,6 +39,19 @@ _PACED = Statement(
     " VALUES (:number, :party, 0, :paced_ms) ON CONFLICT (number, party)"
     " DO UPDATE SET paced_ms = excluded.paced_ms"
 )
+
+
+def busy(connection: Connection, number: str, parties: Sequence[str]) -> set[str]:
+    """Whose pair another transaction is changing; the others are ours until this one ends.
+
+    On SQLite nobody's: there the one writer is. Who waited for them instead would meet somebody who
+    waits for us, and PostgreSQL lets both wait a second before it gives one of them up.
+    """
+    if connection.dialect.name == "sqlite" or not parties:
+        return set()
+    said = {"number": number, "parties": orjson.dumps(list(parties)).decode()}
+    there = {party for (party,) in _THERE.rows(connection, **said)}
+    return there - {party for (party,) in _OURS.rows(connection, **said)}
 
 
 def of(connection: Connection, number: str, party: str) -> tuple[int, int]:

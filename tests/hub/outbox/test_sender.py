@@ -1,14 +1,17 @@
 """What waits is sent in order, as fast as allowed, once; what cannot be sent says why."""
 
+import threading
 from dataclasses import replace
 
 import pytest
 
 from hub.inbox.incoming import Status
 from hub.outbox.messages import Failed
+from hub.outbox.pairs import store as pairs
 from hub.outbox.rules import DOUBT_WAIT_MS, WINDOW_MS, Limits
 from hub.outbox.sender import Sender
 from hub.outbox.service import Change, Outbox
+from hub.store import Database
 from tests.fakes.manual_clock import ManualClock
 from tests.fakes.scripted_channel import PlainWords, ScriptedChannel, draft, texts
 
@@ -544,6 +547,42 @@ def test_of_two_processes_one_sends(desk):
     assert {"accepted"} == {state for state, _ in desk.states()}
     with desk.database.read() as connection:
         assert 1 == desk.outbox.doubtful(connection)
+
+
+@pytest.mark.postgres
+def test_whoever_writes_to_us_at_this_moment_is_not_waited_for(postgres_url):
+    """Another process acts on their message: theirs is sent next, others' now, nobody waits."""
+    database, other = Database(postgres_url), Database(postgres_url)
+    desk = Desk(database)
+    now_ms = desk.clock.wall_ms()
+
+    def both_have_written(connection):
+        for person in ("per_a", "per_b"):
+            pairs.opened(connection, "brand", person, now_ms)
+
+    database.write(both_have_written)
+    desk.say(draft("a"), draft("b", to="per_b"))
+    written, act = threading.Event(), threading.Event()
+
+    def acts(connection):
+        pairs.opened(connection, "brand", "per_a", now_ms + 1)
+        written.set()
+        assert act.wait(30)
+
+    try:
+        job = other.submit(acts)
+        assert written.wait(30)
+        desk.sender.step()
+        assert ["per_b"] == [call.to for call in desk.channel.calls]
+        act.set()
+        job.result(30)
+        desk.sender.step()
+        assert ["per_b", "per_a"] == [call.to for call in desk.channel.calls]
+    finally:
+        act.set()
+        desk.sender.close()
+        other.close()
+        database.close()
 
 
 def test_mail_goes_its_own_road(desk):
