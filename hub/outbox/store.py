@@ -108,8 +108,8 @@ COLUMNS = (
 _READ = f"SELECT {', '.join(COLUMNS)} FROM outbox "  # noqa: S608 - our own names
 
 
-def _reading(rest: str) -> Statement:
-    return Statement(_READ + rest)
+def _reading(rest: str, *, planned_anew: bool = False) -> Statement:
+    return Statement(_READ + rest, planned_anew=planned_anew)
 
 
 # Behind somebody's message that waits it waits as well: of thousands that wait for a few people
@@ -136,22 +136,25 @@ _PAGE = _reading(
     "WHERE seq > coalesce((SELECT seq FROM outbox WHERE id = :after), 0) ORDER BY seq LIMIT :limit"
 )
 # Of each recipient only the first of those that want to go: the order in which things were said,
-# except that what is urgent waits for nothing else.
+# except that what is urgent waits for nothing else. OFFSET makes PostgreSQL look into the index for
+# each row: as joins, without statistics of a table that is a minute old, these questions compared
+# every waiting message with every other, for longer than a minute.
 _HEADS = _reading(
     "WHERE state = 'queued' AND role = :role AND urgent = :urgent AND channel = :channel"
     " AND due_ms <= :now_ms AND not_after_ms >= :now_ms"
     " AND NOT EXISTS (SELECT 1 FROM outbox AS gone WHERE gone.recipient = outbox.recipient"
-    " AND gone.state = 'sending' AND gone.urgent >= :urgent)"
+    " AND gone.state = 'sending' AND gone.urgent >= :urgent LIMIT 1 OFFSET 0)"
     " AND NOT EXISTS (SELECT 1 FROM outbox AS ahead WHERE ahead.recipient = outbox.recipient"
     " AND ahead.state IN ('queued', 'sending') AND ahead.urgent = :urgent"
     " AND ahead.seq < outbox.seq AND ahead.not_before_ms <= :now_ms"
     # What may have gone twice keeps nothing back while it waits for a word of it.
-    " AND (ahead.doubts < :passed OR ahead.due_ms <= :now_ms))"
+    " AND (ahead.doubts < :passed OR ahead.due_ms <= :now_ms) LIMIT 1 OFFSET 0)"
     " AND (:urgent = 1 OR NOT EXISTS (SELECT 1 FROM outbox AS first"
     " WHERE first.recipient = outbox.recipient AND first.state IN ('queued', 'sending')"
     " AND first.urgent = 1 AND first.not_before_ms <= :now_ms"
-    " AND (first.doubts < :passed OR first.due_ms <= :now_ms)))"
-    " ORDER BY due_ms, seq LIMIT :limit"
+    " AND (first.doubts < :passed OR first.due_ms <= :now_ms) LIMIT 1 OFFSET 0))"
+    " ORDER BY due_ms, seq LIMIT :limit",
+    planned_anew=True,
 )
 _LATE = _reading(
     "WHERE state = 'queued' AND not_after_ms < :now_ms ORDER BY not_after_ms LIMIT :limit"

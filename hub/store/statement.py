@@ -21,19 +21,27 @@ class Statement:
     result described, costs ten times the answer.
     """
 
-    def __init__(self, sql: str, *, postgres: str | None = None) -> None:
+    def __init__(
+        self, sql: str, *, postgres: str | None = None, planned_anew: bool = False
+    ) -> None:
         """Keep the text for both engines; it must hold no ``%`` and no other colon.
 
-        `postgres` is for what the two spell differently.
+        `postgres` is for what the two spell differently. `planned_anew`: PostgreSQL keeps no plan
+        of it: one that was made while a table was empty stays until statistics are collected, and
+        in that minute a burst can make the table so large that it takes longer than the minute.
         """
+        self._planned_anew = planned_anew
         self._sqlite = sql
         self._postgres = re.sub(r":(\w+)", r"%(\1)s", postgres or sql)
 
     def rows(self, connection: Connection, **values: object) -> list[Values]:
         """Every row it finds."""
-        found: list[Values] = (
-            self._driver(connection).execute(self._text(connection), values).fetchall()
-        )
+        driver, text = self._driver(connection), self._text(connection)
+        if self._planned_anew and connection.dialect.name != "sqlite":
+            cursor = driver.execute(text, values, prepare=False)
+        else:
+            cursor = driver.execute(text, values)
+        found: list[Values] = cursor.fetchall()
         return found
 
     def run(self, connection: Connection, values: Sequence[Mapping[str, object]]) -> None:
