@@ -77,7 +77,7 @@ class Titles:
         self, connection: Connection, rep: Rep, kind: str, leads: Sequence[Lead]
     ) -> str | Asked | None:
         if len(leads) > 1:
-            rows = [(f"{kind}_{lead.id}", _shown(lead)) for lead in leads]
+            rows = [(f"{kind}_{lead.id}", row_title(lead)) for lead in leads]
             key = f"which/{kind}/{leads[0].id}"
             self._desk.reply(connection, rep.id, ASKED, key=key, rows=rows)
             return "asked"
@@ -97,5 +97,6 @@ class Titles:
         return found[0] if len(found) == 1 else None
 
 
-def _shown(lead: Lead) -> str:
+def row_title(lead: Lead) -> str:
+    """What stands on a lead's row where somebody is asked which one they mean."""
     return f"{lead.model or '-'} {lead.area or lead.dealer or '-'}"[:TITLE_CHARS_MAX]

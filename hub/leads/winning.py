@@ -11,6 +11,7 @@ from hub.leads.desk import DAY_MS, Desk, detail
 from hub.leads.needs import Rep
 from hub.leads.records import Lead
 from hub.leads.states import OPEN, OWNED, Refusal
+from hub.leads.titles import row_title
 from shared import serials
 
 LOOKED_AT: Final = 50
@@ -75,7 +76,7 @@ class Winning:
             return
         asked = max(owned, key=lambda lead: (lead.asked_ms or 0, lead.id))
         if asked.asked_ms is None and (len(owned) > 1 or not fresh):
-            rows = [(f"WON_{lead.id}", _title(lead)) for lead in owned[:10]]
+            rows = [(f"WON_{lead.id}", row_title(lead)) for lead in owned[:10]]
             self._reply(connection, person, key, "which_lead", rows=rows)
             return
         lead = store.lock(connection, asked.id)
@@ -253,7 +254,3 @@ class Winning:
                     next_step="route",
                     next_step_ms=now_ms,
                 )
-
-
-def _title(lead: Lead) -> str:
-    return f"{lead.model or '-'} {lead.area or ''}".strip()[:24]

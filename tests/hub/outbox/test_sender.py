@@ -2,10 +2,12 @@
 
 import threading
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from hub.inbox.incoming import Status
+from hub.outbox import store
 from hub.outbox.messages import Failed
 from hub.outbox.pairs import store as pairs
 from hub.outbox.rules import DOUBT_WAIT_MS, WINDOW_MS, Limits
@@ -605,3 +607,28 @@ def test_mail_goes_its_own_road(desk):
     assert {"whatsapp": "queued", "mail": "accepted"} == {
         each["channel"]: each["state"] for each in desk.outbox.page(None, 9)["items"]
     }
+
+
+@pytest.mark.postgres
+def test_whose_turn_it_is_compares_no_two_messages_without_their_recipient(postgres_url):
+    """On a table without statistics, too: each look goes into the index of one recipient.
+
+    As a join over all that waits it took minutes and held the whole process.
+    """
+    database = Database(postgres_url)
+    desk = Desk(database)
+    try:
+        desk.say(*(draft(f"k{n}", to=f"per_{n % 7}") for n in range(200)))
+        asked = {"role": "reps", "channel": "whatsapp", "now_ms": 1, "limit": 1, "passed": 2}
+        for urgent in (0, 1):
+            with database.read() as connection:
+                driver: Any = connection.connection.driver_connection
+                rows = driver.execute(
+                    f"EXPLAIN {store._HEADS._postgres}", {**asked, "urgent": urgent}
+                ).fetchall()
+            plan = "\n".join(row[0] for row in rows)
+            assert "Join" not in plan, plan
+            assert "Index Cond: ((recipient = outbox.recipient)" in plan, plan
+    finally:
+        desk.sender.close()
+        database.close()
