@@ -16,6 +16,7 @@ from hub.inbox.incoming import (
     Media,
     Message,
     NumberChanged,
+    Other,
     PageTap,
     Parsed,
     Pin,
@@ -179,6 +180,8 @@ class Gateway:
         if button is None or button == "asked":
             for known in (message.id, *message.aliases):
                 first_time(connection, f"plain/{known}", now_ms=row.received_ms)
+                if isinstance(content, Other):
+                    first_time(connection, f"empty/{known}", now_ms=row.received_ms)
         # Who has been asked which lead they mean has tapped all the same: "asked" is no button.
         return message if button is None else replace(message, content=Tap(button, title or ""))
 
@@ -186,7 +189,8 @@ class Gateway:
         """Act on what a message says more than when it came by another road, once."""
         content, referral = message.content, message.referral
         tapped = isinstance(content, Tap) and content.id is not None
-        if message.plain or not (tapped or referral is not None):
+        placed = isinstance(content, Pin | ContactCard)
+        if message.plain or not (tapped or placed or referral is not None):
             return
         ids = (message.id, *message.aliases)
         if not any(seen(connection, f"plain/{known}") for known in ids):
@@ -201,6 +205,8 @@ class Gateway:
         if isinstance(content, Tap) and tapped:
             party = contact if person is None else as_rep(person)
             self._leads.tap(connection, party, content, message=message, row=row)
+        if contact is not None and placed and any(seen(connection, f"empty/{k}") for k in ids):
+            self._conversation.hear(connection, contact, message, row)
         if contact is not None and referral is not None:
             self._conversation.referred(connection, contact, referral, row)
 

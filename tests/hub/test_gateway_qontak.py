@@ -68,10 +68,10 @@ class Line:
         reply = {"type": "button_reply", "button_reply": {"id": button, "title": title}}
         self.send(sender, title, {"type": "interactive", "interactive": reply}, roads)
 
-    def pin(self, sender):
+    def pin(self, sender, roads=("id",)):
         """The middle of Surabaya, which one road alone tells."""
         place = {"latitude": -7.2575, "longitude": 112.7521}
-        self.send(sender, "", {"type": "location", "location": place}, ["id"])
+        self.send(sender, "", {"type": "location", "location": place}, roads)
 
     def pass_time(self, ms):
         """Later, with what has fallen due done."""
@@ -206,6 +206,15 @@ def test_a_customer_who_was_not_called_reopens_the_lead_by_any_road(line, roads)
     assert line.kinds(lead).count("contact.denied") == 1
     assert line.state(lead) == "UNCLAIMED"
     assert len(line.said("question")) == asked
+
+
+@pytest.mark.parametrize("roads", [["title", "id"], ["id", "title"]], ids=["later", "first"])
+def test_a_pin_that_one_road_shows_empty_is_known_by_the_other(line, roads):
+    """Whichever comes first: the place is where it was sent from."""
+    line.text(CUSTOMER, "Halo, E8 Pro ada? bayar tunai, sekarang")
+    line.pin(CUSTOMER, roads)
+    [(lat, lon)] = line.rows("SELECT lat_udeg, lon_udeg FROM lead")
+    assert (lat, lon) == (-7257500, 112752100)
 
 
 @pytest.mark.parametrize("roads", [["title", "id"], ["id", "title"]], ids=["later", "first"])
