@@ -18,6 +18,8 @@ from shared.clock import Clock
 MINUTE_MS: Final = 60_000
 HOUR_MS: Final = 60 * MINUTE_MS
 DAY_MS: Final = 24 * HOUR_MS
+TAPS_MAX: Final = 50
+"""Taps that the fact of a race names: far more than a round has offers."""
 OFFER_KINDS: Final = ("offer",)
 ANSWER_KINDS: Final = frozenset(
     {
@@ -175,6 +177,8 @@ class Desk:
         state = after(lead.state, event, back=lead.back)
         if isinstance(state, Refusal):
             return state
+        if lead.state == "CLAIMED" != state:
+            self._race_fact(connection, lead, now_ms)
         if state in CLOSED:
             values = {"closed_ms": now_ms, "next_step": None, "next_step_ms": None} | values
         store.change(connection, lead.id, state=state, **values)
@@ -182,6 +186,19 @@ class Desk:
         if moved is None:
             raise AssertionError("a locked lead is gone")
         return moved
+
+    def _race_fact(self, connection: Connection, lead: Lead, now_ms: int) -> None:
+        """State on the ledger who tapped in this round, in the order of arrival.
+
+        When the winner's wait ends, whichever way: the hand-off was written with the first tap,
+        when nobody had come second yet.
+        """
+        if lead.test or lead.offered_ms is None:
+            return
+        taps = store.claim_order(connection, lead.id, since_ms=lead.offered_ms, most=TAPS_MAX)
+        if taps:
+            fact = {"lead": lead.id, "round": lead.round, "taps": taps}
+            self.facts.append(connection, "lead.race", fact, now_ms=now_ms)
 
     def close_fact(self, connection: Connection, lead: Lead, now_ms: int) -> None:
         """State on the ledger how a lead ended."""

@@ -28,7 +28,7 @@ CHUNK: Final = 200
 QUIET_SPAN: Final = 10_000
 """Entries without anything for us that are looked at again rather than written off."""
 SALE_TYPES: Final = ("pos.sale", "pos.void", "pos.return")
-FACT_TYPES: Final = ("lead.handoff", "lead.closed")
+FACT_TYPES: Final = ("lead.handoff", "lead.race", "lead.closed")
 
 
 class RegistryDirectory:

@@ -285,6 +285,17 @@ _EVENTS: Final = Statement(
 _TAPS: Final = Statement(
     "SELECT count(*) FROM lead_event WHERE lead = :lead AND kind = 'tap.received'"
 )
+_CLAIM_ORDER: Final = Statement(
+    "SELECT person, dealer, decision, min(at_ms), min(margin_ms) FROM lead_event"
+    " WHERE lead = :lead AND kind = 'tap.received' AND person IS NOT NULL"
+    " AND at_ms >= :since_ms AND decision IN ('won', 'too_slow', 'expired')"
+    " GROUP BY person, dealer, decision ORDER BY min(seq) LIMIT :most"
+)
+_PLACED_RACE: Final = Statement(
+    "UPDATE lead_event SET ledger_index = :place WHERE lead = :lead AND kind = 'tap.received'"
+    " AND ledger_index IS NULL AND at_ms <= :at_ms AND person IS NOT NULL"
+    " AND decision IN ('won', 'too_slow', 'expired')"
+)
 _HAND_OFFS: Final = ("lead.handoff",)
 _CLOSINGS: Final = ("lead.won", "lead.lost", "lead.expired")
 
@@ -336,8 +347,26 @@ def taps(connection: Connection, lead: str) -> int:
     return int(_TAPS.rows(connection, lead=lead)[0][0])
 
 
+def claim_order(
+    connection: Connection, lead: str, *, since_ms: int, most: int
+) -> list[dict[str, object]]:
+    """Who has wanted a lead since then, in the order of arrival: at most so many facts of taps.
+
+    Whoever tapped again stands where they came first, once for each answer they got.
+    """
+    rows = _CLAIM_ORDER.rows(connection, lead=lead, since_ms=since_ms, most=most)
+    names = ("person", "dealer", "decision", "at", "margin_ms")
+    return [
+        {name: value for name, value in zip(names, row, strict=True) if value is not None}
+        for row in rows
+    ]
+
+
 def placed(connection: Connection, fact: str, lead: str, *, at_ms: int, index: int) -> None:
     """Note on the timeline where a fact about a lead stands on the ledger."""
+    if fact == "lead.race":
+        _PLACED_RACE.run(connection, [{"lead": lead, "at_ms": at_ms, "place": index}])
+        return
     kinds = _HAND_OFFS if fact == "lead.handoff" else _CLOSINGS
     seq = connection.execute(
         select(func.min(LEAD_EVENT.c.seq)).where(

@@ -19,8 +19,10 @@ from hub.portals.formats import (
     size,
 )
 from hub.portals.languages import later, say
+from hub.portals.lead_facts import LINES
 from hub.portals.read_models import Entry
-from hub.portals.sentences import LANE_NAMES, LOSS_REASONS, PAYMENTS, STATES, code
+from hub.portals.sentences import LANE_NAMES, LOSS_REASONS, STATES
+from hub.portals.words import PAYMENTS, code
 from shared.wire.events import (
     Activated,
     Event,
@@ -222,7 +224,11 @@ def facts_of(entry: Entry, store: str, zone: str | None) -> list[Line]:
     lines: list[Line] = []
     event = entry.event
     if event is not None:
-        lines = FACTS[type(event.data)](event.data)
+        said = LINES.get(event.type)
+        if said is not None and isinstance(event.data, Fact):
+            lines = said(event.data.values, zone)
+        else:
+            lines = FACTS[type(event.data)](event.data)
     lines.append((say("Store"), escape(store)))
     if event is not None:
         lines.append((say("Happened"), occurred(event, zone)))

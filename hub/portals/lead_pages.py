@@ -18,7 +18,7 @@ from hub.portals.kept_counts import Counts
 from hub.portals.languages import later, say, say_many
 from hub.portals.lead_desk import LeadDesk, viewer_of
 from hub.portals.lead_offers import claim_answer, open_offers
-from hub.portals.lead_words import RARE, SOURCES, SPECIALS, STATE_NAMES, WORDS, person_name
+from hub.portals.lead_words import RARE, SOURCES, SPECIALS, WORDS, person_name
 from hub.portals.lists import (
     Facet,
     Form,
@@ -35,6 +35,7 @@ from hub.portals.pages import every_form, everyones
 from hub.portals.read_models import Count, Entry, EntryFilter, Slice
 from hub.portals.searching import stores_named
 from hub.portals.services import portal
+from hub.portals.words import STATE_NAMES
 
 NAMES: Final = (
     *("q", "state", "special", "source", "dealer", "rep"),

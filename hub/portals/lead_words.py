@@ -18,23 +18,9 @@ from hub.leads.records import Happened, Lead
 from hub.leads.states import State
 from hub.portals.formats import NOTHING, duration, number, short, when
 from hub.portals.languages import later, say, say_html
-from hub.portals.sentences import PAYMENTS
 from hub.portals.services import portal, store_name, zone_for
+from hub.portals.words import DECISIONS, PAYMENTS, STATE_NAMES
 
-STATE_NAMES: Final[Mapping[State, str]] = {
-    "SCREENING": later("Screening"),
-    "QUALIFIED": later("Waiting"),
-    "UNCLAIMED": later("Offered"),
-    "CLAIMED": later("Claimed"),
-    "CONTACTED": later("Contacted"),
-    "DEMO_SCHEDULED": later("Test ride"),
-    "WON_REPORTED": later("Won, no sale yet"),
-    "CLOSED_WON": later("Won"),
-    "LOST_UNRESPONSIVE": later("Lost, no sale"),
-    "EXPIRED": later("Expired"),
-    "OPTED_OUT": later("Opted out"),
-    "DUPLICATE": later("Duplicate"),
-}
 STATE_MARKS: Final[Mapping[State, str]] = {
     "SCREENING": "beat",
     "QUALIFIED": "beat",
@@ -116,15 +102,6 @@ KINDS: Final[Mapping[str, tuple[str, str]]] = {
     "lead.expired": (later("Expired"), "bad"),
     "lead.human": (later("Needs a person"), "odd"),
     "subject.erased": (later("The customer's data was erased"), "bad"),
-}
-DECISIONS: Final = {
-    "won": later("won"),
-    "yours": later("had it already"),
-    "too_slow": later("too slow"),
-    "expired": later("too late for everybody"),
-    "skipped": later("did not want it"),
-    "not_offered": later("was not offered it"),
-    "unknown_sender": later("a stranger's phone"),
 }
 CLOSE_REASONS: Final = {
     "not_interested": later("Not interested any more"),

@@ -27,8 +27,8 @@ from hub.portals.numbers import whole_number
 from hub.portals.pages import every_form
 from hub.portals.read_models import Count
 from hub.portals.searching import as_serial
-from hub.portals.sentences import PAYMENTS
 from hub.portals.services import portal
+from hub.portals.words import PAYMENTS
 from hub.sales.views import Sale, SaleFilter
 
 NAMES: Final = (

@@ -12,7 +12,9 @@ from markupsafe import Markup, escape
 
 from hub.portals.formats import distance, duration, money, number, percent
 from hub.portals.languages import later, say, say_html, say_many
+from hub.portals.lead_facts import SENTENCES as LEAD_SENTENCES
 from hub.portals.read_models import Entry
+from hub.portals.words import PAYMENTS, code
 from shared.wire.events import (
     Activated,
     Fact,
@@ -56,11 +58,10 @@ KINDS: Final[Mapping[str, Kind]] = {
     "key.added": Kind(later("Key added"), later("Keys added"), "hub"),
     "key.retired": Kind(later("Key retired"), later("Keys retired"), "hub"),
     "key.revoked": Kind(later("Key revoked"), later("Keys revoked"), "odd"),
-}
-PAYMENTS: Final = {
-    "cash": later("cash"),
-    "instalments": later("instalments"),
-    "unknown": later("payment unknown"),
+    "lead.handoff": Kind(later("Lead claimed"), later("Leads claimed"), "alive"),
+    "lead.race": Kind(later("Race for a lead"), later("Races for leads"), "hub"),
+    "lead.closed": Kind(later("Lead closed"), later("Leads closed"), "back"),
+    "subject.erased": Kind(later("Data erased"), later("Data erased"), "bad"),
 }
 STATES: Final = {
     "stock": later("In stock"),
@@ -106,11 +107,6 @@ def _is_flagged_sale(entry: Entry) -> bool:
         return False
     units = entry.event.data.units
     return not units or any(unit.serial is None for unit in units)
-
-
-def code(text: str) -> Markup:
-    """A value that is copied and compared rather than read."""
-    return Markup('<span class="id">{}</span>').format(text)
 
 
 def _list(parts: Sequence[str | Markup | None]) -> Markup:
@@ -246,5 +242,9 @@ def fact(entry: Entry) -> Markup:
     if entry.event is None:
         reason = entry.quarantined or say("the bytes are kept as they came")
         return escape(say("Cannot be read: %(reason)s", reason=reason))
-    sentence = SENTENCES[type(entry.event.data)](entry.event.data)
+    data, of_a_lead = entry.event.data, LEAD_SENTENCES.get(entry.event.type)
+    if of_a_lead is not None and isinstance(data, Fact):
+        sentence = of_a_lead(data.values)
+    else:
+        sentence = SENTENCES[type(data)](data)
     return sentence[:1].upper() + sentence[1:]

@@ -31,6 +31,7 @@ from hub.portals.read_models import (
     LedgerState,
     SalesReads,
 )
+from hub.portals.words import code
 from hub.sales.views import SaleFilter, UnitFilter
 from shared.clock import Clock
 from shared.identifiers import HUB_DEVICE
@@ -248,7 +249,7 @@ def install_templates(app: Flask) -> None:
     app.jinja_env.lstrip_blocks = True
     app.jinja_env.globals.update(
         asset=asset_url,
-        code=sentences.code,
+        code=code,
         counted=formats.counted,
         device_link=device_link,
         distance=formats.distance,

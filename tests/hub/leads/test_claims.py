@@ -219,3 +219,52 @@ def test_many_connections_give_one_winner(database):
     for lead in leads:
         outcomes = sorted(decision for of, decision in decisions if of == lead)
         assert outcomes == ["too_slow"] * 7 + ["won"]
+
+
+def test_who_came_first_second_and_third_is_on_the_ledger(market):
+    """Written when the winner's wait ends: each tapper once, in the order of arrival."""
+    lead = market.lead()
+    start = market.clock.wall_ms()
+    market.tap("per_3", f"CLAIM_{lead}", start + 900)
+    market.tap("per_1", f"CLAIM_{lead}", start + 1000)
+    market.tap("per_5", f"CLAIM_{lead}", start + 2500)
+    market.tap("per_1", f"CLAIM_{lead}", start + 3000)
+    market.tap("per_8", f"CLAIM_{lead}", start + 3100)
+    assert market.facts("lead.race") == []
+
+    market.tap("per_3", f"CONTACTED_{lead}")
+    market.tap("per_3", f"DEMO_{lead}")
+
+    [race] = market.facts("lead.race")
+    assert (race["lead"], race["round"]) == (lead, 1)
+    assert [(tap["person"], tap["decision"], tap["at"] - start) for tap in race["taps"]] == [
+        ("per_3", "won", 900),
+        ("per_1", "too_slow", 1000),
+        ("per_5", "too_slow", 2500),
+    ]
+    assert [tap.get("margin_ms") for tap in race["taps"]] == [None, 100, 1600]
+    assert [tap["dealer"] for tap in race["taps"]] == ["SBY02", "SBY01", "SBY03"]
+
+
+def test_a_race_that_begins_again_is_told_of_itself(market):
+    """What is given back is raced for anew: its order holds no tap of the race before."""
+    lead = market.lead()
+    market.tap("per_1", f"CLAIM_{lead}", market.clock.wall_ms() + 10)
+    market.clock.advance(60_000)
+    now_ms = market.clock.wall_ms()
+    assert market.do(lambda c: market.leads.release(c, lead, by="per_boss", now_ms=now_ms))
+    market.clock.advance(60_000)
+    market.tap("per_3", f"CLAIM_{lead}", market.clock.wall_ms())
+    market.tap("per_3", f"CONTACTED_{lead}")
+
+    first, second = market.facts("lead.race")
+    assert (first["round"], [tap["person"] for tap in first["taps"]]) == (1, ["per_1"])
+    assert (second["round"], [tap["person"] for tap in second["taps"]]) == (2, ["per_3"])
+
+
+def test_the_race_for_a_test_offer_is_nobodys_business(market):
+    """TEST leaves nothing on the ledger."""
+    lead = market.lead(test=True)
+    market.tap("per_1", f"CLAIM_{lead}")
+    market.tap("per_1", f"CONTACTED_{lead}")
+    assert market.facts("lead.race") == []

@@ -99,7 +99,7 @@ def test_from_the_tap_to_the_sale_and_its_void(hub, market, following):
     assert market.get(lead).state == "CLOSED_WON"
     caught_up(hub, following)
     placed = {e.kind: e.ledger_index for e in market.events(lead) if e.ledger_index is not None}
-    assert set(placed) == {"lead.handoff", "lead.won"}
+    assert set(placed) == {"tap.received", "lead.handoff", "lead.won"}
     void = {"till": "T1", "receipt": "r1", "serials": None}
     event = box.event(void, lane="sale", type="pos.void")
     deliver(hub, box.batch([event], lane="sale"))

@@ -3,9 +3,11 @@
 import json
 from dataclasses import replace
 
+import pytest
+
 from hub.portals.read_models import Entry
 from hub.sales.views import Sale
-from shared.wire.events import parse_event
+from shared.wire.events import Occurred, encode_event, parse_event
 from tests.fakes.portal_reads import NOW_MS, device_named
 from tests.hub.portals.conftest import House, Visitor
 
@@ -77,6 +79,59 @@ def test_an_unreadable_entry_is_shown_with_its_reason(house: House, admin: Visit
 
     assert "data.units: expected a list" in text
     assert "Sealed correctly, but not readable" in text
+
+
+def newest_is(house: House, kind: str, data: dict[str, object]) -> str:
+    """The newest entry is a fact of the hub's own; the address of its page."""
+    entry = house.net.ledger.rows[-1]
+    occurred = Occurred(wall_ms=NOW_MS, err_ms=1, clock="hub", boot="hub", mono_ms=0)
+    raw = encode_event(
+        type=kind, device="hub", gen=1, lane="hub", n=1, occurred=occurred, data=data
+    )
+    house.net.ledger.rows[-1] = replace(entry, raw=raw, event=parse_event(raw), type=kind)
+    return f"/ledger/entry/{entry.index}"
+
+
+def test_a_race_is_told_tap_by_tap(house: House, admin: Visitor) -> None:
+    """Who came first, second and third, and by how much; the lead is a link."""
+    taps = [
+        {"person": "per_a", "dealer": "SBY01", "decision": "won", "at": NOW_MS},
+        {"person": "per_b", "decision": "too_slow", "at": NOW_MS + 1200, "margin_ms": 1200},
+        {"person": ATTACK, "decision": ATTACK},
+    ]
+    page = newest_is(house, "lead.race", {"lead": "led_x", "round": 1, "taps": taps})
+
+    text = admin.text(page)
+
+    assert "Race for a lead" in text
+    assert "1.2 s behind" in text
+    assert text.index("per_a") < text.index("per_b")
+    assert 'href="/leads/led_x"' in text
+    assert "<script>alert" not in text
+    assert "3 taps, the second 1.2" in admin.text("/ledger")
+
+
+@pytest.mark.parametrize(
+    ("kind", "data", "said"),
+    [
+        ("lead.handoff", {"lead": "led_x", "person": "per_a", "response_ms": 8421, "ring": 1},
+         "Claimed after 8.4"),
+        ("lead.handoff", {}, "Lead claimed"),
+        ("lead.race", {"lead": "led_x", "taps": "none"}, "0 taps"),
+        ("lead.closed", {"lead": "led_x", "state": "LOST_UNRESPONSIVE"}, "Lost, no sale"),
+        ("lead.closed", {"lead": "led_x", "state": "NEVER_HEARD_OF"}, "NEVER_HEARD_OF"),
+        ("subject.erased", {"subject": "cus_x", "scope": "all"}, "A customer, with purchases"),
+        ("subject.erased", {"subject": "cus_x", "scope": "led_x"}, "Data erased"),
+    ],
+)  # fmt: skip
+def test_the_hubs_facts_about_leads_are_sentences(
+    house: House, admin: Visitor, kind: str, data: dict[str, object], said: str
+) -> None:
+    """Also with what a later or an earlier hub wrote."""
+    page = newest_is(house, kind, data)
+
+    assert said in admin.text("/ledger")
+    assert admin.get(page).status_code == 200
 
 
 def test_a_proof_is_a_file(house: House, admin: Visitor) -> None:

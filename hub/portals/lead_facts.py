@@ -1,0 +1,139 @@
+"""What the hub's facts about leads and people say, as a sentence and line by line.
+
+Promises: ids and plain values only, as on the ledger; what an older hub did not record is not
+mentioned; nothing of it reaches a page unescaped.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Final, TypeAlias, cast
+
+from markupsafe import Markup, escape
+
+from hub.leads.states import State
+from hub.portals.formats import duration, exact_time, number
+from hub.portals.languages import later, say, say_html, say_many
+from hub.portals.words import DECISIONS, STATE_NAMES, code
+
+Values: TypeAlias = Mapping[str, object]
+Line: TypeAlias = tuple[str, Markup]
+SCOPES: Final = {
+    "contact": later("a customer, without purchases"),
+    "all": later("a customer, with purchases"),
+}
+
+
+def _join(parts: list[str | Markup | None]) -> Markup:
+    return Markup(", ").join(escape(part) for part in parts if part)
+
+
+def _taps(values: Values) -> list[Values]:
+    taps = values.get("taps")
+    return [tap for tap in taps if isinstance(tap, dict)] if isinstance(taps, list) else []
+
+
+def _state(values: Values) -> str:
+    state = str(values.get("state", ""))
+    name = STATE_NAMES.get(cast(State, state))
+    return state if name is None else say(name)
+
+
+def _after(milliseconds: object) -> str | None:
+    return duration(milliseconds) if isinstance(milliseconds, int) else None
+
+
+def _lead(values: Values) -> Markup:
+    return Markup('<a class="id" href="/leads/{0}">{0}</a>').format(str(values.get("lead", "")))
+
+
+def _handoff(values: Values) -> Markup:
+    took = _after(values.get("response_ms"))
+    return _join(
+        [
+            None if took is None else say("claimed after %(time)s", time=took),
+            code(str(values.get("person", ""))),
+            say_html("lead %(lead)s", lead=code(str(values.get("lead", "")))),
+        ]
+    )
+
+
+def _race(values: Values) -> Markup:
+    taps = _taps(values)
+    margins = [tap["margin_ms"] for tap in taps if isinstance(tap.get("margin_ms"), int)]
+    return _join(
+        [
+            say_many("%(n)s tap", "%(n)s taps", len(taps), n=number(len(taps))),
+            say("the second %(time)s behind", time=_after(margins[0])) if margins else None,
+            say_html("lead %(lead)s", lead=code(str(values.get("lead", "")))),
+        ]
+    )
+
+
+def _closed(values: Values) -> Markup:
+    serial = values.get("serial")
+    return _join(
+        [
+            _state(values),
+            code(serial) if isinstance(serial, str) else None,
+            say_html("lead %(lead)s", lead=code(str(values.get("lead", "")))),
+        ]
+    )
+
+
+def _scope(values: Values) -> Markup:
+    scope = str(values.get("scope", ""))
+    if scope in SCOPES:
+        return escape(say(SCOPES[scope]))
+    return say_html("lead %(lead)s", lead=code(scope))
+
+
+def _erased(values: Values) -> Markup:
+    return _join([_scope(values), code(str(values.get("subject", "")))])
+
+
+SENTENCES: Final[Mapping[str, Callable[[Values], Markup]]] = {
+    "lead.handoff": _handoff,
+    "lead.race": _race,
+    "lead.closed": _closed,
+    "subject.erased": _erased,
+}
+
+
+def _race_lines(values: Values, zone: str | None) -> list[Line]:
+    lines = [(say("Lead"), _lead(values))]
+    for place, tap in enumerate(_taps(values), start=1):
+        at, came = tap.get("at"), str(tap.get("decision", ""))
+        margin = _after(tap.get("margin_ms"))
+        said = _join(
+            [
+                code(str(tap.get("person", ""))),
+                str(tap.get("dealer", "")),
+                say(DECISIONS[came]) if came in DECISIONS else came,
+                None if margin is None else say("%(time)s behind", time=margin),
+            ]
+        )
+        if isinstance(at, int):
+            said += Markup(' <span class="soft">{}</span>').format(exact_time(at, zone))
+        lines.append((say("Tap %(n)s", n=number(place)), said))
+    return lines
+
+
+def _handoff_lines(values: Values, zone: str | None) -> list[Line]:
+    moments = {"offered_at": say("Offered"), "claimed_at": say("Claimed")}
+    took, ring = _after(values.get("response_ms")), values.get("ring")
+    return [
+        (say("Lead"), _lead(values)),
+        (say("Rep"), code(str(values.get("person", "")))),
+        *(
+            (label, escape(exact_time(at, zone)))
+            for name, label in moments.items()
+            if isinstance(at := values.get(name), int)
+        ),
+        *([] if took is None else [(say("Claimed after"), escape(took))]),
+        *([(say("Ring"), escape(number(ring)))] if isinstance(ring, int) else []),
+    ]
+
+
+LINES: Final[Mapping[str, Callable[[Values, str | None], list[Line]]]] = {
+    "lead.handoff": _handoff_lines,
+    "lead.race": _race_lines,
+}
