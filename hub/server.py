@@ -130,6 +130,8 @@ def run_worker(hub: Hub, worker: Worker) -> None:
     worker.on_progress = notifier.watchdog
     worker.start()
     errands = Errands(hub)
+    sys.stdout.write("working\n")
+    sys.stdout.flush()
     notifier.ready()
     try:
         signal.pause()

@@ -39,6 +39,13 @@ WAITED = text(
 NUMBER = re.compile(rb"wamid\.(\d+)")
 
 
+def _part(turn: int, processes: int, database: str | None) -> list[str]:
+    """What a process is for."""
+    if database is not None or processes == 1:
+        return ["serve"]
+    return ["work"] if turn else ["serve", "--no-worker"]
+
+
 class _Takes(BaseHTTPRequestHandler):
     """Meta as far as a race needs it: every message is taken at once."""
 
@@ -65,7 +72,7 @@ class Served:
     def __init__(
         self, hub: Hub, folder: str, tappers: int, *, processes: int, database: str | None
     ) -> None:
-        """On PostgreSQL each serves; on SQLite one serves and the others `work` beside it."""
+        """On PostgreSQL each serves; on SQLite one serves and another does the work beside it."""
         self._hub, self._tappers = hub, tappers
         self.stored_ms: list[float] = []
         """From sending each tap to its 200."""
@@ -86,17 +93,18 @@ class Served:
             self._programs.append(
                 Program(
                     f"hub-{turn}",
-                    python_program("hub", "--config", str(settings), "serve" if serves else "work"),
+                    python_program(
+                        "hub", "--config", str(settings), *_part(turn, processes, database)
+                    ),
                     log=Path(folder) / f"hub-{turn}.log",
                     on_line=self._heard,
                 )
             )
-            if serves:
-                wait_until(
-                    lambda: self._ready == len(self._ports),
-                    what=f"hub {turn}",
-                    deadline_ms=READY_MS,
-                )
+            wait_until(
+                lambda: self._ready == len(self._programs),
+                what=f"hub {turn}",
+                deadline_ms=READY_MS,
+            )
 
     def __enter__(self) -> Self:
         """All of them answer."""
@@ -114,7 +122,7 @@ class Served:
         self._meta.shutdown()
 
     def _heard(self, line: str) -> None:
-        self._ready += "listening on http" in line
+        self._ready += "listening on http" in line or line.strip() == "working"
 
     def race(
         self, leads: Sequence[str], connections: int, *, rate: float | None = None

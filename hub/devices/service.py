@@ -14,9 +14,9 @@ from hub.devices.keys import DeviceKeys
 from hub.devices.rates import Rates
 from hub.devices.store import CAPTURE_RANGE, CAPTURE_RUN, Enrolled
 from hub.errors import Refused
+from hub.ledger.batches import batch_of
 from hub.ledger.claims import RefillState
 from hub.ledger.placed import Placed, stored_place
-from hub.ledger.reads import batch_of
 from hub.ledger.refill import Offered
 from hub.ledger.sequencer import Incoming
 from hub.ledger.service import Ledger

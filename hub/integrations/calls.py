@@ -4,6 +4,7 @@ import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
+from urllib.parse import urlsplit
 
 import orjson
 import requests
@@ -46,10 +47,24 @@ class Caller:
         self._times_s = (connect_timeout_ms / 1000, answer_timeout_ms / 1000)
         self._local = threading.local()
 
-    def _session(self) -> requests.Session:
-        session: requests.Session | None = getattr(self._local, "session", None)
-        if session is None:
-            session = self._local.session = requests.Session()
+    def _session(self, url: str) -> requests.Session:
+        """This thread's connection to the host of `url`. Raises Misaddressed.
+
+        What the environment says of proxies and authorities is read once: asked for with every
+        call, as it would be, it costs what the call costs.
+        """
+        sessions: dict[str, requests.Session] = self._local.__dict__.setdefault("sessions", {})
+        try:
+            origin = "{0.scheme}://{0.netloc}".format(urlsplit(url))
+            session = sessions.get(origin)
+            if session is None:
+                session = requests.Session()
+                found = session.merge_environment_settings(url, {}, None, None, None)
+                session.proxies, session.verify = found["proxies"], found["verify"]
+                session.trust_env = False
+                sessions[origin] = session
+        except ValueError as error:
+            raise Misaddressed(type(error).__name__) from error
         return session
 
     def call(
@@ -66,8 +81,9 @@ class Caller:
         sent_headers = dict(headers or {})
         if body is not None:
             sent_headers["Content-Type"] = "application/json"
+        session = self._session(url)
         try:
-            with self._session().request(
+            with session.request(
                 method,
                 url,
                 params=parameters,

@@ -10,7 +10,7 @@ from hub.contacts.service import Contacts
 from hub.leads import store
 from hub.leads.needs import Customer, Rep
 from hub.leads.winning import Sale, Sold, Winning
-from hub.ledger import reads
+from hub.ledger.batches import batch_of
 from hub.ledger.followers import LedgerEntry
 from hub.registry.people.rules import Person
 from hub.registry.rules import Dealer, Model, Region
@@ -260,7 +260,7 @@ class SalesFollowing:
 
 def _entry(connection: Connection, place: tuple[int, str | None]) -> LedgerEntry | None:
     index, dealer = place
-    batch = reads.batch_of(connection, index)
+    batch = batch_of(connection, index)
     if batch is None:
         return None
     return LedgerEntry(

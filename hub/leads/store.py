@@ -2,14 +2,14 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, fields
+from functools import cache
 from typing import Any, Final
 
-from sqlalchemy import Connection, Table, func, insert, select, update
+from sqlalchemy import Connection, Table, func, insert, select
 
 from hub.leads.records import Happened, Lead, Offer, Standing
 from hub.leads.states import CLOSED, OWNED, State
-from hub.leads.tables import LEAD, LEAD_ANSWER, LEAD_CURSOR, LEAD_EVENT, LEAD_OFFER
-from hub.ledger.tables import ENTRY
+from hub.leads.tables import LEAD, LEAD_ANSWER, LEAD_OFFER
 from hub.sales.tables import SALE
 from hub.store import Statement, Values, set_columns
 
@@ -296,8 +296,15 @@ _PLACED_RACE: Final = Statement(
     " AND ledger_index IS NULL AND at_ms <= :at_ms AND person IS NOT NULL"
     " AND decision IN ('won', 'too_slow', 'expired')"
 )
-_HAND_OFFS: Final = ("lead.handoff",)
-_CLOSINGS: Final = ("lead.won", "lead.lost", "lead.expired")
+_PLACED_ONE: Final = (
+    "UPDATE lead_event SET ledger_index = :place WHERE lead = :lead AND seq ="
+    " (SELECT min(told.seq) FROM lead_event AS told WHERE told.lead = :lead"
+    " AND told.kind IN {kinds} AND told.at_ms = :at_ms AND told.ledger_index IS NULL)"
+)
+_PLACED_HAND_OFF: Final = Statement(_PLACED_ONE.format(kinds="('lead.handoff')"))
+_PLACED_CLOSING: Final = Statement(
+    _PLACED_ONE.format(kinds="('lead.won', 'lead.lost', 'lead.expired')")
+)
 
 
 def note(
@@ -367,20 +374,8 @@ def placed(connection: Connection, fact: str, lead: str, *, at_ms: int, index: i
     if fact == "lead.race":
         _PLACED_RACE.run(connection, [{"lead": lead, "at_ms": at_ms, "place": index}])
         return
-    kinds = _HAND_OFFS if fact == "lead.handoff" else _CLOSINGS
-    seq = connection.execute(
-        select(func.min(LEAD_EVENT.c.seq)).where(
-            LEAD_EVENT.c.lead == lead,
-            LEAD_EVENT.c.kind.in_(kinds),
-            LEAD_EVENT.c.at_ms == at_ms,
-            LEAD_EVENT.c.ledger_index.is_(None),
-        )
-    ).scalar()
-    connection.execute(
-        update(LEAD_EVENT)
-        .where(LEAD_EVENT.c.lead == lead, LEAD_EVENT.c.seq == seq)
-        .values(ledger_index=index)
-    )
+    statement = _PLACED_HAND_OFF if fact == "lead.handoff" else _PLACED_CLOSING
+    statement.run(connection, [{"lead": lead, "at_ms": at_ms, "place": index}])
 
 
 # --- following the ledger, answering the intake ---
@@ -388,12 +383,15 @@ def placed(connection: Connection, fact: str, lead: str, *, at_ms: int, index: i
 
 def position(connection: Connection, name: str) -> int:
     """The place on the ledger up to which sales have been looked at."""
-    found = connection.execute(
-        select(LEAD_CURSOR.c.next_index).where(LEAD_CURSOR.c.name == name)
-    ).scalar()
-    return found or 0
+    found = _POSITION.rows(connection, name=name)
+    return int(found[0][0]) if found else 0
 
 
+_POSITION: Final = Statement("SELECT next_index FROM lead_cursor WHERE name = :name")
+_ADVANCE: Final = Statement(
+    "UPDATE lead_cursor SET next_index = :end WHERE name = :name AND next_index = :start"
+    " RETURNING name"
+)
 _BEGIN: Final = Statement(
     "INSERT INTO lead_cursor (name, next_index) VALUES (:name, 0) ON CONFLICT (name) DO NOTHING"
 )
@@ -403,24 +401,23 @@ def advance(connection: Connection, name: str, start: int, end: int) -> bool:
     """Move the cursor from `start` to `end`; False when another process has moved it."""
     if start == 0:
         _BEGIN.run(connection, [{"name": name}])
-    changed = connection.execute(
-        update(LEAD_CURSOR)
-        .where(LEAD_CURSOR.c.name == name, LEAD_CURSOR.c.next_index == start)
-        .values(next_index=end)
+    return bool(_ADVANCE.rows(connection, name=name, start=start, end=end))
+
+
+@cache
+def _entries_of(types: tuple[str, ...]) -> Statement:
+    listed = ", ".join(f"'{name}'" for name in types)
+    return Statement(
+        f'SELECT "index", dealer FROM entry WHERE type IN ({listed})'  # noqa: S608 - our own names
+        ' AND "index" >= :start AND "index" < :end ORDER BY "index" LIMIT :limit'
     )
-    return bool(changed.rowcount)
 
 
 def entries(
     connection: Connection, types: Sequence[str], *, start: int, end: int, limit: int
 ) -> list[tuple[int, str | None]]:
     """Place and dealer of the entries of these types in ``[start, end)``, in order."""
-    rows = connection.execute(
-        select(ENTRY.c.index, ENTRY.c.dealer)
-        .where(ENTRY.c.type.in_(types), ENTRY.c.index >= start, ENTRY.c.index < end)
-        .order_by(ENTRY.c.index)
-        .limit(limit)
-    )
+    rows = _entries_of(tuple(types)).rows(connection, start=start, end=end, limit=limit)
     return [(row[0], row[1]) for row in rows]
 
 

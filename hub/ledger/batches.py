@@ -12,9 +12,14 @@ from shared.wire.batch import unpack_events
 
 RECENT_ENTRIES_MAX = 8000
 """Entries kept in memory: some megabytes. Followers further behind than that read from disk."""
+_COLUMNS = ", ".join(column.name for column in BATCH.columns)
 _FROM = Statement(
-    f"SELECT {', '.join(column.name for column in BATCH.columns)} FROM batch"  # noqa: S608 - our own names
+    f"SELECT {_COLUMNS} FROM batch"  # noqa: S608 - our own names
     " WHERE first_index >= :start AND first_index < :end ORDER BY first_index"
+)
+_HOLDING = Statement(
+    f"SELECT {_COLUMNS} FROM batch"  # noqa: S608 - our own names
+    " WHERE first_index <= :index ORDER BY first_index DESC LIMIT 1"
 )
 
 
@@ -39,6 +44,13 @@ def read_batches(connection: Connection, start: int, limit: int) -> list[LedgerB
     """Batches from entry `start` on (the first of a batch): about `limit` entries, or one batch."""
     # By their places, not by their number: it may be a hundred times that of the entries.
     return [as_batch(row) for row in _FROM.rows(connection, start=start, end=start + limit)]
+
+
+def batch_of(connection: Connection, index: int) -> LedgerBatch | None:
+    """The batch that holds the entry at `index`, or None beyond the ledger."""
+    found = _HOLDING.rows(connection, index=index)
+    batch = as_batch(found[0]) if found else None
+    return None if batch is None or index >= batch.first_index + batch.count else batch
 
 
 def as_batch(row: Sequence[object]) -> LedgerBatch:

@@ -7,9 +7,8 @@ import orjson
 from sqlalchemy import Connection, and_, func, select
 from sqlalchemy.sql.elements import ColumnElement
 
-from hub.ledger.batches import LedgerBatch, as_batch
+from hub.ledger.batches import LedgerBatch, batch_of
 from hub.ledger.tables import (
-    BATCH,
     CHECKPOINT,
     CONTRADICTION,
     CONTRADICTION_MORE,
@@ -165,19 +164,6 @@ def with_bytes(connection: Connection, rows: Sequence[object]) -> list[EntryRow]
 def serials_in(raw: bytes) -> tuple[str, ...]:
     """The serials an event speaks of, each once. The index by serial cannot be asked for this."""
     return tuple(sorted(set(parse_event(raw).serials)))
-
-
-def batch_of(connection: Connection, index: int) -> LedgerBatch | None:
-    """The batch that holds the entry at `index`, or None beyond the ledger."""
-    row = connection.execute(
-        select(BATCH)
-        .where(BATCH.c.first_index <= index)
-        .order_by(BATCH.c.first_index.desc())
-        .limit(1)
-    ).one_or_none()
-    if row is None or index >= row.first_index + row[1]:
-        return None
-    return as_batch(row)
 
 
 def one_entry(connection: Connection, index: int) -> EntryRow | None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 import orjson
-from sqlalchemy import Connection, delete, insert, select, text
+from sqlalchemy import Connection, insert, select, text
 
 from hub.errors import LedgerCorrupt, Refused
 from hub.ledger.batches import LedgerBatch, Recent
@@ -50,6 +50,15 @@ _HEADS = WideStatement(
     "SELECT said.device, (SELECT max(epoch) FROM epoch WHERE epoch.device = said.device),"
     " head.epoch, head.lane, head.next_seq, head.last_batch"
     " FROM said LEFT JOIN lane_head AS head ON head.device = said.device",
+)
+_PENDING = Statement("SELECT id, type, data, at_ms FROM ledger_pending ORDER BY id LIMIT :limit")
+_NO_LONGER_PENDING = WideStatement(
+    PENDING, ("id",), "DELETE FROM ledger_pending WHERE id IN (SELECT id FROM said)"
+)
+_HUB_EPOCH = Statement("SELECT epoch FROM epoch WHERE device = :device AND epoch = :epoch")
+_HUB_HEAD = Statement(
+    "SELECT next_seq, last_batch FROM lane_head"
+    " WHERE device = :device AND epoch = :epoch AND lane = 'hub'"
 )
 _KEEP_CHECKPOINT = Statement(
     "INSERT INTO checkpoint (size, root, at_ms) VALUES (:size, :root, :at_ms)"
@@ -213,7 +222,7 @@ class Sequencer:
         lock_ledger(connection)
         if standing(connection).is_read_only(self.generation):
             return 0
-        rows = connection.execute(select(PENDING).order_by(PENDING.c.id).limit(FACTS_MAX)).all()
+        rows = _PENDING.rows(connection, limit=FACTS_MAX)
         if rows:
             self._append_facts(connection, rows)
         return len(rows)
@@ -358,27 +367,24 @@ class Sequencer:
             connection, [{"size": tree.size, "root": tree.root(), "at_ms": self._clock.wall_ms()}]
         )
 
-    def _append_facts(self, connection: Connection, rows: Sequence[object]) -> None:
+    def _append_facts(self, connection: Connection, rows: Sequence[Values]) -> None:
         """Seal pending facts as one batch of device ``hub`` and place it."""
         self._hub_epoch(connection)
-        head = connection.execute(
-            select(LANE_HEAD.c.next_seq, LANE_HEAD.c.last_batch).filter_by(
-                device=HUB_DEVICE, lane="hub", epoch=self.generation
-            )
-        ).one_or_none()
+        found = _HUB_HEAD.rows(connection, device=HUB_DEVICE, epoch=self.generation)
+        head = found[0] if found else None
         first = head[0] if head else 1
         now_ms = self._clock.wall_ms()
         events = []
-        for offset, row in enumerate(rows):
+        for offset, (_, kind, data, at_ms) in enumerate(rows):
             events.append(
                 encode_event(
-                    type=row.type,  # type: ignore[attr-defined]
+                    type=kind,
                     device=HUB_DEVICE,
                     gen=self.generation,
                     lane="hub",
                     n=first + offset,
-                    occurred=self._occurred(row.at_ms),  # type: ignore[attr-defined]
-                    data=orjson.loads(row.data),  # type: ignore[attr-defined]
+                    occurred=self._occurred(at_ms),
+                    data=orjson.loads(data),
                 )
             )
         statement = wire.Statement(
@@ -401,12 +407,11 @@ class Sequencer:
         [answer] = self.sequence(connection, [incoming])
         if isinstance(answer, Refused):
             raise answer
-        ids = [row.id for row in rows]  # type: ignore[attr-defined]
-        connection.execute(delete(PENDING).where(PENDING.c.id.in_(ids)))
+        _NO_LONGER_PENDING.run(connection, [(row[0],) for row in rows])
 
     def _hub_epoch(self, connection: Connection) -> None:
         mine = {"device": HUB_DEVICE, "epoch": self.generation}
-        if connection.execute(select(EPOCH.c.epoch).filter_by(**mine)).first() is None:
+        if not _HUB_EPOCH.rows(connection, **mine):
             connection.execute(insert(EPOCH).values(**mine, nonce="", reason="first", opened_ms=0))
 
     def begin_generation(self, opening: Opening) -> None:

@@ -7,8 +7,7 @@ import orjson
 from sqlalchemy import Connection, func, insert, select
 
 from hub.errors import Refused
-from hub.ledger import reads
-from hub.ledger.batches import LedgerBatch, read_batches
+from hub.ledger.batches import LedgerBatch, batch_of, read_batches
 from hub.ledger.checker import Checker
 from hub.ledger.followers import Followers
 from hub.ledger.placed import Placed, stored_place
@@ -207,7 +206,7 @@ class Ledger:
         """The leaves ``[start, end)`` as they were hashed."""
         found: list[bytes] = []
         with self._database.read() as connection:
-            while start < end and (batch := reads.batch_of(connection, start)) is not None:
+            while start < end and (batch := batch_of(connection, start)) is not None:
                 first = start - batch.first_index
                 digest = bytes.fromhex(batch.batch_id)
                 found.extend(
@@ -223,7 +222,7 @@ class Ledger:
         if index >= size:
             return None
         with self._database.read() as connection:
-            batch = reads.batch_of(connection, index)
+            batch = batch_of(connection, index)
             if batch is None:
                 return None
             path = self.proofs.range_proof(connection, index, index + 1, size)

@@ -89,34 +89,48 @@ class _Turn:
 
     SQLite's own lock is asked for again and again, after sleeps of up to 100 ms. Who does not ask
     for a turn (a tool, an older release) is still kept out by that one.
+
+    Two locks: who waits for the turn holds the door, so that whoever had the last turn and wants
+    the next one, and would be faster than somebody who has to be woken, is behind them.
     """
 
     def __init__(self, database: str | None) -> None:
-        """Open the lock file at the first turn; without a file there is nothing to wait for."""
-        self._path = None if database in {None, "", ":memory:"} else f"{database}.writer"
-        self._file: int | None = None
+        """Open the lock files at the first turn; without a file there is nothing to wait for."""
+        self._path = None if database in {None, "", ":memory:"} else database
+        self._door: int | None = None
+        self._turn: int | None = None
 
     def __enter__(self) -> None:
         """Wait for the turn."""
         if self._path is None:
             return
-        if self._file is None:
-            try:
-                self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            except OSError as error:
-                raise StoreUnavailable(f"cannot open {self._path}: {error.strerror}") from error
-        fcntl.flock(self._file, fcntl.LOCK_EX)
+        if self._door is None or self._turn is None:
+            self._door = self._opened(f"{self._path}.next")
+            self._turn = self._opened(f"{self._path}.writer")
+        fcntl.flock(self._door, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(self._turn, fcntl.LOCK_EX)
+        finally:
+            fcntl.flock(self._door, fcntl.LOCK_UN)
+
+    @staticmethod
+    def _opened(path: str) -> int:
+        try:
+            return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise StoreUnavailable(f"cannot open {path}: {error.strerror}") from error
 
     def __exit__(self, *_error: object) -> None:
         """Let the next one write; the kernel does it for a process that dies."""
-        if self._file is not None:
-            fcntl.flock(self._file, fcntl.LOCK_UN)
+        if self._turn is not None:
+            fcntl.flock(self._turn, fcntl.LOCK_UN)
 
     def close(self) -> None:
-        """Let go of the lock file."""
-        if self._file is not None:
-            os.close(self._file)
-            self._file = None
+        """Let go of the lock files."""
+        for opened in (self._door, self._turn):
+            if opened is not None:
+                os.close(opened)
+        self._door = self._turn = None
 
 
 class Database:
