@@ -11,6 +11,7 @@ import structlog
 from flask import Flask
 from waitress.server import create_server
 
+from hub.connections import Connections
 from hub.integrations.whatsapp.graph import Misaddressed, Unreached
 from hub.integrations.whatsapp.template_shelf import ShelfUnreadable
 from hub.jobs import Loop, Worker
@@ -99,6 +100,7 @@ def serve(app: Flask, hub: Hub, worker: Worker | None, *, sequences: bool = True
         # Boxes keep their connections; the pages are gzipped by the app itself.
         asyncore_use_poll=True,
     )
+    Connections().watch(server)
     signal.signal(signal.SIGTERM, _stop)
     signal.signal(signal.SIGINT, _stop)
     notifier = Notifier.from_environment()

@@ -5,7 +5,8 @@ read, decided by one statement, answered through the outbox, put on the ledger's
 they are signed webhooks to real processes: one `serve` on SQLite (with `--processes 2` it leaves
 the work to a `work` beside it), several `serve` with `--postgres`. Each connection taps again when
 its tap is decided, or, with `--rate`, so many tap in a second: an hour of 10,000 leads is 22, with
-eight taps each. Beside it the same race the simple way: each tapper locks the table, looks and writes.
+eight taps each. Beside it the same race the simple way: each tapper locks the table, looks and
+writes.
 
     python -m bench.claims [--leads N] [--tappers N] [--connections N]
                            [--over-http] [--processes N] [--postgres] [--rate N]
