@@ -1,16 +1,15 @@
 """Taps through everything inside one hub process, and the same race by locking a table."""
 
-import itertools
 import sqlite3
 import tempfile
 import threading
 import time
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from sqlalchemy import Connection
 
+from bench.claims.crowd import crowd
 from bench.claims.market import check, tap_of
 from hub.inbox.service import InboxRow, Outcome
 from hub.wiring import Hub
@@ -52,8 +51,7 @@ def race(hub: Hub, leads: Sequence[str], tappers: int, connections: int) -> list
 
     worker = threading.Thread(target=decide)
     worker.start()
-    with ThreadPoolExecutor(connections) as pool:
-        list(pool.map(tap, range(len(bodies))))
+    crowd(connections, len(bodies), tap)
     stop.set()
     worker.join()
     check(hub, leads, tappers)
@@ -71,18 +69,20 @@ def locked_table(leads: int, tappers: int, connections: int) -> list[float]:
             made.executemany("INSERT INTO lead VALUES (?, NULL)", ((n,) for n in range(leads)))
         local = threading.local()
 
-        def tap(pair: tuple[int, int]) -> float:
+        took = [0.0] * (leads * tappers)
+
+        def tap(number: int) -> None:
             began = time.perf_counter()
             if not hasattr(local, "connection"):
                 local.connection = sqlite3.connect(path, isolation_level=None, timeout=60)
                 local.connection.execute("PRAGMA synchronous=FULL")
-            lead, turn = pair
+            lead, turn = divmod(number, tappers)
             local.connection.execute("BEGIN EXCLUSIVE")
             query = "SELECT owner FROM lead WHERE id = ?"
             if local.connection.execute(query, (lead,)).fetchone()[0] is None:
                 local.connection.execute("UPDATE lead SET owner = ? WHERE id = ?", (turn, lead))
             local.connection.execute("COMMIT")
-            return (time.perf_counter() - began) * 1000
+            took[number] = (time.perf_counter() - began) * 1000
 
-        with ThreadPoolExecutor(connections) as pool:
-            return list(pool.map(tap, itertools.product(range(leads), range(tappers))))
+        crowd(connections, len(took), tap)
+        return took

@@ -9,7 +9,6 @@ import socket
 import threading
 import time
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import TracebackType
@@ -17,6 +16,7 @@ from typing import Final, Self
 
 from sqlalchemy import text
 
+from bench.claims.crowd import crowd
 from bench.claims.market import SECRET, tap_of, write_settings
 from firmware_sim.ports import LOOPBACK, free_port
 from firmware_sim.processes import Program, python_program, wait_until
@@ -158,8 +158,7 @@ class Served:
             if rate is None:
                 decided[number].wait()
 
-        with ThreadPoolExecutor(connections) as pool:
-            list(pool.map(tap, range(len(bodies))))
+        crowd(connections, len(bodies), tap)
         for each in decided:
             each.wait()
         stop.set()
