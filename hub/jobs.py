@@ -147,10 +147,24 @@ class Worker:
 class Loop:
     """A thread of its own around one step: for what must not wait behind the ledger's chunks."""
 
-    def __init__(self, name: str, step: Callable[[], int], *, idle_wait_s: float) -> None:
-        """After a step without work the next one waits `idle_wait_s`, or for `wake`."""
+    def __init__(
+        self,
+        name: str,
+        step: Callable[[], int],
+        *,
+        idle_wait_s: float,
+        glance: Callable[[], bool] = lambda: False,
+        glance_wait_s: float | None = None,
+    ) -> None:
+        """After a step without work the next one waits `idle_wait_s`, or for `wake`.
+
+        Meanwhile `glance` says every `glance_wait_s` whether there is something to do after all,
+        for what other processes bring; it must cost little.
+        """
         self._step = step
         self._idle_wait_s = idle_wait_s
+        self._glance = glance
+        self._glance_wait_s = glance_wait_s or idle_wait_s
         self._wake = threading.Event()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
@@ -163,13 +177,18 @@ class Loop:
         while not self._stop.is_set():
             self._wake.clear()
             try:
-                done = self._step()
+                if not self._step():
+                    self._rest()
             except (DBAPIError, StoreUnavailable) as error:
                 log.warning("loop_failed", loop=self._thread.name, error=type(error).__name__)
                 self._stop.wait(RETRY_WAIT_S)
-                continue
-            if not done:
-                self._wake.wait(self._idle_wait_s)
+
+    def _rest(self) -> None:
+        """Until somebody wakes us, a glance finds something, or it is time."""
+        until_s = time.monotonic() + self._idle_wait_s
+        while (left_s := until_s - time.monotonic()) > 0:
+            if self._wake.wait(min(left_s, self._glance_wait_s)) or self._glance():
+                return
 
     def start(self) -> None:
         """Run until `stop`."""

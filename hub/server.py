@@ -25,7 +25,9 @@ BACKLOG = 1024
 log = structlog.get_logger()
 TEMPLATES_WAIT_S = 600.0
 INBOX_WAIT_S = 0.05
-"""How often deliveries that another process has stored, and due leads, are looked for."""
+"""How often due leads are looked for."""
+INBOX_GLANCE_S = 0.01
+"""How often deliveries that another process has stored are: somebody has tapped and waits."""
 
 
 def listen(address: str) -> socket.socket:
@@ -50,9 +52,16 @@ class Errands:
     def __init__(self, hub: Hub) -> None:
         """They run from now on."""
         self._sender = hub.leads.sender
-        self._inbox = Loop("inbox", hub.leads.step, idle_wait_s=INBOX_WAIT_S)
+        inbox = hub.leads.inbox
+        self._inbox = Loop(
+            "inbox",
+            hub.leads.step,
+            idle_wait_s=INBOX_WAIT_S,
+            glance=lambda: not inbox.idle(),
+            glance_wait_s=INBOX_GLANCE_S,
+        )
         self._templates = Loop("templates", partial(_refresh, hub), idle_wait_s=TEMPLATES_WAIT_S)
-        hub.leads.inbox.listeners.append(self._inbox.wake)
+        inbox.listeners.append(self._inbox.wake)
         self._inbox.start()
         self._sender.start()
         self._templates.start()

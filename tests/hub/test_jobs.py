@@ -1,9 +1,11 @@
 """The worker outlives its database's bad days."""
 
+import queue
 import sqlite3
 import threading
 
-from hub.jobs import Worker
+from hub.errors import StoreUnavailable
+from hub.jobs import Loop, Worker
 from hub.store.database import connect_sqlite
 from tests.fakes.hub_boxes import running
 from tests.fakes.manual_clock import ManualClock
@@ -28,3 +30,59 @@ def test_the_worker_goes_on_when_the_database_can_be_opened_again(tmp_path, sqli
         assert refused.wait(timeout=30)
         assert went_on.wait(timeout=30)
         worker.stop()
+
+
+def looping(step, **waits):
+    """A loop that runs until the test ends it."""
+    loop = Loop("test", step, **waits)
+    loop.start()
+    return loop
+
+
+def test_a_loop_steps_again_when_a_glance_finds_something():
+    """What another process brings does not wait until it would be time."""
+    brought, steps = threading.Event(), []
+    done = threading.Event()
+
+    def step():
+        steps.append(brought.is_set())
+        if brought.is_set():
+            done.set()
+        return 0
+
+    loop = looping(step, idle_wait_s=3600.0, glance=brought.is_set, glance_wait_s=0.001)
+    brought.set()
+    assert done.wait(20)
+    brought.clear()
+    loop.stop()
+
+
+def test_a_loop_that_is_woken_waits_for_no_glance():
+    """What this process brings is acted on at once."""
+    steps: queue.SimpleQueue[int] = queue.SimpleQueue()
+
+    def step():
+        steps.put(1)
+        return 0
+
+    loop = looping(step, idle_wait_s=3600.0)
+    steps.get(timeout=20)
+    loop.wake()
+    steps.get(timeout=20)
+    loop.stop()
+
+
+def test_a_glance_that_fails_ends_no_loop():
+    """A database that is away for a moment is looked at again."""
+    failures = [StoreUnavailable("away")]
+    found = threading.Event()
+
+    def glance():
+        if failures:
+            raise failures.pop()
+        found.set()
+        return False
+
+    loop = looping(lambda: 0, idle_wait_s=3600.0, glance=glance, glance_wait_s=0.001)
+    assert found.wait(20)
+    loop.stop()
