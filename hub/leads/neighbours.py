@@ -22,7 +22,6 @@ from hub.vault.service import Vault
 from shared.wire.events import Fact, Return, Void
 from shared.wire.events import Sale as SaleEvent
 
-REPS_MAX: Final = 50
 CURSOR: Final = "sales"
 CHUNK: Final = 200
 QUIET_SPAN: Final = 10_000
@@ -61,7 +60,7 @@ class RegistryDirectory:
 
     def on_duty(self, connection: Connection, dealer: Dealer, now_ms: int) -> Sequence[Rep]:
         """Opted-in people of a dealer who may be offered a lead now."""
-        people = self._registry.reps_on_duty(connection, dealer, now_ms, REPS_MAX)
+        people = self._registry.reps_on_duty(connection, dealer, now_ms)
         return [as_rep(person) for person in people]
 
     def expected(self, connection: Connection, dealer: Dealer, now_ms: int) -> Sequence[Rep]:

@@ -221,7 +221,7 @@ class _Duty:
             reps = (
                 []
                 if dealer is None
-                else self._registry.reps_on_duty(self._connection, dealer, self._now_ms, 1000)
+                else self._registry.reps_on_duty(self._connection, dealer, self._now_ms)
             )
             self._on_duty[code] = frozenset(rep.id for rep in reps)
         return self._on_duty[code]

@@ -185,10 +185,8 @@ class Registry:
         """The learnt WhatsApp id of a person."""
         return people_store.bsuid_of(connection, person_id)
 
-    def reps_on_duty(
-        self, connection: Connection, dealer: Dealer, now_ms: int, limit: int
-    ) -> list[Person]:
-        """Who may be offered a lead of this dealer now: at most `limit`, by id, each once.
+    def reps_on_duty(self, connection: Connection, dealer: Dealer, now_ms: int) -> list[Person]:
+        """Who may be offered a lead of this dealer now, by id, each once.
 
         Its active reps who agreed to messages, or for one who is away the deputy; while it is
         open, and at any other hour those who said *Siap*. Nobody where it is unauthorised, paused
@@ -197,7 +195,7 @@ class Registry:
         if not dealer.authorised:
             return []
         open_now = opening.open_at(dealer, now_ms, holidays=self.holidays)
-        return people.reps_on_duty(connection, dealer, now_ms, open_now=open_now)[:limit]
+        return people.reps_on_duty(connection, dealer, now_ms, open_now=open_now)
 
     @staticmethod
     def reps_of_day(connection: Connection, dealer: Dealer, now_ms: int) -> list[Person]:

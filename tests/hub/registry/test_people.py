@@ -49,12 +49,12 @@ def staffed(registry) -> Registry:
     return registry
 
 
-def on_duty(registry: Registry, now_ms: int, dealer: str = "SBY01", limit: int = 10) -> list[str]:
+def on_duty(registry: Registry, now_ms: int, dealer: str = "SBY01") -> list[str]:
     """Ids of who may be offered a lead."""
     with registry._database.read() as connection:
         found = registry.dealer_in(connection, dealer)
         assert found is not None
-        people = registry.reps_on_duty(connection, found, now_ms, limit)
+        people = registry.reps_on_duty(connection, found, now_ms)
     return [person.id for person in people]
 
 
@@ -288,11 +288,21 @@ def test_a_dry_run_says_what_would_happen_and_does_nothing(registry):
 
 
 def test_on_duty_is_who_works_there_while_it_is_open(staffed):
-    """By id, each once, at most as many as asked for."""
+    """By id, each once."""
     assert on_duty(staffed, at("12:00")) == ["per_ani", "per_budi"]
-    assert on_duty(staffed, at("12:00"), limit=1) == ["per_ani"]
     assert on_duty(staffed, at("12:00"), "SBY02") == ["per_ani"]
     assert on_duty(staffed, at("17:00")) == []
+
+
+def test_all_of_a_large_dealer_are_on_duty(registry):
+    """Who is offered the next lead is the longest waiting of all, not of the first fifty."""
+    crowd = [
+        f"per_{turn:03},Rep {turn},rep,SBY01,+{6281300000000 + turn},2026-01-01"
+        for turn in range(60)
+    ]
+    content = "\n".join(["id,name,role,dealers,phone,wa_opt_in_at", *crowd])
+    assert not registry.people.import_file(content.encode()).refused
+    assert len(on_duty(registry, at("12:00"))) == 60
 
 
 def test_who_has_not_agreed_is_offered_nothing(registry):
