@@ -177,7 +177,7 @@ class Desk:
         state = after(lead.state, event, back=lead.back)
         if isinstance(state, Refusal):
             return state
-        if lead.state == "CLAIMED" != state:
+        if lead.state == "CLAIMED" != state or state in CLOSED:
             self._race_fact(connection, lead, now_ms)
         if state in CLOSED:
             values = {"closed_ms": now_ms, "next_step": None, "next_step_ms": None} | values
@@ -191,9 +191,10 @@ class Desk:
         """State on the ledger who tapped in this round, in the order of arrival.
 
         When the winner's wait ends, whichever way: the hand-off was written with the first tap,
-        when nobody had come second yet.
+        when nobody had come second yet. Once more, whole, when the lead ends and somebody has
+        tapped after that.
         """
-        if lead.test or lead.offered_ms is None:
+        if lead.test or lead.offered_ms is None or not store.untold_tap(connection, lead.id):
             return
         taps = store.claim_order(connection, lead.id, since_ms=lead.offered_ms, most=TAPS_MAX)
         if taps:

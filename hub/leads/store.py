@@ -291,6 +291,11 @@ _CLAIM_ORDER: Final = Statement(
     " AND at_ms >= :since_ms AND decision IN ('won', 'too_slow', 'expired')"
     " GROUP BY person, dealer, decision ORDER BY min(seq) LIMIT :most"
 )
+_UNTOLD: Final = Statement(
+    "SELECT 1 FROM lead_event WHERE lead = :lead AND kind = 'tap.received'"
+    " AND ledger_index IS NULL AND person IS NOT NULL"
+    " AND decision IN ('won', 'too_slow', 'expired') LIMIT 1"
+)
 _PLACED_RACE: Final = Statement(
     "UPDATE lead_event SET ledger_index = :place WHERE lead = :lead AND kind = 'tap.received'"
     " AND ledger_index IS NULL AND at_ms <= :at_ms AND person IS NOT NULL"
@@ -367,6 +372,11 @@ def claim_order(
         {name: value for name, value in zip(names, row, strict=True) if value is not None}
         for row in rows
     ]
+
+
+def untold_tap(connection: Connection, lead: str) -> bool:
+    """Whether somebody has tapped of whom no fact on the ledger tells yet."""
+    return bool(_UNTOLD.rows(connection, lead=lead))
 
 
 def placed(connection: Connection, fact: str, lead: str, *, at_ms: int, index: int) -> None:

@@ -219,7 +219,7 @@ def occurred(event: Event, zone: str | None) -> Markup:
     return Markup('{} <span class="soft">{}</span>').format(exact_time(moment.wall_ms, zone), error)
 
 
-def facts_of(entry: Entry, store: str, zone: str | None) -> list[Line]:
+def facts_of(entry: Entry, store: str | None, zone: str | None) -> list[Line]:
     """Every line of one entry, its own facts first."""
     lines: list[Line] = []
     event = entry.event
@@ -229,7 +229,8 @@ def facts_of(entry: Entry, store: str, zone: str | None) -> list[Line]:
             lines = said(event.data.values, zone)
         else:
             lines = FACTS[type(event.data)](event.data)
-    lines.append((say("Store"), escape(store)))
+    if store is not None:
+        lines.append((say("Store"), escape(store)))
     if event is not None:
         lines.append((say("Happened"), occurred(event, zone)))
     return lines

@@ -13,6 +13,7 @@ from hub.leads.states import State
 from hub.portals.formats import duration, exact_time, number
 from hub.portals.languages import later, say, say_html, say_many
 from hub.portals.words import DECISIONS, STATE_NAMES, code
+from shared.wire.events import Fact
 
 Values: TypeAlias = Mapping[str, object]
 Line: TypeAlias = tuple[str, Markup]
@@ -45,10 +46,17 @@ def _lead(values: Values) -> Markup:
     return Markup('<a class="id" href="/leads/{0}">{0}</a>').format(str(values.get("lead", "")))
 
 
+def dealer_in(data: object) -> str | None:
+    """The dealer that a fact of the hub's names: no box stands behind it that would."""
+    dealer = data.values.get("dealer") if isinstance(data, Fact) else None
+    return dealer if isinstance(dealer, str) else None
+
+
 def _handoff(values: Values) -> Markup:
-    took = _after(values.get("response_ms"))
+    took, dealer = _after(values.get("response_ms")), values.get("dealer")
     return _join(
         [
+            code(dealer) if isinstance(dealer, str) else None,
             None if took is None else say("claimed after %(time)s", time=took),
             code(str(values.get("person", ""))),
             say_html("lead %(lead)s", lead=code(str(values.get("lead", "")))),

@@ -12,6 +12,7 @@ from hub.portals.choices import store_menu, time_menu, zone_of_choice
 from hub.portals.facts import facts_of
 from hub.portals.formats import NOTHING, counted, day_start_ms, duration, iso, number
 from hub.portals.languages import say, say_many
+from hub.portals.lead_facts import dealer_in
 from hub.portals.lists import (
     Facet,
     Form,
@@ -291,7 +292,8 @@ def entry_page(index: int, form: Form) -> Response:
     if form == "json":
         body = {**entry_row(entry), "raw": entry.raw.decode("utf-8", "replace")}
         return Response(orjson.dumps(body), content_type="application/json")
-    zone = zone_for(entry.dealer)
+    dealer = entry.dealer or dealer_in(None if entry.event is None else entry.event.data)
+    zone = zone_for(dealer)
     related = related_to(entry)
     proof, provable = None, True
     try:
@@ -301,7 +303,7 @@ def entry_page(index: int, form: Form) -> Response:
     html = render_template(
         "portals/entry.html",
         entry=entry,
-        facts=facts_of(entry, store_text(entry.dealer), zone),
+        facts=facts_of(entry, None if dealer is None else store_text(dealer), zone),
         proof=proof,
         provable=provable,
         raw=entry.raw[:RAW_SHOWN_BYTES_MAX].decode("utf-8", "replace"),

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from hub.portals.formats import duration, percent
 from hub.portals.languages import say
 from hub.portals.read_models import Entry, Proof
+from shared.identifiers import HUB_DEVICE
 from shared.wire.events import Activated, Occurred, Sale
 
 
@@ -23,11 +24,16 @@ def steps_of(entry: Entry, proof: Proof | None, related: Sequence[Entry]) -> lis
         return []
     start_ms = entry.event.occurred.wall_ms
     sale = isinstance(entry.event.data, Sale)
-    begun = say("The till finished; stored on the box") if sale else say("Stored on the box")
+    by_hub = entry.device == HUB_DEVICE
+    begun = say("Recorded by the hub") if by_hub else say("Stored on the box")
+    if sale:
+        begun = say("The till finished; stored on the box")
     moments = [(start_ms, begun)]
     sealed_ms = None if proof is None else _sealed_ms(entry.event.occurred, proof.sealed)
     if sealed_ms is not None:
-        moments.append((sealed_ms, say("Sealed by the box")))
+        moments.append(
+            (sealed_ms, say("Sealed by the hub") if by_hub else say("Sealed by the box"))
+        )
     moments.append((entry.received_ms, say("On the ledger, durable and signed")))
     if sale:
         moments += _answers(entry, related)

@@ -2,10 +2,12 @@
 
 import threading
 from contextlib import contextmanager
+from functools import partial
 from itertools import product
 
 import pytest
 
+from hub.leads import store
 from hub.leads.needs import Customer
 from hub.outbox.messages import Rendered, Withhold
 from hub.store import Database
@@ -268,3 +270,34 @@ def test_the_race_for_a_test_offer_is_nobodys_business(market):
     market.tap("per_1", f"CLAIM_{lead}")
     market.tap("per_1", f"CONTACTED_{lead}")
     assert market.facts("lead.race") == []
+
+
+def test_who_taps_after_the_call_is_told_when_the_lead_ends(market):
+    """The order of a race is whole in the end, and told again only for that."""
+    lead = market.lead()
+    start = market.clock.wall_ms()
+    market.tap("per_3", f"CLAIM_{lead}", start + 900)
+    market.tap("per_3", f"CONTACTED_{lead}")
+    placed = partial(store.placed, fact="lead.race", lead=lead, at_ms=start + 900, index=7)
+    market.do(placed)
+    market.tap("per_1", f"CLAIM_{lead}", start + 60_000)
+    market.tap("per_3", f"LOST_{lead}")
+
+    first, second = market.facts("lead.race")
+    assert [tap["person"] for tap in first["taps"]] == ["per_3"]
+    assert [tap["person"] for tap in second["taps"]] == ["per_3", "per_1"]
+    told = {event.ledger_index for event in market.events(lead) if event.decision == "won"}
+    assert told == {7}
+
+
+def test_a_race_that_was_told_whole_is_not_told_again(market):
+    """Nobody tapped after the call."""
+    lead = market.lead()
+    start = market.clock.wall_ms()
+    market.tap("per_3", f"CLAIM_{lead}", start + 900)
+    market.tap("per_1", f"CLAIM_{lead}", start + 950)
+    market.tap("per_3", f"CONTACTED_{lead}")
+    market.do(partial(store.placed, fact="lead.race", lead=lead, at_ms=start + 1000, index=7))
+    market.tap("per_3", f"LOST_{lead}")
+    assert len(market.facts("lead.race")) == 1
+    assert market.get(lead).state == "LOST_UNRESPONSIVE"

@@ -84,11 +84,13 @@ def test_an_unreadable_entry_is_shown_with_its_reason(house: House, admin: Visit
 def newest_is(house: House, kind: str, data: dict[str, object]) -> str:
     """The newest entry is a fact of the hub's own; the address of its page."""
     entry = house.net.ledger.rows[-1]
-    occurred = Occurred(wall_ms=NOW_MS, err_ms=1, clock="hub", boot="hub", mono_ms=0)
+    at_ms = entry.received_ms - 5
+    occurred = Occurred(wall_ms=at_ms, err_ms=1, clock="hub", boot="hub", mono_ms=0)
     raw = encode_event(
         type=kind, device="hub", gen=1, lane="hub", n=1, occurred=occurred, data=data
     )
-    house.net.ledger.rows[-1] = replace(entry, raw=raw, event=parse_event(raw), type=kind)
+    fact = replace(entry, raw=raw, event=parse_event(raw), type=kind, device="hub", dealer=None)
+    house.net.ledger.rows[-1] = fact
     return f"/ledger/entry/{entry.index}"
 
 
@@ -132,6 +134,19 @@ def test_the_hubs_facts_about_leads_are_sentences(
 
     assert said in admin.text("/ledger")
     assert admin.get(page).status_code == 200
+
+
+def test_a_fact_of_the_hubs_names_its_store_and_no_box(house: House, admin: Visitor) -> None:
+    """The way of a hand-off begins at the hub; the store is the one that the fact names."""
+    data: dict[str, object] = {"lead": "led_x", "person": "per_a", "dealer": "SBY07", "ring": 1}
+    text = admin.text(newest_is(house, "lead.handoff", data))
+
+    assert "Onto the ledger" in text
+    assert "Recorded by the hub" in text
+    assert "box" not in text[text.index("Onto the ledger") : text.index("The original bytes")]
+    assert "<dt>Store</dt><dd>SBY07</dd>" in text
+    unnamed = admin.text(newest_is(house, "lead.race", {"lead": "led_x", "taps": []}))
+    assert "<dt>Store</dt>" not in unnamed
 
 
 def test_a_proof_is_a_file(house: House, admin: Visitor) -> None:
