@@ -14,6 +14,7 @@ from hub.leads.needs import Rep
 from hub.leads.objects import nearest_of
 from hub.leads.reads import Chosen, Viewer
 from hub.leads.records import Lead
+from hub.leads.states import Refusal, after
 from hub.portals.kept_counts import Counts, KeptCounts
 from hub.portals.read_models import Count
 from hub.store import Database
@@ -157,7 +158,12 @@ class LeadDesk:
         return lead
 
     def candidates(self, viewer: Viewer, lead: Lead) -> list[Rep]:
-        """Who may be given a lead: people on duty of its dealer and of those near by."""
+        """Who may be given a lead: people on duty of its dealer and of those near by.
+
+        Nobody, where it has ended in a way that no hand-over undoes.
+        """
+        if isinstance(after(lead.state, "transfer", back=lead.back), Refusal):
+            return []
         codes = [str(row["dealer"]) for row in nearest_of(lead)[:DEALERS_OFFERED]]
         if lead.dealer is not None and lead.dealer not in codes:
             codes.insert(0, lead.dealer)

@@ -139,6 +139,7 @@ def test_sold_by_another_store_is_shown_with_both_timelines(house, admin, person
     # What other stores sell, and for how much, is for head office.
     assert "What the ledger says of the scooter" not in shown
     both = admin.text(f"/leads/{lead}")
+    assert "Decide by hand" not in both
     assert "What the ledger says of the scooter" in both
     assert re.search(rf">{row.index}</a>", both.partition('id="sold-unit"')[2])
 
