@@ -31,6 +31,13 @@ class _Channel(HTTPChannel):  # type: ignore[misc] # waitress has no types
         self.server.asyncore.serving.channel = self
         super().service()
 
+    def handle_close(self) -> None:
+        """Close; a request thread, which may find that nobody is there, leaves that to the loop."""
+        if self.server.asyncore.is_loops_own_thread():
+            super().handle_close()
+        else:
+            self.will_close = True  # the loop is woken at the end of `service`
+
     def add_channel(self, map: _Objects | None = None) -> None:  # noqa: A002 - its base's name
         """Be one of the connections."""
         super().add_channel(map)
@@ -40,6 +47,8 @@ class _Channel(HTTPChannel):  # type: ignore[misc] # waitress has no types
         """Be none any more; the kernel forgets a closed one by itself."""
         self.server.asyncore.forget(self._fileno)
         super().del_channel(map)
+        if self.server.in_connection_overflow:
+            self.server.asyncore.changed.append(self.server)  # there is room for one more
 
 
 class Connections:
@@ -54,6 +63,11 @@ class Connections:
         self._armed: dict[int, int] = {}
         """What the kernel was told to wait for, by descriptor; 0: nothing, until told again."""
         self._is_woken = False
+        self._thread_id = 0
+
+    def is_loops_own_thread(self) -> bool:
+        """Whether whoever asks is the loop: only it opens, watches and closes connections."""
+        return threading.get_ident() == self._thread_id
 
     def watch(self, server: Any) -> None:
         """Be the loop of a waitress server that has not run yet."""
@@ -63,8 +77,8 @@ class Connections:
             channel = getattr(self.serving, "channel", None)
             if channel is not None:
                 self.changed.append(channel)
-            # Set before the loop looks at what has changed, and unset after it has been woken: who
-            # finds it set was heard.
+            # Unset by the loop before it looks at what has changed, and only there: who finds it
+            # set has been heard, or has a byte on its way that ends the next wait.
             if not self._is_woken:
                 self._is_woken = True
                 pull()
@@ -83,7 +97,9 @@ class Connections:
         map, timeout_s = asked["map"], asked["timeout"]  # noqa: A001 - waitress's word
         look_at_all_s = 0.0
         ready: list[Any] = []
+        self._thread_id = threading.get_ident()
         while map:
+            self._is_woken = False
             now_s = time.monotonic()
             if now_s >= look_at_all_s:
                 look_at_all_s = now_s + LOOK_AT_ALL_S
@@ -95,7 +111,6 @@ class Connections:
                 self._arm(self.changed.popleft(), map)
             wait_s = min(timeout_s, max(0.0, look_at_all_s - time.monotonic()))
             events = self._epoll.poll(wait_s)
-            self._is_woken = False
             ready = [(map[fd], fd, flags) for fd, flags in events if fd in map]
             for each, fd, flags in ready:
                 self._armed[fd] = 0
@@ -116,8 +131,14 @@ class Connections:
         # Once: until the answer is out, a connection that has hung up would be told again and
         # again.
         told = flags | select.EPOLLONESHOT
-        if armed is None:
-            self._epoll.register(fd, told)
-        else:
-            self._epoll.modify(fd, told)
+        try:
+            if armed is None:
+                self._epoll.register(fd, told)
+            else:
+                self._epoll.modify(fd, told)
+        except OSError:
+            if not isinstance(each, HTTPChannel):
+                raise
+            each.handle_close()  # the system watches no more of them: this one alone suffers
+            return
         self._armed[fd] = flags

@@ -104,8 +104,9 @@ class _Turn:
         """Wait for the turn."""
         if self._path is None:
             return
-        if self._door is None or self._turn is None:
+        if self._door is None:
             self._door = self._opened(f"{self._path}.next")
+        if self._turn is None:
             self._turn = self._opened(f"{self._path}.writer")
         fcntl.flock(self._door, fcntl.LOCK_EX)
         try:

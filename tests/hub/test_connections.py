@@ -2,6 +2,7 @@
 
 import os
 import socket
+import struct
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -24,14 +25,33 @@ class Site:
 
     port: int
     server: Any
-    held: threading.Event
-    """Until it is set, `/held` has no answer."""
+    gates: dict[str, threading.Event]
+    """Until they are set, these paths have no answer."""
+
+    @property
+    def held(self) -> threading.Event:
+        """The gate of `/held`."""
+        return self.gates["/held"]
+
+    def at_work(self, count: int) -> None:
+        """Wait until so many requests are being worked on."""
+        dispatcher = self.server.task_dispatcher
+        wait_until(
+            lambda: bool(dispatcher.active_count == count),
+            what=f"{count} at work",
+            deadline_ms=DEADLINE_MS,
+        )
 
     def connect(self) -> socket.socket:
         """A connection that waits no longer than a test may."""
         opened = socket.create_connection(("127.0.0.1", self.port), timeout=DEADLINE_MS / 1000)
         opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return opened
+
+    def listening(self) -> int:
+        """To how many connections the loop listens."""
+        armed = self.server.asyncore._armed
+        return sum(bool(armed.get(fd)) for fd in list(self.server.active_channels))
 
     def connections(self) -> int:
         """How many the server has."""
@@ -65,33 +85,35 @@ def answer(connection: socket.socket) -> bytes:
 
 @pytest.fixture
 def by_events_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing is seen because all connections are looked at once a second."""
+    """Nothing is seen because time has passed: who is not woken sleeps for an hour."""
     monkeypatch.setattr("hub.connections.LOOK_AT_ALL_S", 3600.0)
 
 
 @pytest.fixture
 def site(request: pytest.FixtureRequest) -> Iterator[Site]:
     """Served by four threads."""
-    held = threading.Event()
+    gates = {path: threading.Event() for path in ("/held", "/first", "/second")}
 
     def application(environ: Any, start: Any) -> list[bytes]:
         path = environ["PATH_INFO"]
-        if path == "/held":
-            held.wait(DEADLINE_MS / 1000)
+        if path in gates:
+            gates[path].wait(DEADLINE_MS / 1000)
         sent = environ["wsgi.input"].read()
         body = bytes(LARGE) if path == "/large" else path.encode() + sent
         start("200 OK", [("Content-Length", str(len(body)))])
         return [body]
 
     settings = {"threads": 4, "channel_timeout": 30, "connection_limit": 100}
+    settings["asyncore_loop_timeout"] = 3600
     settings |= getattr(request, "param", {})
     listening = socket.create_server(("127.0.0.1", 0))
     server = create_server(application, sockets=[listening], **settings)
     Connections().watch(server)
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
-    yield Site(listening.getsockname()[1], server, held)
-    held.set()
+    yield Site(listening.getsockname()[1], server, gates)
+    for gate in gates.values():
+        gate.set()
     server.task_dispatcher.shutdown()
     server.trigger.pull_trigger(lambda: wasyncore.close_all(server._map))
     thread.join(DEADLINE_MS / 1000)
@@ -184,6 +206,7 @@ def test_idle_connections_are_closed(site: Site) -> None:
         assert connection.recv(1) == b""
 
 
+@pytest.mark.usefixtures("by_events_alone")
 @pytest.mark.parametrize("site", [{"connection_limit": 8}], indirect=True)
 def test_above_the_limit_a_connection_waits_until_another_goes(site: Site) -> None:
     """The server accepts again once there is room."""
@@ -196,3 +219,85 @@ def test_above_the_limit_a_connection_waits_until_another_goes(site: Site) -> No
         for connection in opened:
             connection.close()
         assert answer(waiting) == b"/waiting"
+
+
+@pytest.mark.usefixtures("by_events_alone")
+def test_a_wake_up_that_is_read_with_another_is_not_relied_on(site: Site) -> None:
+    """One finishes while the loop is about to read the wake-up before it; the next is heard."""
+    waking, go_on = threading.Event(), threading.Event()
+    read, turns = site.server.trigger.handle_read, iter([True])
+
+    def handle_read() -> None:
+        if next(turns, False):
+            waking.set()
+            go_on.wait(DEADLINE_MS / 1000)
+        read()
+
+    with site.connect() as first, site.connect() as second, site.connect() as third:
+        first.sendall(ask("/first"))
+        second.sendall(ask("/second"))
+        third.sendall(ask("/held"))
+        site.at_work(3)
+        site.server.trigger.handle_read = handle_read
+        site.gates["/first"].set()
+        assert answer(first) == b"/first"
+        assert waking.wait(DEADLINE_MS / 1000)
+        site.gates["/second"].set()
+        assert answer(second) == b"/second"
+        site.at_work(1)
+        go_on.set()
+        wait_until(lambda: site.listening() == 2, what="two again", deadline_ms=DEADLINE_MS)
+        site.held.set()
+        assert answer(third) == b"/held"
+        third.sendall(ask("/next"))
+        assert answer(third) == b"/next"
+
+
+@pytest.mark.usefixtures("by_events_alone")
+def test_a_connection_that_is_to_end_ends(site: Site) -> None:
+    """The client asks for it with its request."""
+    with site.connect() as connection:
+        connection.sendall(b"GET /a HTTP/1.1\r\nHost: hub\r\nConnection: close\r\n\r\n")
+        assert answer(connection) == b"/a"
+        assert connection.recv(1) == b""
+
+
+@pytest.mark.usefixtures("by_events_alone")
+def test_who_waits_to_be_told_to_go_on_is_told(site: Site) -> None:
+    """Also behind a request that is still being worked on."""
+    with site.connect() as connection:
+        head = b"POST /b HTTP/1.1\r\nHost: hub\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n"
+        connection.sendall(ask("/held") + head)
+        site.held.set()
+        read = b""
+        while b"100 Continue\r\n\r\n" not in read:
+            read += connection.recv(100)
+        assert read.index(b"/held") < read.index(b"100 Continue")
+        connection.sendall(b"hello")
+        assert answer(connection) == b"/bhello"
+
+
+@pytest.mark.usefixtures("by_events_alone")
+def test_the_loop_alone_closes(site: Site) -> None:
+    """A request, the head of another that waits to be told to go on, and a reset while the first
+    is worked on: its thread finds out that nobody is there, beside a loop that is at work."""
+    forget, closers = site.server.asyncore.forget, []
+
+    def noting(fd: int) -> None:
+        closers.append(site.server.asyncore.is_loops_own_thread())
+        forget(fd)
+
+    site.server.asyncore.forget = noting
+    head = b"POST /b HTTP/1.1\r\nHost: hub\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n"
+    connection = site.connect()
+    connection.sendall(ask("/held") + head)
+    site.at_work(1)
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    connection.close()
+    site.held.set()
+
+    wait_until(lambda: site.connections() == 0, what="gone", deadline_ms=DEADLINE_MS)
+    assert set(closers) == {True}
+    with site.connect() as next_one:
+        next_one.sendall(ask("/next"))
+        assert answer(next_one) == b"/next"
