@@ -26,7 +26,7 @@ log = structlog.get_logger()
 TEMPLATES_WAIT_S = 600.0
 INBOX_WAIT_S = 0.05
 """How often due leads are looked for."""
-INBOX_GLANCE_S = 0.01
+INBOX_GLANCE_S = 0.02
 """How often deliveries that another process has stored are: somebody has tapped and waits."""
 
 
@@ -57,7 +57,7 @@ class Errands:
             "inbox",
             hub.leads.step,
             idle_wait_s=INBOX_WAIT_S,
-            glance=lambda: not inbox.idle(),
+            glance=inbox.news,
             glance_wait_s=INBOX_GLANCE_S,
         )
         self._templates = Loop("templates", partial(_refresh, hub), idle_wait_s=TEMPLATES_WAIT_S)

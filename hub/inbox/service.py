@@ -30,6 +30,8 @@ GROUP_MS = 14
 """After so long a transaction takes up no further row: a delivery that waits for the writer is to
 be answered within 50 ms. Where more taps come than one core decides, shorter groups answer the
 vendor sooner and the reps later."""
+STAND_BACK_MS = 50
+"""How long who found another process at it does not ask for another turn."""
 ATTEMPTS_MAX = 3
 SEEN_DAYS = 30
 """How long a message is remembered: vendors repeat theirs for 7 days."""
@@ -71,6 +73,7 @@ class Inbox:
         self._clock = clock
         self._waiting: list[tuple[store.Delivery, Future[str]]] = []
         self._waiting_lock = threading.Lock()
+        self._stood_back_ms = -STAND_BACK_MS
         self.listeners: list[Callable[[], object]] = []
         """Called after a commit that stored deliveries, on the writer's thread."""
 
@@ -156,6 +159,7 @@ class Inbox:
 
     def _act(self, connection: Connection, handle: Handle, *, each_alone: bool) -> int:
         if not store.try_lock_work(connection):
+            self._stood_back_ms = self._clock.mono_ms()
             return 0
         group = store.waiting(connection, GROUP_MAX)
         if not each_alone and not any(waiting.attempts for waiting in group):
@@ -212,6 +216,10 @@ class Inbox:
         with self._database.read() as connection:
             found = store.state_of(connection, inbox_id)
         return found is not None and found[1] == "new"
+
+    def news(self) -> bool:
+        """Whether a row waits for us, as far as we know; it costs little to ask."""
+        return self._clock.mono_ms() - self._stood_back_ms >= STAND_BACK_MS and not self.idle()
 
     def idle(self) -> bool:
         """Whether no row waits."""

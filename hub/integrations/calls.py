@@ -104,6 +104,9 @@ class Caller:
         except requests.RequestException as error:
             # Its words may hold the whole address: the kind of the error is enough.
             raise Unreached(type(error).__name__, sent=_may_have_been_sent(error)) from error
+        except OSError as error:
+            # A file of authorities that is not there: nothing was connected yet.
+            raise Unreached(type(error).__name__, sent=False) from error
 
 
 def _content(answer: requests.Response) -> bytes:

@@ -11,7 +11,7 @@ from hub.config import LeadsConfig
 from hub.leads import store
 from hub.leads.needs import Alarms, Customers, Directory, Facts, Outgoing
 from hub.leads.records import Lead, Standing
-from hub.leads.states import CLOSED, Event, Refusal, after
+from hub.leads.states import CLOSED, OWNED, Event, Refusal, after
 from hub.outbox.messages import Draft, Role
 from shared.clock import Clock
 
@@ -19,7 +19,7 @@ MINUTE_MS: Final = 60_000
 HOUR_MS: Final = 60 * MINUTE_MS
 DAY_MS: Final = 24 * HOUR_MS
 TAPS_MAX: Final = 50
-"""Taps that the fact of a race names: far more than a round has offers."""
+"""Taps that one fact of a race names: more than a round has offers."""
 OFFER_KINDS: Final = ("offer",)
 ANSWER_KINDS: Final = frozenset(
     {
@@ -177,29 +177,29 @@ class Desk:
         state = after(lead.state, event, back=lead.back)
         if isinstance(state, Refusal):
             return state
-        if lead.state == "CLAIMED" != state or state in CLOSED:
-            self._race_fact(connection, lead, now_ms)
         if state in CLOSED:
             values = {"closed_ms": now_ms, "next_step": None, "next_step_ms": None} | values
+        if lead.state != state and (lead.state == "CLAIMED" or state not in OWNED):
+            values |= {"taps_told": self._tell_race(connection, lead, now_ms)}
         store.change(connection, lead.id, state=state, **values)
         moved = store.get(connection, lead.id)
         if moved is None:
             raise AssertionError("a locked lead is gone")
         return moved
 
-    def _race_fact(self, connection: Connection, lead: Lead, now_ms: int) -> None:
-        """State on the ledger who tapped in this round, in the order of arrival.
+    def _tell_race(self, connection: Connection, lead: Lead, now_ms: int) -> int:
+        """State on the ledger who has tapped, in the order of arrival, each tap once.
 
-        When the winner's wait ends, whichever way: the hand-off was written with the first tap,
-        when nobody had come second yet. Once more, whole, when the lead ends and somebody has
-        tapped after that.
+        When the winner's wait ends, whichever way, and again when the lead is nobody's any more or
+        ends, of those who have tapped since: the hand-off was written with the first tap, when
+        nobody had come second yet. How far the timeline is told.
         """
-        if lead.test or lead.offered_ms is None or not store.untold_tap(connection, lead.id):
-            return
-        taps = store.claim_order(connection, lead.id, since_ms=lead.offered_ms, most=TAPS_MAX)
-        if taps:
-            fact = {"lead": lead.id, "round": lead.round, "taps": taps}
-            self.facts.append(connection, "lead.race", fact, now_ms=now_ms)
+        told = lead.taps_told
+        while not lead.test and (race := store.next_race(connection, lead.id, told, TAPS_MAX)):
+            told = race.last
+            fact = {"lead": lead.id, "round": lead.round, "first": race.first, "last": race.last}
+            self.facts.append(connection, "lead.race", fact | {"taps": race.taps}, now_ms=now_ms)
+        return told
 
     def close_fact(self, connection: Connection, lead: Lead, now_ms: int) -> None:
         """State on the ledger how a lead ended."""

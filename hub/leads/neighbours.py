@@ -239,7 +239,7 @@ class SalesFollowing:
         if isinstance(data, Fact):
             lead = data.values.get("lead")
             if isinstance(lead, str):
-                store.placed(connection, event.type, lead, at_ms=entry.at_ms, index=entry.index)
+                _place(connection, entry, lead, data)
             return
         named = tuple(serial for text in event.serials if (serial := normal_serial(text)))
         contact = None if phone is None else Contacts.find(connection, phone=phone)
@@ -255,6 +255,16 @@ class SalesFollowing:
             self._winning.sale(connection, sale, now_ms)
         else:
             self._winning.undone(connection, sale, now_ms)
+
+
+def _place(connection: Connection, entry: LedgerEntry, lead: str, fact: Fact) -> None:
+    """Note where one of our own facts stands."""
+    first, last = fact.values.get("first"), fact.values.get("last")
+    if entry.event is not None and entry.event.type != "lead.race":
+        kind = entry.event.type
+        store.placed(connection, kind, lead, at_ms=entry.at_ms, index=entry.index)
+    elif isinstance(first, int) and isinstance(last, int):
+        store.race_placed(connection, lead, first, last, index=entry.index)
 
 
 def _entry(connection: Connection, place: tuple[int, str | None]) -> LedgerEntry | None:

@@ -87,6 +87,8 @@ class Lead:
     """An earlier, closed lead of the same person."""
     events: int = 0
     """Entries of its timeline."""
+    taps_told: int = 0
+    """The last entry of its timeline that was looked at for a fact of its race."""
 
     @property
     def located(self) -> bool:

@@ -1,7 +1,7 @@
 """All SQL on the tables of leads that decides or changes something."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, fields
+from dataclasses import asdict, dataclass, fields
 from functools import cache
 from typing import Any, Final
 
@@ -285,21 +285,17 @@ _EVENTS: Final = Statement(
 _TAPS: Final = Statement(
     "SELECT count(*) FROM lead_event WHERE lead = :lead AND kind = 'tap.received'"
 )
-_CLAIM_ORDER: Final = Statement(
-    "SELECT person, dealer, decision, min(at_ms), min(margin_ms) FROM lead_event"
-    " WHERE lead = :lead AND kind = 'tap.received' AND person IS NOT NULL"
-    " AND at_ms >= :since_ms AND decision IN ('won', 'too_slow', 'expired')"
-    " GROUP BY person, dealer, decision ORDER BY min(seq) LIMIT :most"
+_RACED: Final = (
+    "kind = 'tap.received' AND person IS NOT NULL AND decision IN ('won', 'too_slow', 'expired')"
 )
-_UNTOLD: Final = Statement(
-    "SELECT 1 FROM lead_event WHERE lead = :lead AND kind = 'tap.received'"
-    " AND ledger_index IS NULL AND person IS NOT NULL"
-    " AND decision IN ('won', 'too_slow', 'expired') LIMIT 1"
+_CLAIM_ORDER: Final = Statement(
+    "SELECT seq, person, dealer, decision, at_ms, margin_ms FROM lead_event"  # noqa: S608 - our own names
+    f" WHERE lead = :lead AND seq > :after AND {_RACED} ORDER BY seq LIMIT :most"
 )
 _PLACED_RACE: Final = Statement(
-    "UPDATE lead_event SET ledger_index = :place WHERE lead = :lead AND kind = 'tap.received'"
-    " AND ledger_index IS NULL AND at_ms <= :at_ms AND person IS NOT NULL"
-    " AND decision IN ('won', 'too_slow', 'expired')"
+    "UPDATE lead_event SET ledger_index = :place"  # noqa: S608 - our own names
+    f" WHERE lead = :lead AND seq >= :first AND seq <= :last AND {_RACED}"
+    " AND ledger_index IS NULL"
 )
 _PLACED_ONE: Final = (
     "UPDATE lead_event SET ledger_index = :place WHERE lead = :lead AND seq ="
@@ -359,31 +355,40 @@ def taps(connection: Connection, lead: str) -> int:
     return int(_TAPS.rows(connection, lead=lead)[0][0])
 
 
-def claim_order(
-    connection: Connection, lead: str, *, since_ms: int, most: int
-) -> list[dict[str, object]]:
-    """Who has wanted a lead since then, in the order of arrival: at most so many facts of taps.
+@dataclass(frozen=True, slots=True)
+class Race:
+    """Who wanted a lead, in the order of arrival, of a stretch of its timeline."""
 
-    Whoever tapped again stands where they came first, once for each answer they got.
-    """
-    rows = _CLAIM_ORDER.rows(connection, lead=lead, since_ms=since_ms, most=most)
+    first: int
+    last: int
+    taps: tuple[Mapping[str, object], ...]
+    """Plain values as they stand on the ledger; whoever tapped again stands where they came first,
+    once for each answer they got."""
+
+
+def next_race(connection: Connection, lead: str, after: int, most: int) -> Race | None:
+    """The taps behind the entry `after`, at most so many of them; None when there is none."""
+    rows = _CLAIM_ORDER.rows(connection, lead=lead, after=after, most=most)
+    if not rows:
+        return None
     names = ("person", "dealer", "decision", "at", "margin_ms")
-    return [
-        {name: value for name, value in zip(names, row, strict=True) if value is not None}
-        for row in rows
-    ]
+    taps: dict[tuple[object, object], dict[str, object]] = {}
+    for row in rows:
+        said = {
+            name: value for name, value in zip(names, row[1:], strict=True) if value is not None
+        }
+        taps.setdefault((said["person"], said["decision"]), said)
+    return Race(rows[0][0], rows[-1][0], tuple(taps.values()))
 
 
-def untold_tap(connection: Connection, lead: str) -> bool:
-    """Whether somebody has tapped of whom no fact on the ledger tells yet."""
-    return bool(_UNTOLD.rows(connection, lead=lead))
+def race_placed(connection: Connection, lead: str, first: int, last: int, *, index: int) -> None:
+    """Note on the timeline where the taps of a stretch stand on the ledger."""
+    values = {"lead": lead, "first": first, "last": last, "place": index}
+    _PLACED_RACE.run(connection, [values])
 
 
 def placed(connection: Connection, fact: str, lead: str, *, at_ms: int, index: int) -> None:
     """Note on the timeline where a fact about a lead stands on the ledger."""
-    if fact == "lead.race":
-        _PLACED_RACE.run(connection, [{"lead": lead, "at_ms": at_ms, "place": index}])
-        return
     statement = _PLACED_HAND_OFF if fact == "lead.handoff" else _PLACED_CLOSING
     statement.run(connection, [{"lead": lead, "at_ms": at_ms, "place": index}])
 

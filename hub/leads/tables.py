@@ -57,6 +57,7 @@ LEAD: Final = Table(
     Column("duplicate_of", TEXT),
     Column("previous", TEXT),
     Column("events", INT64, nullable=False),
+    Column("taps_told", INT64, nullable=False, server_default="0"),
     Column("erased_ms", INT64),
     CheckConstraint(
         "state IN ({})".format(", ".join(f"'{state}'" for state in STATES)), name="lead_state"

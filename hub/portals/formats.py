@@ -109,6 +109,11 @@ def size(size_bytes: int) -> str:
     return f"{number(round(amount, 1))} TB"
 
 
+def margin(margin_ms: int) -> str:
+    """A duration to the millisecond: it decided something."""
+    return say("%(n)s s", n=number(margin_ms / 1000)) if margin_ms >= 1000 else duration(margin_ms)
+
+
 def duration(duration_ms: int) -> str:
     """``84 ms``, ``11.2 s``, ``4 min``, ``3 h``, ``12 d``."""
     if duration_ms < SECOND_MS:

@@ -10,13 +10,15 @@ from typing import Final, TypeAlias, cast
 from markupsafe import Markup, escape
 
 from hub.leads.states import State
-from hub.portals.formats import duration, exact_time, number
+from hub.portals.formats import duration, exact_time, margin, number
 from hub.portals.languages import later, say, say_html, say_many
 from hub.portals.words import DECISIONS, STATE_NAMES, code
 from shared.wire.events import Fact
 
 Values: TypeAlias = Mapping[str, object]
 Line: TypeAlias = tuple[str, Markup]
+_FAR_MS: Final = 2**47
+"""Times beyond it cannot be shown: the year 6429."""
 SCOPES: Final = {
     "contact": later("a customer, without purchases"),
     "all": later("a customer, with purchases"),
@@ -66,11 +68,11 @@ def _handoff(values: Values) -> Markup:
 
 def _race(values: Values) -> Markup:
     taps = _taps(values)
-    margins = [tap["margin_ms"] for tap in taps if isinstance(tap.get("margin_ms"), int)]
+    margins = [behind for tap in taps if isinstance(behind := tap.get("margin_ms"), int)]
     return _join(
         [
             say_many("%(n)s tap", "%(n)s taps", len(taps), n=number(len(taps))),
-            say("the second %(time)s behind", time=_after(margins[0])) if margins else None,
+            say("the second %(time)s behind", time=margin(margins[0])) if margins else None,
             say_html("lead %(lead)s", lead=code(str(values.get("lead", "")))),
         ]
     )
@@ -110,16 +112,16 @@ def _race_lines(values: Values, zone: str | None) -> list[Line]:
     lines = [(say("Lead"), _lead(values))]
     for place, tap in enumerate(_taps(values), start=1):
         at, came = tap.get("at"), str(tap.get("decision", ""))
-        margin = _after(tap.get("margin_ms"))
+        behind = tap.get("margin_ms")
         said = _join(
             [
                 code(str(tap.get("person", ""))),
                 str(tap.get("dealer", "")),
                 say(DECISIONS[came]) if came in DECISIONS else came,
-                None if margin is None else say("%(time)s behind", time=margin),
+                say("%(time)s behind", time=margin(behind)) if isinstance(behind, int) else None,
             ]
         )
-        if isinstance(at, int):
+        if isinstance(at, int) and 0 <= at < _FAR_MS:
             said += Markup(' <span class="soft">{}</span>').format(exact_time(at, zone))
         lines.append((say("Tap %(n)s", n=number(place)), said))
     return lines
@@ -134,7 +136,7 @@ def _handoff_lines(values: Values, zone: str | None) -> list[Line]:
         *(
             (label, escape(exact_time(at, zone)))
             for name, label in moments.items()
-            if isinstance(at := values.get(name), int)
+            if isinstance(at := values.get(name), int) and 0 <= at < _FAR_MS
         ),
         *([] if took is None else [(say("Claimed after"), escape(took))]),
         *([(say("Ring"), escape(number(ring)))] if isinstance(ring, int) else []),

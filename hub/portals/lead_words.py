@@ -16,7 +16,7 @@ from hub.leads.objects import nearest_of
 from hub.leads.reads import Special
 from hub.leads.records import Happened, Lead
 from hub.leads.states import State
-from hub.portals.formats import NOTHING, duration, number, short, when
+from hub.portals.formats import NOTHING, duration, margin, number, short, when
 from hub.portals.languages import later, say, say_html
 from hub.portals.services import portal, store_name, zone_for
 from hub.portals.words import DECISIONS, PAYMENTS, STATE_NAMES
@@ -292,14 +292,9 @@ def entry_text(entry: Happened) -> Markup:
     if entry.decision is not None:
         parts.append(say(DECISIONS[entry.decision]))
     if entry.margin_ms is not None:
-        parts.append(say("by %(time)s", time=_exact(entry.margin_ms)))
+        parts.append(say("by %(time)s", time=margin(entry.margin_ms)))
     parts += _details(_detail(entry))
     return Markup(", ").join(escape(part) for part in parts)
-
-
-def _exact(margin_ms: int) -> str:
-    """A margin to the millisecond: it decided something."""
-    return say("%(n)s s", n=number(margin_ms / 1000)) if margin_ms >= 1000 else duration(margin_ms)
 
 
 def _detail(entry: Happened) -> Mapping[str, object]:

@@ -41,16 +41,14 @@ def looping(step, **waits):
 
 def test_a_loop_steps_again_when_a_glance_finds_something():
     """What another process brings does not wait until it would be time."""
-    brought, steps = threading.Event(), []
-    done = threading.Event()
+    brought, stepped, done = threading.Event(), threading.Event(), threading.Event()
 
     def step():
-        steps.append(brought.is_set())
-        if brought.is_set():
-            done.set()
+        (done if brought.is_set() else stepped).set()
         return 0
 
     loop = looping(step, idle_wait_s=3600.0, glance=brought.is_set, glance_wait_s=0.001)
+    assert stepped.wait(20)
     brought.set()
     assert done.wait(20)
     brought.clear()

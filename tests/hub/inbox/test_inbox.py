@@ -7,7 +7,15 @@ from sqlalchemy import Column, MetaData, Table, insert, select
 
 from hub.errors import Refused
 from hub.inbox import store
-from hub.inbox.service import DAY_MS, GROUP_MS, Inbox, InboxRow, Outcome, first_time
+from hub.inbox.service import (
+    DAY_MS,
+    GROUP_MS,
+    STAND_BACK_MS,
+    Inbox,
+    InboxRow,
+    Outcome,
+    first_time,
+)
 from hub.store import TEXT, Database
 from shared.clock import SystemClock
 from tests.fakes.manual_clock import ManualClock
@@ -287,6 +295,29 @@ def test_two_processes_act_in_one_order(inbox, database, clock):
     numbers = [row.seq for row in order]
     assert sorted(numbers) == numbers
     assert 100 == len(numbers)
+
+
+def test_who_finds_another_process_at_it_stands_back(postgres_url, clock):
+    """What waits is no news while it is acted on elsewhere: a look costs a turn."""
+    here, there = Database(postgres_url), Database(postgres_url)
+    here.write(WRITTEN.create)
+    inbox = Inbox(here, clock)
+    assert not inbox.news()
+    keep(inbox, "a")
+    assert inbox.news()
+
+    def while_at_it(connection):
+        assert store.try_lock_work(connection)
+        return inbox.step(write)
+
+    assert there.write(while_at_it) == 0
+    assert not inbox.news()
+    clock.advance(STAND_BACK_MS)
+    assert inbox.news()
+    assert inbox.step(write) == 1
+    assert not inbox.news()
+    here.close()
+    there.close()
 
 
 def test_numbers_are_in_the_order_in_which_rows_appear(inbox, database):

@@ -18,6 +18,14 @@ class Listener:
     credentials: list[str | None]
 
 
+@pytest.fixture(autouse=True)
+def no_proxies(monkeypatch):
+    """Whoever runs the tests may sit behind one."""
+    for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+
+
 @pytest.fixture
 def listener():
     """A server that notes what it is asked for: as a host, or as a proxy for others."""
@@ -80,3 +88,11 @@ def test_nobody_there_is_told_without_the_address():
     with pytest.raises(Unreached) as refused:
         Caller().call("GET", "http://127.0.0.1:1/secret")
     assert (refused.value.sent, "secret" in str(refused.value)) == (False, False)
+
+
+def test_authorities_of_the_environment_are_asked_for(monkeypatch, tmp_path):
+    """A company's proxy that opens TLS has its own; where they are not there, nothing is sent."""
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "company.pem"))
+    with pytest.raises(Unreached) as refused:
+        Caller().call("GET", "https://127.0.0.1:1/")
+    assert (str(refused.value), refused.value.sent) == ("OSError", False)

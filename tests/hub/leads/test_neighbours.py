@@ -11,6 +11,7 @@ from hub.contacts.service import Contacts
 from hub.leads import store
 from hub.leads.neighbours import ContactBook, RegistryDirectory, SalesFollowing, SalesUnits
 from hub.leads.service import Leads
+from hub.ledger.batches import batch_of
 from hub.store import Database
 from hub.vault.store import keep
 from shared.crypto.commitment import commit_buyer
@@ -165,3 +166,88 @@ def test_two_processes_that_follow_sales_pass_each_entry_once(database):
         other.close()
 
     assert [f"cursor {turn}" for turn in range(20)] == passed
+
+
+# --- the order of claims ---
+
+
+def two_reps(market):
+    """Two reps of one dealer."""
+    market.town.add(a_dealer("SBY01", 1.0), a_rep(1, "SBY01"), a_rep(2, "SBY01"))
+
+
+def taps_and_their_entries(hub, market, lead):
+    """Each tap of the timeline as it stands there, and whether its entry on the ledger says so."""
+    found = []
+    with hub.database.read() as connection:
+        for event in market.events(lead):
+            if event.kind != "tap.received" or event.ledger_index is None:
+                continue
+            batch = batch_of(connection, event.ledger_index)
+            assert batch is not None
+            raw = batch.events[event.ledger_index - batch.first_index]
+            said = [(tap["person"], tap["at"]) for tap in orjson.loads(raw)["data"]["taps"]]
+            found.append((event.person, event.decision, (event.person, event.at_ms) in said))
+    return found
+
+
+def test_a_tap_points_at_the_entry_that_holds_it(hub, market, following):
+    """Of two rounds, and of a tap that came after the call of the first."""
+    two_reps(market)
+    lead = market.lead()
+    market.tap("per_1", f"CLAIM_{lead}", market.clock.wall_ms() + 10)
+    market.clock.advance(1000)
+    market.tap("per_1", f"CONTACTED_{lead}")
+    market.clock.advance(1000)
+    market.tap("per_2", f"CLAIM_{lead}")
+    caught_up(hub, following)
+    market.clock.advance(60_000)
+    now_ms = market.clock.wall_ms()
+    assert market.do(lambda c: market.leads.release(c, lead, by="x", now_ms=now_ms))
+    market.clock.advance(60_000)
+    market.tap("per_2", f"CLAIM_{lead}")
+    market.clock.advance(1000)
+    market.tap("per_2", f"CONTACTED_{lead}")
+    caught_up(hub, following)
+
+    assert taps_and_their_entries(hub, market, lead) == [
+        ("per_1", "won", True),
+        ("per_2", "too_slow", True),
+        ("per_2", "won", True),
+    ]
+
+
+def test_a_tap_that_waited_in_the_inbox_is_told_later_and_not_taken_for_told(
+    hub, market, following
+):
+    """It is older than the fact that was written before it was decided."""
+    two_reps(market)
+    lead = market.lead()
+    start = market.clock.wall_ms()
+    market.tap("per_1", f"CLAIM_{lead}", start + 10)
+    market.clock.advance(1000)
+    market.tap("per_1", f"CONTACTED_{lead}")
+    market.tap("per_2", f"CLAIM_{lead}", start + 900)
+    caught_up(hub, following)
+    now_ms = market.clock.wall_ms()
+    assert market.do(lambda c: market.leads.close(c, lead, reason="x", now_ms=now_ms))
+    caught_up(hub, following)
+
+    assert taps_and_their_entries(hub, market, lead) == [
+        ("per_1", "won", True),
+        ("per_2", "too_slow", True),
+    ]
+
+
+def test_a_race_is_told_once_also_where_two_things_happen_at_once(hub, market, following):
+    """The sale is on the ledger already when the rep reports it."""
+    two_reps(market)
+    box = Box(1).enrolled(hub, "SBY01")
+    lead = market.lead()
+    market.tap("per_1", f"CLAIM_{lead}", market.clock.wall_ms() + 10)
+    market.tap("per_2", f"CLAIM_{lead}", market.clock.wall_ms() + 20)
+    sale_at(hub, box)
+    caught_up(hub, following)
+    market.say("per_1", f"MENANG {SERIAL}")
+    assert market.get(lead).state == "CLOSED_WON"
+    assert len(market.facts("lead.race")) == 1

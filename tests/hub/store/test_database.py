@@ -200,6 +200,6 @@ def test_two_writes_that_wait_for_each_other_both_happen(postgres_url):
         each.result(20)
     with here.read() as connection:
         assert [2, 2] == list(connection.execute(text("SELECT n FROM t ORDER BY id")).scalars())
-    assert 3 == len(tries)
+    assert len(tries) > 2  # who goes again may be quicker than who was let through, once more
     here.close()
     there.close()
