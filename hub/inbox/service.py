@@ -26,7 +26,7 @@ KEEP_MAX = 64
 """Deliveries stored by one commit."""
 GROUP_MAX = 32
 """Rows acted on in one transaction."""
-GROUP_MS = 14
+GROUP_MS = 20
 """After so long a transaction takes up no further row: a delivery that waits for the writer is to
 be answered within 50 ms. Where more taps come than one core decides, shorter groups answer the
 vendor sooner and the reps later."""
