@@ -1,18 +1,24 @@
 """What must be true of leads after any course of events."""
 
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import Connection, select
 
 from firmware_sim.chaos.leads_people import Network, Party, Vendor
 from hub.leads import store
 from hub.leads.records import Lead
+from hub.leads.states import OWNED
 from hub.leads.tables import LEAD
+from hub.ledger.batches import read_batches
 from hub.wiring import Hub
+from shared.wire.events import Fact, parse_event
 
 ANSWERS = frozenset({"card", "too_slow", "yours", "expired"})
+RACED = frozenset({"won", "too_slow", "expired"})
+"""Decisions of taps that stand on the ledger."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,12 +37,14 @@ def violations(hub: Hub, vendor: Vendor, network: Network, customers: Sequence[P
     with hub.database.read() as connection:
         ids = list(connection.scalars(select(LEAD.c.id)))
         leads = [lead for each in ids if (lead := store.get(connection, each)) is not None]
+        races = _races(hub, connection)
         claimed = 0
         for lead in leads:
             won, said = _won(connection, lead)
             claimed += bool(won)
             broken += said
             broken += _told(hub, connection, lead, vendor)
+            broken += _raced(connection, lead, races.get(lead.id, ()))
         broken += _lost(hub, connection, network, customers)
         asked = [customer for customer in customers if customer.erased and not customer.came_back]
         erased = sum(_is_erased(hub, connection, customer) for customer in asked)
@@ -86,6 +94,46 @@ def _told(hub: Hub, connection: Connection, lead: Lead, vendor: Vendor) -> Itera
             yield f"{claims} decisions for {taps} taps of {person} on {lead.id}"
         if taps and person not in answered:
             yield f"{person} tapped {lead.id} and was told nothing"
+
+
+def _races(hub: Hub, connection: Connection) -> Mapping[str, Sequence[Mapping[str, Any]]]:
+    """Every fact of a race, by its lead: on the ledger, and on its way there."""
+    facts = [*hub.ledger.waiting(connection, ("lead.race",))]
+    start = 0
+    while batches := read_batches(connection, start, 1000):
+        start = batches[-1].first_index + batches[-1].count
+        events = [parse_event(raw) for batch in batches for raw in batch.events]
+        facts += [
+            event.data.values
+            for event in events
+            if event.type == "lead.race" and isinstance(event.data, Fact)
+        ]
+    races: defaultdict[str, list[Mapping[str, Any]]] = defaultdict(list)
+    for fact in facts:
+        races[str(fact["lead"])].append(fact)
+    return races
+
+
+def _raced(connection: Connection, lead: Lead, facts: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """The ledger hears of each tap that counts once, in order, when the winner's wait ends."""
+    taps = [
+        event
+        for event in store.events_of(connection, lead.id)
+        if event.person is not None and event.decision in RACED
+    ]
+    told = 0
+    for fact in sorted(facts, key=lambda each: int(each["first"])):
+        if fact["first"] <= told:
+            yield f"taps of {lead.id} were told twice"
+        told = fact["last"]
+        meant = [tap for tap in taps if fact["first"] <= tap.seq <= told]
+        order = list(dict.fromkeys((tap.person, tap.decision) for tap in meant))
+        if order != [(tap["person"], tap["decision"]) for tap in fact["taps"]]:
+            yield f"the race for {lead.id} was another than the ledger is told"
+    if told != lead.taps_told:
+        yield f"{lead.id} counts as told up to {lead.taps_told}, and is up to {told}"
+    if lead.state not in OWNED and any(t.decision == "won" and t.seq > told for t in taps):
+        yield f"who won {lead.id} was never told"
 
 
 def _lost(

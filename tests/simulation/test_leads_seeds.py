@@ -22,8 +22,8 @@ def test_no_seed_breaks_a_promise_about_leads(first):
     """
     Power cuts in the hub's commits and while a message goes out, a vendor that fails before and
     after taking effect, webhooks repeated and in any order: no lead is lost, none has two winners,
-    nothing is sent before it is stored, every tap is decided once and answered, who was erased
-    stays erased. A failure names its seed.
+    nothing is sent before it is stored, every tap is decided once, answered and told to the
+    ledger once, who was erased stays erased. A failure names its seed.
     """
     outcomes = [run_leads_seed(seed) for seed in range(first, first + CHUNK)]
 
@@ -68,7 +68,18 @@ def sends_before_it_stores(monkeypatch, hub):
     monkeypatch.setattr(outbox.Outbox, "enqueue", hasty)
 
 
-@pytest.mark.parametrize("plant", [no_dedupe, claim_without_where])
+def only_the_winner_is_told(monkeypatch):
+    """The ledger hears who won, and of nobody else."""
+    next_race = store.next_race
+
+    def winner_alone(*asked):
+        race = next_race(*asked)
+        return None if race is None else replace(race, taps=race.taps[:1])
+
+    monkeypatch.setattr(store, "next_race", winner_alone)
+
+
+@pytest.mark.parametrize("plant", [no_dedupe, claim_without_where, only_the_winner_is_told])
 def test_a_bug_planted_into_the_race_is_caught(plant, monkeypatch):
     """Within a dozen seeds."""
     plant(monkeypatch)
