@@ -1,7 +1,7 @@
 """Which connection has something to say: the server's loop, at a cost that does not grow with them.
 
 waitress asks each of its connections before every wait whether it would read or write, and tells
-the kernel of all of them anew. With 64 connections that was a third of what a delivery cost, and
+the kernel of all of them anew. With 64 connections that was a sixth of what the process did, and
 boxes keep theirs open. Here the kernel is told once (epoll), and only those are asked again that
 something happened to: bytes came, or a request thread has finished with them. Once a second all
 are asked, as waitress would, for what happens without a word.

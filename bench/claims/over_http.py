@@ -87,15 +87,13 @@ class Served:
             settings = write_settings(
                 folder, tappers, database=database, port=port, api_url=api_url
             )
-            serves = turn == 0 or database is not None
-            if serves:
+            part = _part(turn, processes, database)
+            if part[0] == "serve":
                 self._ports.append(port)
             self._programs.append(
                 Program(
                     f"hub-{turn}",
-                    python_program(
-                        "hub", "--config", str(settings), *_part(turn, processes, database)
-                    ),
+                    python_program("hub", "--config", str(settings), *part),
                     log=Path(folder) / f"hub-{turn}.log",
                     on_line=self._heard,
                 )

@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -48,7 +49,7 @@ class Caller:
         self._local = threading.local()
 
     def _session(self, url: str) -> requests.Session:
-        """This thread's connection to the host of `url`. Raises Misaddressed.
+        """This thread's connection to the host of `url`. Raises Misaddressed and Unreached.
 
         What the environment says of proxies and authorities is read once: asked for with every
         call, as it would be, it costs what the call costs.
@@ -61,6 +62,9 @@ class Caller:
                 session = requests.Session()
                 found = session.merge_environment_settings(url, {}, None, None, None)
                 session.proxies, session.verify = found["proxies"], found["verify"]
+                if isinstance(session.verify, str) and not Path(session.verify).exists():
+                    # Said here, where nothing has been sent yet for sure.
+                    raise Unreached("the file of authorities is not there", sent=False)
                 session.trust_env = False
                 sessions[origin] = session
         except ValueError as error:
@@ -104,9 +108,6 @@ class Caller:
         except requests.RequestException as error:
             # Its words may hold the whole address: the kind of the error is enough.
             raise Unreached(type(error).__name__, sent=_may_have_been_sent(error)) from error
-        except OSError as error:
-            # A file of authorities that is not there: nothing was connected yet.
-            raise Unreached(type(error).__name__, sent=False) from error
 
 
 def _content(answer: requests.Response) -> bytes:

@@ -12,7 +12,7 @@ from markupsafe import Markup, escape
 from hub.leads.states import State
 from hub.portals.formats import duration, exact_time, margin, number
 from hub.portals.languages import later, say, say_html, say_many
-from hub.portals.words import DECISIONS, STATE_NAMES, code
+from hub.portals.words import DECISIONS, STATE_NAMES, code, enumerated
 from shared.wire.events import Fact
 
 Values: TypeAlias = Mapping[str, object]
@@ -23,10 +23,6 @@ SCOPES: Final = {
     "contact": later("a customer, without purchases"),
     "all": later("a customer, with purchases"),
 }
-
-
-def _join(parts: list[str | Markup | None]) -> Markup:
-    return Markup(", ").join(escape(part) for part in parts if part)
 
 
 def _taps(values: Values) -> list[Values]:
@@ -44,6 +40,10 @@ def _after(milliseconds: object) -> str | None:
     return duration(milliseconds) if isinstance(milliseconds, int) else None
 
 
+def _of_lead(lead: object) -> Markup:
+    return say_html("lead %(lead)s", lead=code("" if lead is None else str(lead)))
+
+
 def _lead(values: Values) -> Markup:
     return Markup('<a class="id" href="/leads/{0}">{0}</a>').format(str(values.get("lead", "")))
 
@@ -56,35 +56,37 @@ def dealer_in(data: object) -> str | None:
 
 def _handoff(values: Values) -> Markup:
     took, dealer = _after(values.get("response_ms")), values.get("dealer")
-    return _join(
+    return enumerated(
         [
             code(dealer) if isinstance(dealer, str) else None,
             None if took is None else say("claimed after %(time)s", time=took),
             code(str(values.get("person", ""))),
-            say_html("lead %(lead)s", lead=code(str(values.get("lead", "")))),
+            _of_lead(values.get("lead")),
         ]
     )
 
 
 def _race(values: Values) -> Markup:
     taps = _taps(values)
+    # A later fact of the same race begins with whoever came after the first one was written.
+    won = bool(taps) and taps[0].get("decision") == "won"
     margins = [behind for tap in taps if isinstance(behind := tap.get("margin_ms"), int)]
-    return _join(
+    return enumerated(
         [
             say_many("%(n)s tap", "%(n)s taps", len(taps), n=number(len(taps))),
-            say("the second %(time)s behind", time=margin(margins[0])) if margins else None,
-            say_html("lead %(lead)s", lead=code(str(values.get("lead", "")))),
+            say("the second %(time)s behind", time=margin(margins[0])) if won and margins else None,
+            _of_lead(values.get("lead")),
         ]
     )
 
 
 def _closed(values: Values) -> Markup:
     serial = values.get("serial")
-    return _join(
+    return enumerated(
         [
             _state(values),
             code(serial) if isinstance(serial, str) else None,
-            say_html("lead %(lead)s", lead=code(str(values.get("lead", "")))),
+            _of_lead(values.get("lead")),
         ]
     )
 
@@ -93,11 +95,11 @@ def _scope(values: Values) -> Markup:
     scope = str(values.get("scope", ""))
     if scope in SCOPES:
         return escape(say(SCOPES[scope]))
-    return say_html("lead %(lead)s", lead=code(scope))
+    return _of_lead(scope)
 
 
 def _erased(values: Values) -> Markup:
-    return _join([_scope(values), code(str(values.get("subject", "")))])
+    return enumerated([_scope(values), code(str(values.get("subject", "")))])
 
 
 SENTENCES: Final[Mapping[str, Callable[[Values], Markup]]] = {
@@ -113,7 +115,7 @@ def _race_lines(values: Values, zone: str | None) -> list[Line]:
     for place, tap in enumerate(_taps(values), start=1):
         at, came = tap.get("at"), str(tap.get("decision", ""))
         behind = tap.get("margin_ms")
-        said = _join(
+        said = enumerated(
             [
                 code(str(tap.get("person", ""))),
                 str(tap.get("dealer", "")),

@@ -14,7 +14,7 @@ from hub.portals.formats import distance, duration, money, number, percent
 from hub.portals.languages import later, say, say_html, say_many
 from hub.portals.lead_facts import SENTENCES as LEAD_SENTENCES
 from hub.portals.read_models import Entry
-from hub.portals.words import PAYMENTS, code
+from hub.portals.words import PAYMENTS, code, enumerated
 from shared.wire.events import (
     Activated,
     Fact,
@@ -109,10 +109,6 @@ def _is_flagged_sale(entry: Entry) -> bool:
     return not units or any(unit.serial is None for unit in units)
 
 
-def _list(parts: Sequence[str | Markup | None]) -> Markup:
-    return Markup(", ").join(escape(part) for part in parts if part)
-
-
 def _sale(data: Sale) -> Markup:
     units = data.units
     total_idr = sum(unit.net_idr for unit in units)
@@ -134,14 +130,14 @@ def _sale(data: Sale) -> Markup:
             else say("no valid serial")
         )
     receipt = say_html("receipt %(receipt)s", receipt=code(data.receipt))
-    return _list([thing, money(total_idr), say(PAYMENTS[data.payment]), receipt, warning])
+    return enumerated([thing, money(total_idr), say(PAYMENTS[data.payment]), receipt, warning])
 
 
 def _undone(text: str, receipt: str, serials: Sequence[str] | None) -> Markup:
     line = say_html(text, receipt=code(receipt))
     if serials is None:
-        return _list([line, say("all units")])
-    return _list(
+        return enumerated([line, say("all units")])
+    return enumerated(
         [line, say_many("%(n)s unit", "%(n)s units", len(serials), n=number(len(serials)))]
     )
 
@@ -168,7 +164,7 @@ def _odometer(ridden_m: int | None) -> str | None:
 
 def _report(data: Report) -> Markup:
     state = say(STATES[data.state])
-    return _list(
+    return enumerated(
         [
             state,
             _battery(data.battery_pct),
@@ -179,13 +175,13 @@ def _report(data: Report) -> Markup:
 
 def _activated(data: Activated) -> Markup:
     told = [_firmware(data.firmware), _battery(data.battery_pct), _odometer(data.odometer_m)]
-    return _list(told) or escape(say("the scooter answered"))
+    return enumerated(told) or escape(say("the scooter answered"))
 
 
 def _fault(data: Fault) -> Markup:
     if data.code == "activation_unanswered":
         return escape(say("The scooter did not answer within a day of its sale"))
-    return _list([Markup("{} {}").format(say("code"), code(data.code)), data.detail])
+    return enumerated([Markup("{} {}").format(say("code"), code(data.code)), data.detail])
 
 
 def _heartbeat(data: Heartbeat) -> Markup:
@@ -196,7 +192,7 @@ def _heartbeat(data: Heartbeat) -> Markup:
         else say_many("%(n)s event waiting", "%(n)s events waiting", waiting, n=number(waiting))
     )
     failed = sorted(name for name, state in data.sources.items() if state == "failed")
-    return _list(
+    return enumerated(
         [
             say("version %(version)s", version=data.version),
             say("up %(time)s", time=duration(data.uptime_ms)),
@@ -216,12 +212,14 @@ def _loss(data: Loss) -> Markup:
         lane=lane,
     )
     reason = LOSS_REASONS.get(data.reason)
-    return _list([what, data.reason if reason is None else say(reason)])
+    return enumerated([what, data.reason if reason is None else say(reason)])
 
 
 def _fact(data: Fact) -> Markup:
     plain = [(k, v) for k, v in data.values.items() if isinstance(v, str | int) and v != ""]
-    return _list([Markup("{} {}").format(k.replace("_", " "), code(str(v))) for k, v in plain[:5]])
+    return enumerated(
+        [Markup("{} {}").format(k.replace("_", " "), code(str(v))) for k, v in plain[:5]]
+    )
 
 
 SENTENCES: Final[Mapping[type, Callable[..., Markup]]] = {

@@ -1,9 +1,9 @@
 """Words and marks that several kinds of page share."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final
 
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from hub.leads.states import State
 from hub.portals.languages import later
@@ -41,3 +41,8 @@ DECISIONS: Final = {
 def code(text: str) -> Markup:
     """A value that is copied and compared rather than read."""
     return Markup('<span class="id">{}</span>').format(text)
+
+
+def enumerated(parts: Iterable[str | Markup | None]) -> Markup:
+    """What there is of them, one behind the other."""
+    return Markup(", ").join(escape(part) for part in parts if part)

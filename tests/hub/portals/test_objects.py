@@ -120,6 +120,8 @@ def test_a_race_is_told_tap_by_tap(house: House, admin: Visitor) -> None:
          "Claimed after 8.4"),
         ("lead.handoff", {}, "Lead claimed"),
         ("lead.race", {"lead": "led_x", "taps": "none"}, "0 taps"),
+        ("lead.race", {"lead": "led_x", "taps": [{"decision": "too_slow", "margin_ms": 9}]},
+         "1 tap, lead"),
         ("lead.closed", {"lead": "led_x", "state": "LOST_UNRESPONSIVE"}, "Lost, no sale"),
         ("lead.closed", {"lead": "led_x", "state": "NEVER_HEARD_OF"}, "NEVER_HEARD_OF"),
         ("subject.erased", {"subject": "cus_x", "scope": "all"}, "A customer, with purchases"),
