@@ -1,5 +1,6 @@
 """A real hub behind a real web server, and Debian's Chromium in front of it."""
 
+import hashlib
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
@@ -10,6 +11,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from hub.accounts.service import Accounts, create_admin
+from hub.accounts.store import link_account
 from hub.app import create_app
 from hub.jobs import Worker
 from hub.wiring import Hub
@@ -52,6 +54,14 @@ class Site:
             lambda connection: create_admin(connection, "admin@kickstand.example", now_ms)
         )
         return self.url + path
+
+    def account_of(self, link: str) -> int:
+        """Whose account an unused link opens: which came first depends on the tests that ran."""
+        token_hash = hashlib.sha256(link.rpartition("/")[2].encode()).digest()
+        with self.hub.database.read() as connection:
+            account_id = link_account(connection, token_hash, now_ms=self.hub.clock.wall_ms())
+        assert account_id is not None
+        return account_id
 
 
 Visit = Callable[..., Page]
@@ -111,7 +121,7 @@ def visit(browser: Browser) -> Iterator[Visit]:
     ) -> Page:
         link = site.login_link() if person is None else site.person_link(person)
         # An account remembers its language: every visitor begins with the one asked for.
-        Accounts(site.hub.database).choose_language(1, language)
+        Accounts(site.hub.database).choose_language(site.account_of(link), language)
         context = browser.new_context(
             viewport={"width": width, "height": 820},
             color_scheme=scheme,  # type: ignore[arg-type]
