@@ -13,6 +13,14 @@ State: TypeAlias = Literal[
 ]
 
 
+@dataclass(frozen=True, slots=True)
+class Road:
+    """To whom, and by what."""
+
+    role: Role
+    channel: Medium = "whatsapp"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Draft:
     """A message to enqueue. `key` is its identity: the same key again enqueues nothing."""

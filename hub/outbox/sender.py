@@ -1,17 +1,19 @@
 """Sending what waits: in order for each person, as fast as each number may, once."""
 
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import structlog
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from hub.errors import StoreUnavailable
-from hub.outbox import rules, store
+from hub.outbox import fronts, moves, rules, store
+from hub.outbox.fronts import Wait
 from hub.outbox.gates import Gate
+from hub.outbox.lines import Line, Lines, Said
 from hub.outbox.messages import (
     Accepted,
     Address,
@@ -20,13 +22,14 @@ from hub.outbox.messages import (
     Failed,
     Rendered,
     Renderer,
+    Road,
     Role,
     Withhold,
 )
 from hub.outbox.pairs import store as pairs
 from hub.outbox.rules import Limits
 from hub.outbox.service import Outbox
-from hub.outbox.store import OutboxRow, Road
+from hub.outbox.store import OutboxRow
 from hub.store.sole import Sole
 
 ROLES: tuple[Role, ...] = ("reps", "customers")
@@ -41,6 +44,8 @@ IDLE_WAIT_S = 0.05
 """How often messages of other processes, and due ones, are looked for."""
 RETRY_WAIT_S = 1.0
 SWEEP_MAX = 200
+LOOKS_MAX = 256
+"""Lines looked at in one transaction."""
 RENDER_ATTEMPTS_MAX = 3
 
 log = structlog.get_logger()
@@ -52,6 +57,17 @@ class _Taken:
 
     row: OutboxRow
     number: str
+
+
+@dataclass(slots=True)
+class _Look:
+    """What one transaction looks at, and what came of it: that holds once it is durable."""
+
+    connection: Connection
+    now_ms: int
+    swept: int
+    taken: list[_Taken] = field(default_factory=list)
+    said: dict[Line, Said] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +111,7 @@ class Sender:
         }
         self._sole = Sole(self._database, "sender")
         self._recovered = False
+        self._lines = Lines()
         self._threads = threads
         self._spared = min(SPARED_THREADS, threads - 1)
         self._pool: ThreadPoolExecutor | None = None
@@ -122,14 +139,33 @@ class Sender:
             self._recovered = False
             return 0, []
         if not self._recovered:
+            if self._in_flight:
+                return 0, []  # what we are sending is in no doubt
             self._database.write(self._recover)
             self._recovered = True
-        return self._database.write(self._take, shared=True)
+        swept = 0
+        while True:
+            try:
+                look: _Look = self._database.write(self._take, shared=True)
+            except (DBAPIError, StoreUnavailable):
+                # It may have been committed all the same: then what was taken is sent by nobody.
+                self._recovered = False
+                raise
+            for line, said in look.said.items():
+                self._lines.settle(line, said)
+            swept += look.swept
+            if look.taken or len(look.said) < LOOKS_MAX:
+                return swept, look.taken
 
     def _recover(self, connection: Connection) -> None:
         """What was being sent when the sender before us died may have gone."""
         for row in store.sending(connection):
             self._outbox.doubt(connection, row, "interrupted", first=True)
+        moves.news(connection)
+        self._lines.clear()
+        now_ms = self._clock.wall_ms()
+        for to, road in fronts.waiting(connection):
+            self._lines.hear(road, to, now_ms)
 
     def _open_roads(self, connection: Connection) -> dict[Road, str]:
         numbers: dict[Road, str | None] = {Road(role): self._number_for(role) for role in ROLES}
@@ -143,44 +179,62 @@ class Sender:
             and self._outbox.numbers.open(connection, name)
         }
 
-    def _take(self, connection: Connection) -> tuple[int, list[_Taken]]:
+    def _take(self, connection: Connection) -> _Look:
         now_ms = self._clock.wall_ms()
         late = store.late(connection, now_ms, SWEEP_MAX)
         for row in late:
             self._outbox.withhold(connection, row, "too_late")
-        taken: list[_Taken] = []
+        for to, road in moves.news(connection):
+            self._lines.hear(road, to, now_ms)
+        look = _Look(connection, now_ms, len(late))
         roads = self._open_roads(connection)
         for urgent, threads in ((True, self._threads), (False, self._threads - self._spared)):
             for road, number in roads.items():
-                room = max(0, threads - self._in_flight - len(taken))
-                heads = store.heads(connection, road, now_ms, room, urgent=urgent)
-                taken += self._of_heads(connection, heads, number, now_ms)
-        return len(late), taken
+                self._look_at(look, road, number, threads - self._in_flight, urgent=urgent)
+        return look
 
-    def _of_heads(
-        self, connection: Connection, heads: Sequence[OutboxRow], number: str, now_ms: int
-    ) -> Iterator[_Taken]:
-        """Of those that want to go, the ones that may: as far as the pair and the number allow."""
-        gate = self._gates[number]
-        busy = pairs.busy(connection, number, [row.to for row in heads])
-        for row in heads:
-            if row.to in busy:
-                continue  # they write to us at this moment: theirs comes first
-            _, paced_ms = pairs.of(connection, number, row.to)
-            wait_ms = rules.pair_wait_ms(paced_ms, now_ms, gate.limits)
-            if wait_ms:
-                store.push(connection, row.to, now_ms + wait_ms, now_ms, urgent=True)
-                continue
-            if not gate.take():
+    def _look_at(self, look: _Look, road: Road, number: str, most: int, *, urgent: bool) -> None:
+        """Of the lines whose time has come take the first, until `most` are taken in all."""
+        while (room := most - len(look.taken)) > 0 and len(look.said) < LOOKS_MAX:
+            lines = self._lines.due(road, look.now_ms, room, urgent=urgent, but=look.said)
+            if not lines:
                 return
-            paced_ms = rules.paced_after(paced_ms, now_ms, gate.limits)
-            pairs.paced(connection, number, row.to, paced_ms)
-            self._outbox.take(connection, row, number)
-            wait_ms = rules.pair_wait_ms(paced_ms, now_ms, gate.limits)
-            if wait_ms:
-                # What follows has its time now, and is not looked at while this one is sent.
-                store.push(connection, row.to, now_ms + wait_ms, now_ms, urgent=True)
-            yield _Taken(row, number)
+            people = [line.to for line in lines]
+            found = fronts.of(look.connection, road, people, look.now_ms, urgent=urgent)
+            turns = [fronts.turn(front, look.now_ms) for front in found]
+            ours = [turn.to for turn in turns if isinstance(turn, OutboxRow)]
+            busy = pairs.busy(look.connection, number, ours)
+            for line, turn in zip(lines, turns, strict=True):
+                if not isinstance(turn, OutboxRow):
+                    look.said[line] = turn
+                elif turn.to in busy or turn.not_after_ms < look.now_ms:
+                    # They write to us at this moment, and theirs comes first; or it is swept next.
+                    look.said[line] = Wait(look.now_ms)
+                else:
+                    wait = self._go(look, turn, number)
+                    if wait is None:
+                        return
+                    look.said[line] = wait
+
+    def _go(self, look: _Look, row: OutboxRow, number: str) -> Wait | None:
+        """Take a message if the pair allows it, and how long its line waits then; None when the
+        number is used up for now.
+        """
+        gate, now_ms = self._gates[number], look.now_ms
+        pair = pairs.of(look.connection, number, row.to)
+        wait_ms = rules.pair_wait_ms(pair.paced_ms, now_ms, gate.limits)
+        until_ms = max(now_ms + wait_ms, pair.held_ms)
+        if until_ms > now_ms:
+            return Wait(until_ms, held=True)
+        if not gate.take():
+            return None
+        paced_ms = rules.paced_after(pair.paced_ms, now_ms, gate.limits)
+        pairs.paced(look.connection, number, row.to, paced_ms)
+        self._outbox.take(look.connection, row, number)
+        look.taken.append(_Taken(row, number))
+        wait_ms = rules.pair_wait_ms(paced_ms, now_ms, gate.limits)
+        # What follows is not looked at while this one is sent; nor before its time, if it has one.
+        return Wait(now_ms + wait_ms, held=True) if wait_ms else Wait(None)
 
     # --- one message ------------------------------------------------------------------------
 
@@ -309,10 +363,14 @@ class Sender:
         if not self._recovered:
             return True
         with self._database.read() as connection:
-            return store.any_late(connection, now_ms) or any(
-                store.heads(connection, road, now_ms, 1, urgent=urgent)
-                for road in self._open_roads(connection)
-                for urgent in (True, False)
+            return (
+                moves.any_news(connection)
+                or store.any_late(connection, now_ms)
+                or any(
+                    self._lines.due(road, now_ms, 1, urgent=urgent)
+                    for road in self._open_roads(connection)
+                    for urgent in (True, False)
+                )
             )
 
     def _hand_out(self) -> None:

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from sqlalchemy import Connection
 
 from hub.inbox.incoming import Status
-from hub.outbox import rules, store
+from hub.outbox import moves, rules, store
 from hub.outbox.codes import TOO_FAST_FOR_ONE, meaning_of
-from hub.outbox.messages import Accepted, Action, Draft, Failed, Role, State, Withhold
+from hub.outbox.messages import Accepted, Action, Draft, Failed, Road, Role, State, Withhold
 from hub.outbox.numbers.service import Numbers
 from hub.outbox.pairs import store as pairs
 from hub.outbox.store import OutboxRow
@@ -20,6 +20,8 @@ from shared.instants import rfc3339
 __all__ = ["Change", "Outbox", "OutboxRow"]
 
 DOUBTFUL = "doubtful"
+OPEN: frozenset[State] = frozenset({"queued", "sending"})
+"""It is still to be said: what comes after it to the same person waits."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -247,10 +249,12 @@ class Outbox:
             return None
         now_ms = self.clock.wall_ms()
         store.change(connection, row.id, state=state, at_ms=now_ms, **values)
-        if event == "again" and (_int(values.get("doubts")) or 0) < rules.PASSED_AT_DOUBTS:
-            due_ms = _int(values.get("due_ms")) or 0
-            all_wait = row.urgent or _int(values.get("code")) in TOO_FAST_FOR_ONE
-            store.push(connection, row.to, due_ms, now_ms, urgent=all_wait)
+        due_ms = _int(values.get("due_ms"))
+        too_fast = event == "again" and _int(values.get("code")) in TOO_FAST_FOR_ONE
+        if too_fast and row.number is not None and due_ms is not None:
+            pairs.held(connection, row.number, row.to, due_ms)
+        if event == "again" or (event != "send" and row.state in OPEN):
+            moves.tell(connection, row.to, Road(row.role, row.channel))
         change = Change(
             id=row.id,
             to=row.to,
@@ -277,7 +281,7 @@ class Outbox:
     @staticmethod
     def window_open(connection: Connection, number: str, to: str, now_ms: int) -> bool:
         """Whether a person may be answered freely from this number."""
-        return rules.window_is_open(pairs.of(connection, number, to)[0], now_ms)
+        return rules.window_is_open(pairs.of(connection, number, to).opened_ms, now_ms)
 
     @staticmethod
     def of(connection: Connection, ref: str) -> list[OutboxRow]:

@@ -1,16 +1,16 @@
 """Tables of the outbox and the SQL over them."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import cast
+from typing import Any, cast
 
 import orjson
 from sqlalchemy import CheckConstraint, Column, Connection, Index, Table, update
 
-from hub.outbox.messages import Draft, Medium, Outgoing, Role, State
-from hub.outbox.rules import PASSED_AT_DOUBTS
-from hub.store import INT64, METADATA, TEXT, Statement, Values, set_columns
+from hub.outbox import moves
+from hub.outbox.messages import Draft, Medium, Outgoing, Road, Role, State
+from hub.store import INT64, METADATA, TEXT, Statement, set_columns
 
 OUTBOX = Table(
     "outbox",
@@ -55,14 +55,6 @@ _OPEN = OUTBOX.c.state.in_(("queued", "sending"))
 _UNSAID = OUTBOX.c.state.in_(("failed", "withheld"))
 _HELD = _QUEUED & OUTBOX.c.reason.in_(("messaging_limit", "spam"))
 _FIRST = OUTBOX.c.first_contact_ms.is_not(None)
-OUTBOX_DUE = Index(
-    "outbox_due",
-    OUTBOX.c.role,
-    OUTBOX.c.urgent,
-    OUTBOX.c.due_ms,
-    sqlite_where=_QUEUED,
-    postgresql_where=_QUEUED,
-)
 OUTBOX_EXPIRY = Index(
     "outbox_expiry", OUTBOX.c.not_after_ms, sqlite_where=_QUEUED, postgresql_where=_QUEUED
 )
@@ -108,25 +100,23 @@ COLUMNS = (
 _READ = f"SELECT {', '.join(COLUMNS)} FROM outbox "  # noqa: S608 - our own names
 
 
-def _reading(rest: str, *, planned_anew: bool = False) -> Statement:
-    return Statement(_READ + rest, planned_anew=planned_anew)
+def _reading(rest: str) -> Statement:
+    return Statement(_READ + rest)
 
 
-# Behind somebody's message that waits it waits as well: of thousands that wait for a few people
-# those whose time has not come are not looked at again with every message that is sent.
 _ADD_WITH = (
     "INSERT INTO outbox (id, key, recipient, role, kind, ref, data, created_ms, not_before_ms,"
     " not_after_ms, state, at_ms, due_ms, attempts, doubts, as_template, urgent, channel)"
     " VALUES (:id, :key, :recipient, :role, :kind, :ref, :data, :now_ms, :not_before_ms,"
-    " :not_after_ms, 'queued', :now_ms, {greatest}(:not_before_ms, coalesce((SELECT ahead.due_ms"
-    " FROM outbox AS ahead WHERE ahead.recipient = :recipient"
-    " AND ahead.state IN ('queued', 'sending') AND ahead.state = 'queued'"
-    " AND ahead.urgent = :urgent AND ahead.not_before_ms <= :now_ms"
-    " AND :not_before_ms <= :now_ms ORDER BY ahead.seq DESC LIMIT 1), 0)),"
-    " 0, 0, 0, :urgent, :channel)"
+    " :not_after_ms, 'queued', :now_ms, :not_before_ms, 0, 0, 0, :urgent, :channel)"
     " ON CONFLICT (key) DO NOTHING RETURNING id"
 )
-_ADD = Statement(_ADD_WITH.format(greatest="max"), postgres=_ADD_WITH.format(greatest="greatest"))
+_ADD = Statement(
+    _ADD_WITH,
+    # One question instead of two, which there is a way to the server and back.
+    postgres=f"WITH added AS ({_ADD_WITH}), told AS ({moves.TELL}"  # noqa: S608 - our own names
+    " SELECT :recipient, :role, :channel FROM added) SELECT id FROM added",
+)
 _OF_KEY = Statement("SELECT id FROM outbox WHERE key = :key")
 _OF_ID = _reading("WHERE id = :id")
 _OF_PROVIDER_ID = _reading("WHERE provider_id = :provider_id ORDER BY seq DESC LIMIT 1")
@@ -134,27 +124,6 @@ _OF_REF = _reading("WHERE ref = :ref ORDER BY seq")
 _NEWEST = _reading("WHERE ref = :ref AND kind = :kind ORDER BY seq DESC LIMIT 1")
 _PAGE = _reading(
     "WHERE seq > coalesce((SELECT seq FROM outbox WHERE id = :after), 0) ORDER BY seq LIMIT :limit"
-)
-# Of each recipient only the first of those that want to go: the order in which things were said,
-# except that what is urgent waits for nothing else. OFFSET makes PostgreSQL look into the index for
-# each row: as joins, without statistics of a table that is a minute old, these questions compared
-# every waiting message with every other, for longer than a minute.
-_HEADS = _reading(
-    "WHERE state = 'queued' AND role = :role AND urgent = :urgent AND channel = :channel"
-    " AND due_ms <= :now_ms AND not_after_ms >= :now_ms"
-    " AND NOT EXISTS (SELECT 1 FROM outbox AS gone WHERE gone.recipient = outbox.recipient"
-    " AND gone.state = 'sending' AND gone.urgent >= :urgent LIMIT 1 OFFSET 0)"
-    " AND NOT EXISTS (SELECT 1 FROM outbox AS ahead WHERE ahead.recipient = outbox.recipient"
-    " AND ahead.state IN ('queued', 'sending') AND ahead.urgent = :urgent"
-    " AND ahead.seq < outbox.seq AND ahead.not_before_ms <= :now_ms"
-    # What may have gone twice keeps nothing back while it waits for a word of it.
-    " AND (ahead.doubts < :passed OR ahead.due_ms <= :now_ms) LIMIT 1 OFFSET 0)"
-    " AND (:urgent = 1 OR NOT EXISTS (SELECT 1 FROM outbox AS first"
-    " WHERE first.recipient = outbox.recipient AND first.state IN ('queued', 'sending')"
-    " AND first.urgent = 1 AND first.not_before_ms <= :now_ms"
-    " AND (first.doubts < :passed OR first.due_ms <= :now_ms) LIMIT 1 OFFSET 0))"
-    " ORDER BY due_ms, seq LIMIT :limit",
-    planned_anew=True,
 )
 _LATE = _reading(
     "WHERE state = 'queued' AND not_after_ms < :now_ms ORDER BY not_after_ms LIMIT :limit"
@@ -170,19 +139,8 @@ _WAITING = Statement(
     " AND held.state = 'queued' AND held.reason IN ('messaging_limit', 'spam'))"
 )
 _RELEASE = Statement(
-    "UPDATE outbox SET due_ms = :now_ms WHERE recipient = :recipient"
-    " AND state IN ('queued', 'sending') AND state = 'queued'"
-    " AND due_ms > :now_ms AND not_before_ms <= :now_ms"
-)
-_ANY_HELD = Statement(
-    "SELECT 1 FROM outbox WHERE recipient = :recipient"
-    " AND state = 'queued' AND reason IN ('messaging_limit', 'spam') LIMIT 1"
-)
-_PUSH = Statement(
-    "UPDATE outbox SET due_ms = :due_ms WHERE recipient = :recipient"
-    # The list is the index's own condition: without it SQLite does not see that it may be used.
-    " AND state IN ('queued', 'sending') AND state = 'queued'"
-    " AND due_ms < :due_ms AND not_before_ms <= :now_ms AND urgent <= :urgent"
+    "UPDATE outbox SET due_ms = :now_ms WHERE recipient = :recipient AND state = 'queued'"
+    " AND reason IN ('messaging_limit', 'spam') AND due_ms > :now_ms RETURNING role, channel"
 )
 _ON_ITS_WAY = Statement(
     "SELECT 1 FROM outbox WHERE recipient = :recipient AND state IN ('queued', 'sending') LIMIT 1"
@@ -197,14 +155,6 @@ _FIRST_CONTACTS = Statement(
     " WHERE first_contact_ms IS NOT NULL AND first_contact_ms > :since_ms"
     " AND recipient <> :recipient"
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Road:
-    """To whom, and by what."""
-
-    role: Role
-    channel: Medium = "whatsapp"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -253,7 +203,7 @@ class OutboxRow:
         )
 
 
-def as_row(values: Values) -> OutboxRow:
+def as_row(values: Sequence[Any]) -> OutboxRow:
     """A message from its columns, in the order of `columns`."""
     return OutboxRow(
         seq=values[0],
@@ -302,6 +252,8 @@ def add(connection: Connection, out_id: str, draft: Draft, now_ms: int) -> str:
     )
     if not added:
         added = _OF_KEY.rows(connection, key=draft.key)
+    elif connection.dialect.name == "sqlite":
+        moves.tell(connection, draft.to, Road(draft.role, draft.channel))
     [(found,)] = added
     return str(found)
 
@@ -334,22 +286,6 @@ def page(connection: Connection, after: str | None, limit: int) -> list[OutboxRo
     return [as_row(each) for each in _PAGE.rows(connection, after=after or "", limit=limit)]
 
 
-def heads(
-    connection: Connection, road: Road, now_ms: int, limit: int, *, urgent: bool
-) -> list[OutboxRow]:
-    """What may go by `road` now, at most one message a person: the urgent, or the others."""
-    found = _HEADS.rows(
-        connection,
-        role=road.role,
-        channel=road.channel,
-        now_ms=now_ms,
-        limit=limit,
-        urgent=int(urgent),
-        passed=PASSED_AT_DOUBTS,
-    )
-    return [as_row(each) for each in found]
-
-
 def late(connection: Connection, now_ms: int, limit: int) -> list[OutboxRow]:
     """What waits and would come too late."""
     return [as_row(each) for each in _LATE.rows(connection, now_ms=now_ms, limit=limit)]
@@ -376,16 +312,6 @@ def change(connection: Connection, out_id: str, **values: object) -> None:
     set_columns(connection, OUTBOX, out_id, values)
 
 
-def push(connection: Connection, to: str, due_ms: int, now_ms: int, *, urgent: bool) -> None:
-    """Whoever's first message waits until then, waits with all that want to go behind it.
-
-    So that those who are held up are not looked at again and again by who looks for work.
-    `urgent`: the urgent ones wait as well.
-    """
-    values = {"recipient": to, "due_ms": due_ms, "now_ms": now_ms, "urgent": int(urgent)}
-    _PUSH.run(connection, [values])
-
-
 def withdraw(
     connection: Connection,
     ref: str,
@@ -402,7 +328,10 @@ def withdraw(
     values: dict[str, object] = {f"kind{turn}": kind for turn, kind in enumerate(kinds or ())}
     values |= {"ref": ref} if to is None else {"ref": ref, "recipient": to}
     gone.run(connection, [values])
-    return len(waiting.rows(connection, reason=reason, now_ms=now_ms, **values))
+    withheld = waiting.rows(connection, reason=reason, now_ms=now_ms, **values)
+    for person, road in moves.people(withheld):
+        moves.tell(connection, person, road)
+    return len(withheld)
 
 
 @cache
@@ -419,7 +348,8 @@ def _withdrawals(kinds: int | None, *, of_one: bool) -> tuple[Statement, Stateme
         ),
         Statement(
             "UPDATE outbox SET state = 'withheld', reason = :reason, at_ms = :now_ms"  # noqa: S608 - our own names
-            f" {which} AND state = 'queued' RETURNING id"
+            f" {which} AND state = 'queued'"
+            " RETURNING recipient, role, channel"
         ),
     )
 
@@ -434,11 +364,14 @@ def blank(connection: Connection, ref: str, recipient: str, now_ms: int) -> int:
     unsaid. A vendor's id holds the number it went to, and a key may hold one it came from.
     """
     which = (OUTBOX.c.ref == ref, OUTBOX.c.recipient == recipient)
-    connection.execute(
+    unsaid = connection.execute(
         update(OUTBOX)
         .where(*which, OUTBOX.c.state == "queued")
         .values(state="withheld", reason="erased", at_ms=now_ms)
+        .returning(OUTBOX.c.recipient, OUTBOX.c.role, OUTBOX.c.channel)
     )
+    for to, road in moves.people([tuple(row) for row in unsaid]):
+        moves.tell(connection, to, road)
     return connection.execute(
         update(OUTBOX)
         .where(*which)
@@ -447,12 +380,9 @@ def blank(connection: Connection, ref: str, recipient: str, now_ms: int) -> int:
 
 
 def release(connection: Connection, to: str, now_ms: int) -> None:
-    """A person wrote to us: what could only be the first message to them waits no more.
-
-    Nor does what waits behind it.
-    """
-    if _ANY_HELD.rows(connection, recipient=to):
-        _RELEASE.run(connection, [{"recipient": to, "now_ms": now_ms}])
+    """A person wrote to us: what could only be the first message to them waits no more."""
+    for role, channel in set(_RELEASE.rows(connection, recipient=to, now_ms=now_ms)):
+        moves.tell(connection, to, Road(role, channel))
 
 
 def count(connection: Connection, name: str) -> None:

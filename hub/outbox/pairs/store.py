@@ -1,6 +1,7 @@
 """The table of pairs and the SQL over it."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import orjson
 from sqlalchemy import Column, Connection, Table
@@ -14,9 +15,10 @@ OUTBOX_PAIR = Table(
     Column("party", TEXT, primary_key=True),
     Column("opened_ms", INT64, nullable=False),
     Column("paced_ms", INT64, nullable=False),
+    Column("held_ms", INT64, nullable=False, server_default="0"),
 )
 _PAIR = Statement(
-    "SELECT opened_ms, paced_ms FROM outbox_pair WHERE number = :number AND party = :party"
+    "SELECT opened_ms, paced_ms, held_ms FROM outbox_pair WHERE number = :number AND party = :party"
 )
 _OF_PARTIES = (
     "SELECT party FROM outbox_pair WHERE number = :number"
@@ -39,6 +41,24 @@ _PACED = Statement(
     " VALUES (:number, :party, 0, :paced_ms) ON CONFLICT (number, party)"
     " DO UPDATE SET paced_ms = excluded.paced_ms"
 )
+_HELD = Statement(
+    "INSERT INTO outbox_pair (number, party, opened_ms, paced_ms, held_ms)"
+    " VALUES (:number, :party, 0, 0, :held_ms) ON CONFLICT (number, party)"
+    " DO UPDATE SET held_ms = excluded.held_ms"
+    " WHERE outbox_pair.held_ms < excluded.held_ms"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """A person and one of our numbers."""
+
+    opened_ms: int = 0
+    """When the person last wrote to the number."""
+    paced_ms: int = 0
+    """How far what we say to them has used the pair's rate up."""
+    held_ms: int = 0
+    """Nothing goes before: the vendor said that it was too fast."""
 
 
 def busy(connection: Connection, number: str, parties: Sequence[str]) -> set[str]:
@@ -54,11 +74,11 @@ def busy(connection: Connection, number: str, parties: Sequence[str]) -> set[str
     return there - {party for (party,) in _OURS.rows(connection, **said)}
 
 
-def of(connection: Connection, number: str, party: str) -> tuple[int, int]:
-    """When a person last wrote to a number of ours, and how its answers are paced."""
-    for opened_ms, paced_ms in _PAIR.rows(connection, number=number, party=party):
-        return int(opened_ms), int(paced_ms)
-    return 0, 0
+def of(connection: Connection, number: str, party: str) -> Pair:
+    """How a person and a number of ours stand."""
+    for opened_ms, paced_ms, held_ms in _PAIR.rows(connection, number=number, party=party):
+        return Pair(int(opened_ms), int(paced_ms), int(held_ms))
+    return Pair()
 
 
 def opened(connection: Connection, number: str, party: str, at_ms: int) -> None:
@@ -74,3 +94,8 @@ def closed(connection: Connection, number: str, party: str, before_ms: int) -> N
 def paced(connection: Connection, number: str, party: str, paced_ms: int) -> None:
     """A message to a person takes its share of the pair's rate."""
     _PACED.run(connection, [{"number": number, "party": party, "paced_ms": paced_ms}])
+
+
+def held(connection: Connection, number: str, party: str, held_ms: int) -> None:
+    """The vendor said that it was too fast for this person: nothing goes before `held_ms`."""
+    _HELD.run(connection, [{"number": number, "party": party, "held_ms": held_ms}])

@@ -10,8 +10,10 @@ from sqlalchemy import delete
 
 from hub.inbox.incoming import Status
 from hub.outbox.messages import Accepted, Action, Failed
+from hub.outbox.moves import OUTBOX_MOVED
 from hub.outbox.numbers.store import OUTBOX_NUMBER
-from hub.outbox.rules import Limits
+from hub.outbox.pairs import store as pairs
+from hub.outbox.rules import PASSED_AT_DOUBTS, Limits, pair_wait_ms
 from hub.outbox.sender import Sender
 from hub.outbox.service import Outbox
 from hub.outbox.store import OUTBOX
@@ -36,15 +38,15 @@ WORD = st.sampled_from(
 CODES = {"failed": 131026, "closed": 131047, "passing": 131000, "locked": 131031, "spam": 131048}
 PERSON = st.sampled_from(["per_a", "per_b", "cus_c"])
 OPERATION = st.one_of(
-    st.tuples(st.just("say"), PERSON),
-    st.tuples(st.just("say"), PERSON),
+    st.tuples(st.just("say"), st.tuples(PERSON, st.booleans(), st.sampled_from([0, 0, 0, 60_000]))),
+    st.tuples(st.just("say"), st.tuples(PERSON, st.booleans(), st.just(0))),
     st.tuples(st.just("send"), st.lists(ANSWER, max_size=4)),
     st.tuples(st.just("send"), st.lists(ANSWER, max_size=4)),
     st.tuples(st.just("wait"), st.sampled_from([1, 1_000, 6_000, 60_000, 3_600_000])),
     st.tuples(st.just("status"), st.tuples(st.integers(0, 20), WORD)),
     st.tuples(st.just("cut"), st.tuples(st.integers(0, 3), st.booleans())),
     st.tuples(st.just("open"), PERSON),
-    st.tuples(st.just("withdraw"), PERSON),
+    st.tuples(st.just("withdraw"), st.tuples(PERSON, st.sampled_from(["offer", "card"]))),
 )
 NAMES = count()
 
@@ -85,7 +87,8 @@ class World:
         self.vendor = Vendor(self.clock, self.name)
         self.outbox = Outbox(database, self.clock)
         self.words = PlainWords()
-        self.said: list[tuple[str, str]] = []
+        self.said: list[tuple[str, str, str]] = []
+        """Ours, to whom, and which: each kind is heard in its order."""
         self.undone: Counter[str] = Counter()
         """Ours that the vendor took and later said had failed: they did not arrive."""
         self.sender = self.boot()
@@ -103,18 +106,57 @@ class World:
         """One operation."""
         getattr(self, operation)(detail)
 
-    def say(self, person):
-        """Something new, to one of three people."""
+    def say(self, what):
+        """Something new, to one of three people, perhaps urgent, perhaps not yet."""
+        person, urgent, later_ms = what
         key = f"{self.name}/{len(self.said)}"
-        new = draft(key, to=f"{person}{self.name}", ref=self.name)
+        new = draft(
+            key, to=f"{person}{self.name}", ref=self.name, urgent=urgent,
+            kind="card" if urgent or later_ms else "offer",
+            not_before_ms=self.clock.wall_ms() + later_ms,
+        )  # fmt: skip
         out_id = self.database.write(lambda c: self.outbox.enqueue(c, new))
-        self.said.append((out_id, new.to))
+        self.said.append((out_id, new.to, f"{urgent} {later_ms}"))
 
     def send(self, answers):
-        """A round; each call to the vendor ends as scripted."""
+        """A round takes exactly what may go; each call to the vendor ends as scripted."""
+        recovered = self.sender._recovered
+        with self.database.read() as connection:
+            may_go = self.may_go(connection)
+        _, taken = self.sender._round()
+        # A sender that begins first doubts what was on its way.
+        assert may_go == {each.row.id for each in taken} or not recovered
         self.vendor.answers = list(answers)
-        self.sender.step()
+        for each in taken:
+            self.sender._deliver(each)
         self.vendor.answers = []
+
+    def may_go(self, connection):
+        """The ids of what may go now, found by looking at everything that waits."""
+        now_ms = self.clock.wall_ms()
+        if not self.sender._open_roads(connection):
+            return set()
+        rows = [row for row in self.outbox.of(connection, self.name) if row.not_after_ms >= now_ms]
+        found = set()
+        for person in {to for _, to, _ in self.said}:
+            mine = [row for row in rows if row.to == person]
+            sending = [row for row in mine if row.state == "sending"]
+            pair = pairs.of(connection, "brand", person)
+            if pair.held_ms > now_ms or pair_wait_ms(pair.paced_ms, now_ms, LIMITS):
+                continue
+            in_turn = [
+                row
+                for row in mine
+                if row.state in {"queued", "sending"} and row.not_before_ms <= now_ms
+                and (row.doubts < PASSED_AT_DOUBTS or row.due_ms <= now_ms)
+            ]  # fmt: skip
+            urgent = [row for row in in_turn if row.urgent]
+            others = [row for row in in_turn if not row.urgent]
+            if urgent and not any(row.urgent for row in sending):
+                found |= {row.id for row in urgent[:1] if row.due_ms <= now_ms}
+            elif others and not urgent and not sending:
+                found |= {row.id for row in others[:1] if row.due_ms <= now_ms}
+        return found
 
     def wait(self, ms):
         """Time passes."""
@@ -153,11 +195,11 @@ class World:
             lambda c: self.outbox.opened(c, "brand", f"{person}{self.name}", now_ms)
         )
 
-    def withdraw(self, person):
-        """Nothing more is to be said to them."""
-        self.database.write(
-            lambda c: self.outbox.withdraw(c, ref=self.name, to=f"{person}{self.name}")
-        )
+    def withdraw(self, which):
+        """Nothing more of a kind is to be said to them."""
+        person, kind = which
+        to = f"{person}{self.name}"
+        self.database.write(lambda c: self.outbox.withdraw(c, ref=self.name, kinds={kind}, to=to))
 
     def settle_down(self):
         """Everything works again, for long enough."""
@@ -176,7 +218,7 @@ class World:
     def check(self):
         """Nothing is lost, doubled unaccounted for, out of order or too fast."""
         rows, taken = self.rows(), Counter(out_id for out_id, _, _ in self.vendor.taken)
-        assert [out_id for out_id, _ in self.said] == list(rows)
+        assert [out_id for out_id, _, _ in self.said] == list(rows)
         assert {"queued", "sending"}.isdisjoint(row.state for row in rows.values())
         for row in rows.values():
             assert row.state not in {"accepted", "delivered", "read"} or taken[row.id]
@@ -186,18 +228,24 @@ class World:
             doubtful = self.outbox.doubtful(connection) - self.doubtful_before
         doubled = sum(max(0, n - 1 - self.undone[out_id]) for out_id, n in taken.items() if n > 1)
         assert doubled <= doubtful
-        for person in {to for _, to in self.said}:
+        for person in {to for _, to, _ in self.said}:
             self.check_person(person, {row.id for row in rows.values() if row.doubts > 1})
+        self.clock.advance(60_000)
+        self.sender.step()
+        assert not len(self.sender._lines)
 
     def check_person(self, person, passed):
         """One person heard things in the order in which they were said, and not too fast.
 
         `passed`: nothing waits for what was left unanswered twice.
         """
-        order = [out_id for out_id, to in self.said if to == person]
         heard = [out_id for out_id, _, to in self.vendor.taken if to == person]
         first = [each for each in dict.fromkeys(heard) if each not in passed | self.undone.keys()]
-        assert first == [each for each in order if each in first]
+        for kind in {kind for _, _, kind in self.said}:
+            order = [out_id for out_id, to, each in self.said if to == person and each == kind]
+            assert [each for each in first if each in order] == [
+                each for each in order if each in first
+            ]
         times = [at_ms for to, at_ms in self.vendor.asked if to == person]
         for number, at_ms in enumerate(times):
             for earlier, then_ms in enumerate(times[: number + 1]):
@@ -216,7 +264,7 @@ def test_whatever_happens_everything_is_said_once_or_accounted_for(database, ope
     has arrived or says why not, in order for each person, within the pair rate; what arrived
     twice is within the count of doubts.
     """
-    for table in (OUTBOX, OUTBOX_NUMBER):
+    for table in (OUTBOX, OUTBOX_MOVED, OUTBOX_NUMBER):
         database.write(lambda connection, table=table: connection.execute(delete(table)))
     world = World(database)
     try:

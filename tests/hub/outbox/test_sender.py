@@ -1,5 +1,6 @@
 """What waits is sent in order, as fast as allowed, once; what cannot be sent says why."""
 
+import json
 import threading
 from dataclasses import replace
 from typing import Any
@@ -7,8 +8,8 @@ from typing import Any
 import pytest
 
 from hub.inbox.incoming import Status
-from hub.outbox import store
-from hub.outbox.messages import Failed
+from hub.outbox import fronts, store
+from hub.outbox.messages import Failed, Road
 from hub.outbox.pairs import store as pairs
 from hub.outbox.rules import DOUBT_WAIT_MS, WINDOW_MS, Limits
 from hub.outbox.sender import Sender
@@ -169,21 +170,58 @@ def test_what_is_urgent_does_not_wait_for_another_try_of_something_else(desk):
     assert "offer led_1" == texts(desk.channel.calls)[-1]
 
 
-def test_who_is_held_up_is_not_looked_at_again_until_then(desk):
-    """Behind a first message that waits the whole queue of a person waits: nothing is due."""
-    desk.say(*(draft(f"k{n}", kind=f"{n}") for n in range(30)))
+@pytest.mark.parametrize("how", ["withdrawn", "erased"])
+@pytest.mark.parametrize("urgent", [True, False])
+def test_what_waited_behind_something_taken_back_goes_now(desk, how, urgent):
+    """Not at the time when the other would have gone again, as if that were still to be said."""
+    desk.channel.script = [Failed("retry", 131016, "later")]
+    desk.say(draft("first", kind="card", ref="led_2", urgent=urgent), draft("second"))
+    desk.sender.step()
     desk.run()
-    with desk.database.read() as connection:
-        waiting = [row for row in desk.outbox.of(connection, "led_1") if row.state == "queued"]
+    assert 1 == len(desk.channel.calls)
 
-    assert 25 == len(waiting)
-    assert {desk.clock.wall_ms() + 6_000} == {row.due_ms for row in waiting}
+    if how == "withdrawn":
+        desk.database.write(lambda c: desk.outbox.withdraw(c, ref="led_2", kinds={"card"}))
+    else:
+        now_ms = desk.clock.wall_ms()
+        desk.database.write(lambda c: store.blank(c, "led_2", "per_a", now_ms))
+    desk.run()
 
-    # Nor is what is said to them meanwhile.
-    desk.say(draft("more"), draft("later", not_before_ms=desk.clock.wall_ms() + 60_000))
+    assert [("accepted", None)] == desk.states()
+
+
+def test_who_is_held_up_is_not_looked_at_again_until_then(desk):
+    """Behind a first message that waits the whole queue of a person waits: nothing is due, nothing
+    of it is written, and what is said meanwhile changes nothing of that."""
+    desk.say(*(draft(f"k{n}", kind=f"{n}") for n in range(30)))
     with desk.database.read() as connection:
-        *_, more, later = desk.outbox.of(connection, "led_1")
-    assert (6_000, 60_000) == tuple(row.due_ms - desk.clock.wall_ms() for row in (more, later))
+        before = desk.outbox.of(connection, "led_1")[5:]
+    desk.run()
+    later_ms = desk.clock.wall_ms() + 60_000
+    desk.say(draft("more"), draft("card", urgent=True), draft("later", not_before_ms=later_ms))
+    desk.run()
+
+    now_ms = desk.clock.wall_ms()
+    reps = Road("reps")
+    for urgent in (True, False):
+        assert [] == desk.sender._lines.due(reps, now_ms + 5_999, 9, urgent=urgent)
+        [line] = desk.sender._lines.due(reps, now_ms + 6_000, 9, urgent=urgent)
+        assert ("per_a", urgent) == (line.to, line.urgent)
+    with desk.database.read() as connection:
+        assert before == desk.outbox.of(connection, "led_1")[5:30]
+
+
+def test_a_person_for_whom_nothing_waits_has_no_line(desk):
+    """The sender forgets who has heard everything: its memory is that of what waits."""
+    desk.say(*(draft(f"k{n}", to=f"per_{n}") for n in range(300)))
+    desk.run()
+    assert 300 - 72 == len(desk.sender._lines)  # what a number takes in a second has gone
+    for _ in range(5):
+        desk.clock.advance(1_000)
+        desk.run()
+
+    assert {("accepted", None)} == set(desk.states())
+    assert 0 == len(desk.sender._lines)
 
 
 def test_who_is_held_up_holds_up_nobody_else(desk):
@@ -619,16 +657,18 @@ def test_whose_turn_it_is_compares_no_two_messages_without_their_recipient(postg
     desk = Desk(database)
     try:
         desk.say(*(draft(f"k{n}", to=f"per_{n % 7}") for n in range(200)))
-        asked = {"role": "reps", "channel": "whatsapp", "now_ms": 1, "limit": 1, "passed": 2}
+        people = json.dumps([f"per_{n}" for n in range(7)])
+        asked = {"people": people, "channel": "whatsapp", "now_ms": 1, "passed": 2}
         for urgent in (0, 1):
             with database.read() as connection:
                 driver: Any = connection.connection.driver_connection
                 rows = driver.execute(
-                    f"EXPLAIN {store._HEADS._postgres}", {**asked, "urgent": urgent}
+                    f"EXPLAIN {fronts._OF._postgres}", {**asked, "urgent": urgent}
                 ).fetchall()
             plan = "\n".join(row[0] for row in rows)
-            assert "Join" not in plan, plan
-            assert "Index Cond: ((recipient = outbox.recipient)" in plan, plan
+            assert "Seq Scan" not in plan, plan
+            assert "Hash" not in plan, plan
+            assert "Index Cond: ((recipient = who.person)" in plan, plan
     finally:
         desk.sender.close()
         database.close()

@@ -1,0 +1,53 @@
+"""For whom something has moved: the sender hears from any process whose messages to look at."""
+
+from collections.abc import Sequence
+from typing import cast
+
+from sqlalchemy import Column, Connection, Table
+
+from hub.outbox.messages import Medium, Road, Role
+from hub.store import INT64, METADATA, TEXT, Statement, Values
+
+OUTBOX_MOVED = Table(
+    "outbox_moved",
+    METADATA,
+    Column("seq", INT64, primary_key=True, autoincrement=True),
+    Column("recipient", TEXT, nullable=False),
+    Column("role", TEXT, nullable=False),
+    Column("channel", TEXT, nullable=False),
+)
+"""For whom something was enqueued, given up, put off or settled since the sender last looked.
+
+Rows are only added and taken away: two processes that write to one person never wait here for
+each other.
+"""
+
+TELL = "INSERT INTO outbox_moved (recipient, role, channel)"
+"""The beginning of a statement that tells it."""
+_TELL = Statement(f"{TELL} VALUES (:recipient, :role, :channel)")
+_NEWS = Statement("DELETE FROM outbox_moved RETURNING recipient, role, channel, seq")
+_ANY = Statement("SELECT 1 FROM outbox_moved LIMIT 1")
+
+
+def tell(connection: Connection, to: str, road: Road) -> None:
+    """One of a person's messages has moved."""
+    _TELL.run(connection, [{"recipient": to, "role": road.role, "channel": road.channel}])
+
+
+def news(connection: Connection) -> list[tuple[str, Road]]:
+    """For whom something has moved, in that order; each is said once, to the one sender."""
+    found = sorted(_NEWS.rows(connection), key=lambda row: int(row[3]))
+    return people([row[:3] for row in found])
+
+
+def any_news(connection: Connection) -> bool:
+    """Whether something has moved."""
+    return bool(_ANY.rows(connection))
+
+
+def people(rows: Sequence[Values]) -> list[tuple[str, Road]]:
+    """Persons and roads, each once, from rows of recipient, role and channel."""
+    found = {
+        (to, Road(cast(Role, role), cast(Medium, channel))): None for to, role, channel in rows
+    }
+    return list(found)
