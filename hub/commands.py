@@ -1,6 +1,7 @@
 """The commands of `kickstand-hub` that speak of no single feature, and the devices' own."""
 
 import sys
+from functools import partial
 from typing import Protocol, TextIO
 
 import click
@@ -22,6 +23,7 @@ from hub.registry.commands import person_group
 from hub.store.migrate import migrate
 from hub.subjects.commands import subject_group
 from hub.wiring import Hub, elect_sequencer, open_hub
+from hub.work_process import Lifeline, WorkProcess, affordable
 
 KEY_ROTATED = "hub.key_rotated"
 
@@ -107,14 +109,24 @@ def serve(program: Program, only: str | None, *, no_worker: bool) -> None:
     from hub.app import create_app  # noqa: PLC0415 - Flask costs 200 ms that no other command needs
     from hub.server import serve as serve_app  # noqa: PLC0415 - only this command needs it
 
+    beside = WorkProcess(partial(_beside, program)) if not no_worker and affordable() else None
     hub = program.hub
     _migrate(hub)
     lock, sequences = _elect(hub, alone=only is None)
     forget_again(hub)
-    worker = None if no_worker else _worker(hub, sequences=sequences)
-    serve_app(create_app(hub, only_leads=only == "leads"), hub, worker, sequences=sequences)
+    worker = None if no_worker or beside is not None else _worker(hub, sequences=sequences)
+    app = create_app(hub, only_leads=only == "leads")
+    serve_app(app, hub, worker, beside, sequences=sequences)
     if lock is not None:
         lock.close()
+
+
+def _beside(program: Program, lifeline: Lifeline) -> None:
+    """What `work` does, in the process beside `serve`."""
+    from hub.server import run_beside  # noqa: PLC0415 - only a lasting worker needs it
+
+    hub = program.hub
+    run_beside(hub, _worker(hub, sequences=not hub.database.is_sqlite), lifeline)
 
 
 def _elect(hub: Hub, *, alone: bool) -> tuple[TextIO | None, bool]:

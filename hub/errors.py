@@ -4,6 +4,7 @@ HubError
 ├── ConfigError          the settings are wrong; says which key and which are known
 ├── StoreUnavailable     the database cannot be opened or has gone
 ├── AnotherSequencer     another process of this hub orders the ledger
+├── WorkerEnded          the process that works beside `serve` ended by itself
 ├── Refused              an answer to whoever asked: a problem document with a stable code
 └── LedgerCorrupt        what is stored does not prove what it has to
 """
@@ -27,6 +28,10 @@ class StoreUnavailable(HubError):
 
 class AnotherSequencer(HubError):
     """Another process of this hub orders the ledger."""
+
+
+class WorkerEnded(HubError):
+    """The process that works beside `serve` ended by itself."""
 
 
 class LedgerCorrupt(HubError):

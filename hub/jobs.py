@@ -55,7 +55,7 @@ class Worker:
         self._thread = threading.Thread(target=self._run, name="worker", daemon=True)
         self.on_progress: Callable[[], object] = lambda: None
         """Called after every round that went through: feeds the watchdog."""
-        ledger.sequencer.listeners.append(self._wake.set)
+        ledger.sequencer.listeners.append(self.wake)
 
     def step(self) -> int:
         """One round; how much it did. 0: nothing is left that this process can do."""
@@ -115,6 +115,10 @@ class Worker:
     def start(self) -> None:
         """Run until `stop`."""
         self._thread.start()
+
+    def wake(self) -> None:
+        """The ledger may have grown."""
+        self._wake.set()
 
     def stop(self) -> None:
         """Finish the round and return."""

@@ -1,9 +1,12 @@
 """Serving: one process, its request threads, and how systemd hears of it."""
 
+import gc
 import logging
 import signal
 import socket
 import sys
+from collections.abc import Generator
+from contextlib import contextmanager
 from functools import partial
 from types import FrameType
 
@@ -16,6 +19,7 @@ from hub.integrations.whatsapp.graph import Misaddressed, Unreached
 from hub.integrations.whatsapp.template_shelf import ShelfUnreadable
 from hub.jobs import Loop, Worker
 from hub.wiring import Hub
+from hub.work_process import INBOX, LEDGER, Lifeline, WorkProcess
 from shared.systemd_notify import Notifier
 
 CHANNEL_TIMEOUT_S = 30
@@ -88,11 +92,19 @@ def _refresh(hub: Hub) -> int:
     return 0
 
 
-def serve(app: Flask, hub: Hub, worker: Worker | None, *, sequences: bool = True) -> None:
+def serve(
+    app: Flask,
+    hub: Hub,
+    worker: Worker | None,
+    beside: WorkProcess | None = None,
+    *,
+    sequences: bool = True,
+) -> None:
     """Serve until SIGTERM or SIGINT. Prints ``listening on http://…`` once ready.
 
     Without a worker one that only orders the hub's own facts (on SQLite, where nobody else may) and
-    asks the database how it is keeps the watchdog fed.
+    asks the database how it is keeps the watchdog fed; with one `beside` us as long as both get
+    somewhere. Raises WorkerEnded.
     """
     # A line for every request that waits would be most of the journal.
     logging.getLogger("waitress.queue").setLevel(logging.ERROR)
@@ -116,9 +128,14 @@ def serve(app: Flask, hub: Hub, worker: Worker | None, *, sequences: bool = True
     pulse = worker or Worker(
         hub.database, hub.ledger, sequences=sequences and hub.database.is_sqlite, follows=False
     )
-    pulse.on_progress = notifier.watchdog
+    pulse.on_progress = partial(_pulse, notifier, beside)
     pulse.start()
     errands = None if worker is None else Errands(hub)
+    if beside is not None:
+        hub.leads.inbox.listeners.append(partial(beside.tell, INBOX))
+        hub.ledger.sequencer.listeners.append(partial(beside.tell, LEDGER))
+        beside.go()
+    _keep_what_is_there()
     sys.stdout.write(f"listening on http://{host}:{port}\n")
     sys.stdout.flush()
     notifier.ready()
@@ -131,23 +148,55 @@ def serve(app: Flask, hub: Hub, worker: Worker | None, *, sequences: bool = True
             errands.stop()
         pulse.stop()
         hub.close()
+        if beside is not None:
+            beside.stop()
+
+
+def _keep_what_is_there() -> None:
+    """What a program loads it keeps: to look through it for garbage held everybody up for 80 ms."""
+    gc.collect()
+    gc.freeze()
+
+
+def _pulse(notifier: Notifier, beside: WorkProcess | None) -> None:
+    if beside is None or beside.well():
+        notifier.watchdog()
 
 
 def run_worker(hub: Hub, worker: Worker) -> None:
     """Work until SIGTERM or SIGINT."""
-    signal.signal(signal.SIGTERM, _stop)
-    signal.signal(signal.SIGINT, _stop)
     notifier = Notifier.from_environment()
     worker.on_progress = notifier.watchdog
+    with _working(hub, worker):
+        sys.stdout.write("working\n")
+        sys.stdout.flush()
+        notifier.ready()
+        try:
+            signal.pause()
+        finally:
+            notifier.stopping()
+
+
+def run_beside(hub: Hub, worker: Worker, lifeline: Lifeline) -> None:
+    """Work beside the `serve` that began this process, as long as it is there."""
+    worker.on_progress = lifeline.beat
+    with _working(hub, worker):
+        lifeline.follow({INBOX: hub.leads.inbox.woken, LEDGER: worker.wake})
+
+
+@contextmanager
+def _working(hub: Hub, worker: Worker) -> Generator[None]:
+    """All that works, until SIGTERM or SIGINT; then what is in hand is finished."""
+    signal.signal(signal.SIGTERM, _stop)
+    signal.signal(signal.SIGINT, _stop)
     worker.start()
     errands = Errands(hub)
-    sys.stdout.write("working\n")
-    sys.stdout.flush()
-    notifier.ready()
+    _keep_what_is_there()
     try:
-        signal.pause()
+        yield
     finally:
-        notifier.stopping()
+        # A signal to a group of processes, and one from `serve`: the second interrupts nothing.
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
         errands.stop()
         worker.stop()
         hub.close()

@@ -12,8 +12,8 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from hub.outbox.fronts import Wait
 from hub.outbox.messages import Road
+from hub.outbox.store import Front, OutboxRow
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,8 +25,29 @@ class Line:
     urgent: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Nothing can go before `until_ms`; None: before something else to that person has moved."""
+
+    until_ms: int | None
+    held: bool = False
+    """Not even what is said or moves meanwhile."""
+
+
+Turn: TypeAlias = OutboxRow | Wait | Literal["empty"]
 Said: TypeAlias = Wait | Literal["empty"]
 """What a look at a line has shown."""
+
+
+def turn(front: Front, now_ms: int) -> Turn:
+    """What a look at them says: the message that wants to go now, or how long none does."""
+    if front.row is None:
+        return "empty" if front.next_ms is None else Wait(front.next_ms)
+    if front.behind or front.row.state == "sending":
+        return Wait(None)
+    if front.row.due_ms > now_ms:
+        return Wait(front.next_ms)
+    return front.row
 
 
 @dataclass(slots=True)

@@ -10,10 +10,9 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from hub.errors import StoreUnavailable
-from hub.outbox import fronts, moves, rules, store
-from hub.outbox.fronts import Wait
+from hub.outbox import rules, store
 from hub.outbox.gates import Gate
-from hub.outbox.lines import Line, Lines, Said
+from hub.outbox.lines import Line, Lines, Said, Wait, turn
 from hub.outbox.messages import (
     Accepted,
     Address,
@@ -26,6 +25,7 @@ from hub.outbox.messages import (
     Role,
     Withhold,
 )
+from hub.outbox.moves import store as moves
 from hub.outbox.pairs import store as pairs
 from hub.outbox.rules import Limits
 from hub.outbox.service import Outbox
@@ -164,7 +164,7 @@ class Sender:
         moves.news(connection)
         self._lines.clear()
         now_ms = self._clock.wall_ms()
-        for to, road in fronts.waiting(connection):
+        for to, road in store.who_waits(connection):
             self._lines.hear(road, to, now_ms)
 
     def _open_roads(self, connection: Connection) -> dict[Road, str]:
@@ -200,18 +200,18 @@ class Sender:
             if not lines:
                 return
             people = [line.to for line in lines]
-            found = fronts.of(look.connection, road, people, look.now_ms, urgent=urgent)
-            turns = [fronts.turn(front, look.now_ms) for front in found]
-            ours = [turn.to for turn in turns if isinstance(turn, OutboxRow)]
+            found = store.fronts(look.connection, road, people, look.now_ms, urgent=urgent)
+            turns = [turn(front, look.now_ms) for front in found]
+            ours = [row.to for row in turns if isinstance(row, OutboxRow)]
             busy = pairs.busy(look.connection, number, ours)
-            for line, turn in zip(lines, turns, strict=True):
-                if not isinstance(turn, OutboxRow):
-                    look.said[line] = turn
-                elif turn.to in busy or turn.not_after_ms < look.now_ms:
+            for line, said in zip(lines, turns, strict=True):
+                if not isinstance(said, OutboxRow):
+                    look.said[line] = said
+                elif said.to in busy or said.not_after_ms < look.now_ms:
                     # They write to us at this moment, and theirs comes first; or it is swept next.
                     look.said[line] = Wait(look.now_ms)
                 else:
-                    wait = self._go(look, turn, number)
+                    wait = self._go(look, said, number)
                     if wait is None:
                         return
                     look.said[line] = wait

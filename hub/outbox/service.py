@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from sqlalchemy import Connection
 
 from hub.inbox.incoming import Status
-from hub.outbox import moves, rules, store
+from hub.outbox import rules, store
 from hub.outbox.codes import TOO_FAST_FOR_ONE, meaning_of
 from hub.outbox.messages import Accepted, Action, Draft, Failed, Road, Role, State, Withhold
+from hub.outbox.moves import store as moves
 from hub.outbox.numbers.service import Numbers
 from hub.outbox.pairs import store as pairs
 from hub.outbox.store import OutboxRow

@@ -8,8 +8,9 @@ from typing import Any, cast
 import orjson
 from sqlalchemy import CheckConstraint, Column, Connection, Index, Table, update
 
-from hub.outbox import moves
 from hub.outbox.messages import Draft, Medium, Outgoing, Road, Role, State
+from hub.outbox.moves import store as moves
+from hub.outbox.rules import PASSED_AT_DOUBTS
 from hub.store import INT64, METADATA, TEXT, Statement, set_columns
 
 OUTBOX = Table(
@@ -125,6 +126,35 @@ _NEWEST = _reading("WHERE ref = :ref AND kind = :kind ORDER BY seq DESC LIMIT 1"
 _PAGE = _reading(
     "WHERE seq > coalesce((SELECT seq FROM outbox WHERE id = :after), 0) ORDER BY seq LIMIT :limit"
 )
+# The order in which things were said, except that what is urgent waits for nothing else; and what
+# may have gone twice keeps nothing back while it waits for a word of it. Each subquery goes into
+# the index of one recipient, outbox_turn or outbox_sending: the list of states is the former's own
+# condition, without which SQLite does not see that it may be used.
+_OF_PERSON = "recipient = who.person AND channel = :channel"
+_STILL_OPEN = f"{_OF_PERSON} AND state IN ('queued', 'sending')"
+_IN_TURN = f"{_STILL_OPEN} AND not_before_ms <= :now_ms AND (doubts < :passed OR due_ms <= :now_ms)"
+_FRONT = f"FROM outbox WHERE {_IN_TURN} AND urgent = :urgent ORDER BY seq LIMIT 1"
+_FRONTS = (
+    "SELECT who.person,"  # noqa: S608 - our own names
+    f" EXISTS (SELECT 1 FROM outbox WHERE {_OF_PERSON} AND state = 'sending'"
+    " AND urgent >= :urgent)"
+    f" OR (:urgent = 0 AND EXISTS (SELECT 1 FROM outbox WHERE {_IN_TURN} AND urgent = 1)),"
+    f" (SELECT min(due_ms) FROM outbox WHERE {_STILL_OPEN} AND state = 'queued'"
+    " AND urgent = :urgent AND seq <= coalesce(front.seq, 9223372036854775807)),"
+    f" {', '.join(f'front.{name}' for name in COLUMNS)}"
+)
+_FRONTS_OF = Statement(
+    f"{_FRONTS} FROM (SELECT value AS person, key AS place FROM json_each(:people)) AS who"  # noqa: S608 - our own names
+    f" LEFT JOIN outbox AS front ON front.seq = (SELECT seq {_FRONT}) ORDER BY who.place",
+    postgres=f"{_FRONTS} FROM json_array_elements_text(CAST(:people AS json))"
+    " WITH ORDINALITY AS who (person, place)"
+    f" LEFT JOIN LATERAL (SELECT * {_FRONT}) AS front ON true ORDER BY who.place",
+    planned_anew=True,
+)
+_WHO_WAITS = Statement(
+    "SELECT recipient, role, channel FROM outbox WHERE state = 'queued'"
+    " GROUP BY recipient, role, channel ORDER BY min(seq)"
+)
 _LATE = _reading(
     "WHERE state = 'queued' AND not_after_ms < :now_ms ORDER BY not_after_ms LIMIT :limit"
 )
@@ -201,6 +231,19 @@ class OutboxRow:
             data=self.data,
             created_ms=self.created_ms,
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Front:
+    """How one person's urgent messages, or the others, stand."""
+
+    to: str
+    behind: bool
+    """They have to wait until something else to that person has moved."""
+    next_ms: int | None
+    """When one that is not behind the first may go; None when nothing waits."""
+    row: OutboxRow | None
+    """The first, which may not be due or may be on its way."""
 
 
 def as_row(values: Sequence[Any]) -> OutboxRow:
@@ -284,6 +327,36 @@ def newest(connection: Connection, ref: str, kind: str) -> Mapping[str, object] 
 def page(connection: Connection, after: str | None, limit: int) -> list[OutboxRow]:
     """Messages behind `after`, oldest first."""
     return [as_row(each) for each in _PAGE.rows(connection, after=after or "", limit=limit)]
+
+
+def fronts(
+    connection: Connection, road: Road, people: Sequence[str], now_ms: int, *, urgent: bool
+) -> list[Front]:
+    """How the urgent messages that wait for `people` stand, or the others; in their order."""
+    if not people:
+        return []
+    found = _FRONTS_OF.rows(
+        connection,
+        people=orjson.dumps(list(people)).decode(),
+        channel=road.channel,
+        now_ms=now_ms,
+        urgent=int(urgent),
+        passed=PASSED_AT_DOUBTS,
+    )
+    return [
+        Front(
+            to=to,
+            behind=bool(behind),
+            next_ms=next_ms,
+            row=None if values[0] is None else as_row(values),
+        )
+        for to, behind, next_ms, *values in found
+    ]
+
+
+def who_waits(connection: Connection) -> list[tuple[str, Road]]:
+    """For whom something waits and by which road it goes, the longest waiting first."""
+    return moves.people(_WHO_WAITS.rows(connection))
 
 
 def late(connection: Connection, now_ms: int, limit: int) -> list[OutboxRow]:

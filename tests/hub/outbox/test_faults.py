@@ -10,7 +10,7 @@ from sqlalchemy import delete
 
 from hub.inbox.incoming import Status
 from hub.outbox.messages import Accepted, Action, Failed
-from hub.outbox.moves import OUTBOX_MOVED
+from hub.outbox.moves.store import OUTBOX_MOVED
 from hub.outbox.numbers.store import OUTBOX_NUMBER
 from hub.outbox.pairs import store as pairs
 from hub.outbox.rules import PASSED_AT_DOUBTS, Limits, pair_wait_ms

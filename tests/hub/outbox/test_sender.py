@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from hub.inbox.incoming import Status
-from hub.outbox import fronts, store
+from hub.outbox import store
 from hub.outbox.messages import Failed, Road
 from hub.outbox.pairs import store as pairs
 from hub.outbox.rules import DOUBT_WAIT_MS, WINDOW_MS, Limits
@@ -663,7 +663,7 @@ def test_whose_turn_it_is_compares_no_two_messages_without_their_recipient(postg
             with database.read() as connection:
                 driver: Any = connection.connection.driver_connection
                 rows = driver.execute(
-                    f"EXPLAIN {fronts._OF._postgres}", {**asked, "urgent": urgent}
+                    f"EXPLAIN {store._FRONTS_OF._postgres}", {**asked, "urgent": urgent}
                 ).fetchall()
             plan = "\n".join(row[0] for row in rows)
             assert "Seq Scan" not in plan, plan

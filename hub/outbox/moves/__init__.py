@@ -1,0 +1,1 @@
+"""For whom something has moved since the sender last looked."""
