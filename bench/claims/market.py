@@ -1,6 +1,7 @@
 """A hub with leads that many reps hold offers of, and their taps as Meta delivers them."""
 
 import json
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -108,7 +109,8 @@ def offered(hub: Hub, count: int) -> list[str]:
 def tap_of(lead: str, turn: int, number: int) -> bytes:
     """A rep's tap as Meta delivers it."""
     reply = {"type": "button_reply", "button_reply": {"id": f"CLAIM_{lead}", "title": "Claim"}}
-    message = {"from": str(REP + turn), "id": f"wamid.{number}", "timestamp": "1795000000"}
+    sent_at = str(int(time.time()))  # a tap opens its sender's window only when it is new
+    message = {"from": str(REP + turn), "id": f"wamid.{number}", "timestamp": sent_at}
     message |= {"type": "interactive", "interactive": reply}  # type: ignore[dict-item]
     value = {"metadata": {"phone_number_id": "1"}, "messages": [message]}
     change = {"field": "messages", "value": value}
