@@ -4,11 +4,13 @@ import hashlib
 import hmac
 import itertools
 import re
+import selectors
 import signal
 import socket
 import threading
 import time
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Callable, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import TracebackType
@@ -16,16 +18,16 @@ from typing import Final, Self
 
 from sqlalchemy import text
 
-from bench.claims.crowd import crowd
 from bench.claims.market import SECRET, tap_of, write_settings
 from firmware_sim.ports import LOOPBACK, free_port
 from firmware_sim.processes import Program, python_program, wait_until
+from hub.store import Statement
 from hub.wiring import Hub
 
 READY_MS: Final = 60_000
 LOOK_S: Final = 0.004
 """How often it is looked for what has been decided; the figures come from the hub's own clock."""
-DECIDED = text(
+DECIDED = Statement(
     "SELECT inbox.seq, inbox.state, inbox_body.body FROM inbox"
     " JOIN inbox_body ON inbox_body.seq = inbox.seq"
     " WHERE inbox.seq > :after ORDER BY inbox.seq LIMIT 256"
@@ -79,6 +81,7 @@ class Served:
         self._ports: list[int] = []
         self._programs: list[Program] = []
         self._ready = 0
+        self._seen = 0
         self._meta = ThreadingHTTPServer((LOOPBACK, 0), _Takes)
         threading.Thread(target=self._meta.serve_forever, daemon=True).start()
         api_url = f"http://{LOOPBACK}:{self._meta.server_port}"
@@ -130,69 +133,119 @@ class Served:
         Each connection taps again when its tap is decided, or, with `rate`, so many tap in a
         second whatever becomes of it.
         """
-        bodies = [
-            tap_of(lead, turn, index * self._tappers + turn)
+        taps = [
+            signed(tap_of(lead, turn, index * self._tappers + turn))
             for index, lead in enumerate(leads)
             for turn in range(self._tappers)
         ]
-        decided = [threading.Event() for _ in bodies]
-        stored = [0.0] * len(bodies)
-        stop = threading.Event()
-        watcher = threading.Thread(target=self._watch, args=(decided, stop), daemon=True)
-        watcher.start()
-        local, turns = threading.local(), itertools.count()
-        pause, first_tap = threading.Event(), time.perf_counter()
-
-        def tap(number: int) -> None:
-            if not hasattr(local, "socket"):
-                port = self._ports[next(turns) % len(self._ports)]
-                local.socket = socket.create_connection((LOOPBACK, port))
-                local.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            if rate is not None:
-                pause.wait(max(0.0, first_tap + number / rate - time.perf_counter()))
-            began = time.perf_counter()
-            post(local.socket, bodies[number])
-            stored[number] = (time.perf_counter() - began) * 1000
-            if rate is None:
-                decided[number].wait()
-
-        crowd(connections, len(bodies), tap)
-        for each in decided:
-            each.wait()
-        stop.set()
-        watcher.join()
-        self.stored_ms = stored
+        with _Crowd(taps, self._ports, connections, self._decided) as crowd:
+            self.stored_ms = crowd.tap_all(rate)
         with self._hub.database.read() as connection:
             # Decided within the millisecond of its arrival counts as one.
             return [max(1.0, float(row[0])) for row in connection.execute(WAITED)]
 
-    def _watch(self, decided: Sequence[threading.Event], stop: threading.Event) -> None:
-        after = 0
-        while not stop.wait(LOOK_S):
-            with self._hub.database.read() as connection:
-                rows = connection.execute(DECIDED, {"after": after}).all()
-            for seq, state, body in rows:
-                if state == "new":
+    def _decided(self) -> list[int]:
+        """The numbers of the taps that have been decided since the last look."""
+        with self._hub.database.read() as connection:
+            rows = DECIDED.rows(connection, after=self._seen)
+        numbers = []
+        for seq, state, body in rows:
+            if state == "new":
+                break
+            self._seen = seq
+            numbers += [int(found[1]) for found in [NUMBER.search(bytes(body))] if found]
+        return numbers
+
+
+class _Crowd:
+    """Everybody who taps, in one thread: what they cost is taken from the hub they wait for."""
+
+    def __init__(
+        self,
+        taps: Sequence[bytes],
+        ports: Sequence[int],
+        connections: int,
+        decided: Callable[[], list[int]],
+    ) -> None:
+        """`taps`: what each sends; `decided`: the numbers of those decided since the last call."""
+        self._taps, self._decided = taps, decided
+        self._selector = selectors.DefaultSelector()
+        self._idle: deque[socket.socket] = deque()
+        for turn in range(connections):
+            made = socket.create_connection((LOOPBACK, ports[turn % len(ports)]))
+            made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            self._selector.register(made, selectors.EVENT_READ)
+            self._idle.append(made)
+        self._began_s = [0.0] * len(taps)
+        self._stored_ms = [0.0] * len(taps)
+        self._sent: dict[socket.socket, int] = {}
+        """The tap whose 200 a connection waits for."""
+        self._stored: dict[int, socket.socket] = {}
+        """By which connection a tap that is not decided yet was stored."""
+        self._open = set(range(len(taps)))
+        """The taps that are not decided."""
+
+    def __enter__(self) -> Self:
+        """They are connected."""
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        """They hang up."""
+        for key in list(self._selector.get_map().values()):
+            assert isinstance(key.fileobj, socket.socket)
+            key.fileobj.close()
+        self._selector.close()
+
+    def tap_all(self, rate: float | None) -> list[float]:
+        """Ms from sending each tap to its 200."""
+        began_s = look_s = time.perf_counter()
+        number = 0
+        while self._open or self._sent:
+            now_s = time.perf_counter()
+            while self._idle and number < len(self._taps):
+                if rate is not None and now_s < began_s + number / rate:
                     break
-                after = seq
-                found = NUMBER.search(bytes(body))
-                if found is not None:
-                    decided[int(found[1])].set()
+                self._send(self._idle.popleft(), number)
+                number += 1
+            if now_s >= look_s:
+                look_s = now_s + LOOK_S
+                self._look(paced=rate is not None)
+            for key, _ in self._selector.select(max(0.0, min(look_s - now_s, LOOK_S))):
+                assert isinstance(key.fileobj, socket.socket)
+                self._hear(key.fileobj, paced=rate is not None)
+        return self._stored_ms
+
+    def _send(self, by: socket.socket, number: int) -> None:
+        self._sent[by] = number
+        self._began_s[number] = time.perf_counter()
+        by.sendall(self._taps[number])
+
+    def _hear(self, by: socket.socket, *, paced: bool) -> None:
+        answer = by.recv(4096)
+        while answer and b"\r\n\r\n" not in answer:
+            answer += by.recv(4096)
+        if not answer.startswith(b"HTTP/1.1 200"):
+            raise ConnectionError(answer.decode("latin-1")[:200] or "the hub hung up")
+        number = self._sent.pop(by)
+        self._stored_ms[number] = (time.perf_counter() - self._began_s[number]) * 1000
+        if paced or number not in self._open:
+            self._idle.append(by)
+        else:
+            self._stored[number] = by
+
+    def _look(self, *, paced: bool) -> None:
+        for number in self._decided():
+            self._open.discard(number)
+            by = self._stored.pop(number, None)
+            if by is not None and not paced:
+                self._idle.append(by)
 
 
-def post(connection: socket.socket, body: bytes) -> None:
-    """Deliver a signed webhook; returns when it was answered 200."""
-    signed = hmac.new(SECRET.encode(), body, hashlib.sha256).hexdigest()
+def signed(body: bytes) -> bytes:
+    """A webhook as Meta posts it."""
+    proof = hmac.new(SECRET.encode(), body, hashlib.sha256).hexdigest()
     head = (
         f"POST /webhooks/whatsapp HTTP/1.1\r\nHost: hub\r\nContent-Type: application/json\r\n"
-        f"X-Hub-Signature-256: sha256={signed}\r\nContent-Length: {len(body)}\r\n\r\n"
+        f"X-Hub-Signature-256: sha256={proof}\r\nContent-Length: {len(body)}\r\n\r\n"
     )
-    connection.sendall(head.encode() + body)
-    answer = b""
-    while b"\r\n\r\n" not in answer:
-        piece = connection.recv(4096)
-        if not piece:
-            raise ConnectionError("the hub hung up")
-        answer += piece
-    if not answer.startswith(b"HTTP/1.1 200"):
-        raise ConnectionError(answer.decode("latin-1")[:200])
+    return head.encode() + body

@@ -402,8 +402,7 @@ def withdraw(
     values |= {"ref": ref} if to is None else {"ref": ref, "recipient": to}
     gone.run(connection, [values])
     withheld = waiting.rows(connection, reason=reason, now_ms=now_ms, **values)
-    for person, road in moves.people(withheld):
-        moves.tell(connection, person, road)
+    moves.tell_of(connection, withheld)
     return len(withheld)
 
 
@@ -443,8 +442,7 @@ def blank(connection: Connection, ref: str, recipient: str, now_ms: int) -> int:
         .values(state="withheld", reason="erased", at_ms=now_ms)
         .returning(OUTBOX.c.recipient, OUTBOX.c.role, OUTBOX.c.channel)
     )
-    for to, road in moves.people([tuple(row) for row in unsaid]):
-        moves.tell(connection, to, road)
+    moves.tell_of(connection, [tuple(row) for row in unsaid])
     return connection.execute(
         update(OUTBOX)
         .where(*which)

@@ -34,6 +34,14 @@ def tell(connection: Connection, to: str, road: Road) -> None:
     _TELL.run(connection, [{"recipient": to, "role": road.role, "channel": road.channel}])
 
 
+def tell_of(connection: Connection, rows: Sequence[Values]) -> None:
+    """Of each row (recipient, role, channel) one has moved; a person is told of once."""
+    said = [
+        {"recipient": to, "role": road.role, "channel": road.channel} for to, road in people(rows)
+    ]
+    _TELL.run(connection, said)
+
+
 def news(connection: Connection) -> list[tuple[str, Road]]:
     """For whom something has moved, in that order; each is said once, to the one sender."""
     found = sorted(_NEWS.rows(connection), key=lambda row: int(row[3]))
