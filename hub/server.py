@@ -179,8 +179,9 @@ def run_worker(hub: Hub, worker: Worker) -> None:
 
 def run_beside(hub: Hub, worker: Worker, lifeline: Lifeline) -> None:
     """Work beside the `serve` that began this process, as long as it is there."""
-    worker.on_progress = lifeline.beat
     with _working(hub, worker):
+        lifeline.beat()
+        worker.on_progress = lifeline.beat
         lifeline.follow({INBOX: hub.leads.inbox.woken, LEDGER: worker.wake})
 
 

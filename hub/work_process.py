@@ -37,7 +37,7 @@ class Lifeline:
     def __init__(self, heard: int, said: int) -> None:
         """Two ends of pipes."""
         self._heard, self._said = heard, said
-        self._beat_s = 0.0
+        self._beat_s = -1.0
 
     def wait_to_go(self) -> None:
         """Until `serve` is ready for us; ends this process if it never is."""
@@ -57,7 +57,7 @@ class Lifeline:
         os._exit(1)
 
     def beat(self) -> None:
-        """We got somewhere."""
+        """We have begun, or got somewhere since."""
         now_s = time.monotonic()
         if now_s - self._beat_s >= 1.0:
             self._beat_s = now_s
@@ -87,10 +87,14 @@ class WorkProcess:
         """It has ended by itself."""
 
     def go(self) -> None:
-        """The database is ready: it may begin."""
+        """The database is ready: it may begin; returns when it has. Raises WorkerEnded."""
         os.write(self._say, GO)
+        begun = os.read(self._hear, 1)
         self._beat_s = time.monotonic()
         self._watching.start()
+        if not begun:
+            self._watching.join()
+            raise WorkerEnded("the worker did not begin; the log above says why")
 
     def tell(self, news: bytes) -> None:
         """Something has grown that it may act on."""

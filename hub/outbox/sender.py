@@ -100,7 +100,8 @@ class Sender:
         having written to us, by all our numbers together; None: any.
         """
         self._outbox = outbox
-        self._database = outbox.database
+        # What became of messages is written beside taps: they do not wait for it.
+        self._database = outbox.database.lane()
         self._clock = outbox.clock
         self._channels = channels
         self._number_for = number_for
@@ -411,3 +412,5 @@ class Sender:
     def close(self) -> None:
         """Let another process send; whatever is in flight is theirs to doubt."""
         self._sole.release()
+        if self._database is not self._outbox.database:
+            self._database.close()
