@@ -47,6 +47,9 @@ def listen(address: str) -> socket.socket:
 
 
 def _stop(_signal: int, _frame: FrameType | None) -> None:
+    # It may reach a group of processes and be passed on by one of them: once is enough, and what is
+    # in hand is finished.
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     raise SystemExit(0)
 
 
@@ -131,18 +134,20 @@ def serve(
     pulse.on_progress = partial(_pulse, notifier, beside)
     pulse.start()
     errands = None if worker is None else Errands(hub)
-    if beside is not None:
-        hub.leads.inbox.listeners.append(partial(beside.tell, INBOX))
-        hub.ledger.sequencer.listeners.append(partial(beside.tell, LEDGER))
-        beside.go()
-    _keep_what_is_there()
-    sys.stdout.write(f"listening on http://{host}:{port}\n")
-    sys.stdout.flush()
-    notifier.ready()
     try:
+        if beside is not None:
+            hub.leads.inbox.listeners.append(partial(beside.tell, INBOX))
+            hub.ledger.sequencer.listeners.append(partial(beside.tell, LEDGER))
+            beside.go()
+        _keep_what_is_there()
+        sys.stdout.write(f"listening on http://{host}:{port}\n")
+        sys.stdout.flush()
+        notifier.ready()
         server.run()
     finally:
         notifier.stopping()
+        if beside is not None:
+            beside.tell_to_stop()
         server.close()
         if errands is not None:
             errands.stop()
@@ -196,8 +201,6 @@ def _working(hub: Hub, worker: Worker) -> Generator[None]:
     try:
         yield
     finally:
-        # A signal to a group of processes, and one from `serve`: the second interrupts nothing.
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
         errands.stop()
         worker.stop()
         hub.close()

@@ -18,7 +18,7 @@ from hub.errors import WorkerEnded
 
 BEATS_S: Final = 30.0
 """A worker that has got nowhere for so long is not well."""
-STOP_S: Final = 25.0
+STOP_S: Final = 20.0
 """How long it may take to finish what is in hand."""
 GO: Final = b"g"
 INBOX, LEDGER = b"i", b"l"
@@ -82,18 +82,18 @@ class WorkProcess:
         os.set_blocking(self._say, False)
         self._beat_s = time.monotonic()
         self._watching = threading.Thread(target=self._watch, name="worker watch", daemon=True)
+        self._begun = threading.Event()
         self._stopping = False
         self.failed = False
         """It has ended by itself."""
 
     def go(self) -> None:
         """The database is ready: it may begin; returns when it has. Raises WorkerEnded."""
-        os.write(self._say, GO)
-        begun = os.read(self._hear, 1)
-        self._beat_s = time.monotonic()
+        with suppress(OSError):  # it has ended: the watch sees it
+            os.write(self._say, GO)
         self._watching.start()
-        if not begun:
-            self._watching.join()
+        self._begun.wait()
+        if self.failed:
             raise WorkerEnded("the worker did not begin; the log above says why")
 
     def tell(self, news: bytes) -> None:
@@ -109,23 +109,29 @@ class WorkProcess:
     def _watch(self) -> None:
         while os.read(self._hear, 4096):
             self._beat_s = time.monotonic()
+            self._begun.set()
         _, status = os.waitpid(self._pid, 0)
         code = os.waitstatus_to_exitcode(status)
         self.failed = code != 0 and not self._stopping
         if self.failed:
             log.error("worker_ended", code=code)
+        self._begun.set()
         if not self._stopping:
             # Told to stop by a signal to us both, or not: neither goes on without the other.
             os.kill(os.getpid(), signal.SIGTERM)
 
+    def tell_to_stop(self) -> None:
+        """Let it finish what is in hand."""
+        self._stopping = True
+        self._signal(signal.SIGTERM)
+
     def stop(self) -> None:
-        """Let it finish what is in hand, and wait for that; after `go`.
+        """Wait until it has finished, after `tell_to_stop`.
 
         Raises WorkerEnded if it had ended by itself.
         """
-        self._stopping = True
-        self._signal(signal.SIGTERM)
-        self._watching.join(STOP_S)
+        if self._watching.is_alive():
+            self._watching.join(STOP_S)
         if self._watching.is_alive():
             log.warning("worker_killed", after_s=STOP_S)
             self._signal(signal.SIGKILL)

@@ -28,9 +28,9 @@ READY_MS: Final = 60_000
 LOOK_S: Final = 0.004
 """How often it is looked for what has been decided; the figures come from the hub's own clock."""
 DECIDED = Statement(
-    "SELECT inbox.seq, inbox.state, inbox_body.body FROM inbox"
+    "SELECT inbox.seq, inbox_body.body FROM inbox"
     " JOIN inbox_body ON inbox_body.seq = inbox.seq"
-    " WHERE inbox.seq > :after ORDER BY inbox.seq LIMIT 256"
+    " WHERE inbox.seq > :after AND inbox.state <> 'new' ORDER BY inbox.seq LIMIT 256"
 )
 WAITED = text(
     "SELECT outbox.created_ms - lead_event.at_ms FROM lead_event"
@@ -148,13 +148,9 @@ class Served:
         """The numbers of the taps that have been decided since the last look."""
         with self._hub.database.read() as connection:
             rows = DECIDED.rows(connection, after=self._seen)
-        numbers = []
-        for seq, state, body in rows:
-            if state == "new":
-                break
-            self._seen = seq
-            numbers += [int(found[1]) for found in [NUMBER.search(bytes(body))] if found]
-        return numbers
+        # They are decided in their order: none comes behind one that was seen.
+        self._seen = rows[-1][0] if rows else self._seen
+        return [int(found[1]) for _, body in rows if (found := NUMBER.search(bytes(body)))]
 
 
 class _Crowd:
@@ -210,7 +206,10 @@ class _Crowd:
             if now_s >= look_s:
                 look_s = now_s + LOOK_S
                 self._look(paced=rate is not None)
-            for key, _ in self._selector.select(max(0.0, min(look_s - now_s, LOOK_S))):
+            wait_s = look_s - now_s
+            if rate is not None and self._idle and number < len(self._taps):
+                wait_s = min(wait_s, began_s + number / rate - now_s)
+            for key, _ in self._selector.select(max(0.0, wait_s)):
                 assert isinstance(key.fileobj, socket.socket)
                 self._hear(key.fileobj, paced=rate is not None)
         return self._stored_ms
@@ -222,8 +221,8 @@ class _Crowd:
 
     def _hear(self, by: socket.socket, *, paced: bool) -> None:
         answer = by.recv(4096)
-        while answer and b"\r\n\r\n" not in answer:
-            answer += by.recv(4096)
+        while b"\r\n\r\n" not in answer and (piece := by.recv(4096)):
+            answer += piece
         if not answer.startswith(b"HTTP/1.1 200"):
             raise ConnectionError(answer.decode("latin-1")[:200] or "the hub hung up")
         number = self._sent.pop(by)

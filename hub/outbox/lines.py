@@ -35,6 +35,8 @@ class Wait:
 
 
 Turn: TypeAlias = OutboxRow | Wait | Literal["empty"]
+REPLACED_MAX = 1000
+"""So many entries that others have replaced are kept."""
 Said: TypeAlias = Wait | Literal["empty"]
 """What a look at a line has shown."""
 
@@ -79,12 +81,15 @@ class Lines:
         self._heaps.clear()
 
     def hear(self, road: Road, to: str, now_ms: int) -> None:
-        """Something for `to` was enqueued or moved: look at it now, unless it is held."""
+        """Something for `to` was enqueued or moved: look at it now, unless it is held.
+
+        Who is due already keeps their turn: in an overload they would never have one.
+        """
         for urgent in (True, False):
             line = Line(road, to, urgent)
-            place = self._places.get(line)
-            held_ms = 0 if place is None else place.held_ms
-            self._put(line, max(now_ms, held_ms), held_ms)
+            place = self._places.get(line) or _Place(None)
+            due_ms = now_ms if place.due_ms is None else min(place.due_ms, now_ms)
+            self._put(line, max(due_ms, place.held_ms), place.held_ms)
 
     def settle(self, line: Line, said: Said) -> None:
         """What a look at a line has shown, and is written down."""
@@ -106,6 +111,17 @@ class Lines:
         if due_ms is not None and (before is None or before.due_ms != due_ms):
             heap = self._heaps.setdefault((line.road, line.urgent), [])
             heapq.heappush(heap, (due_ms, next(self._turns), line))
+            if len(heap) > REPLACED_MAX + 2 * len(self._places):
+                self._tidy(line.road, urgent=line.urgent)
+
+    def _tidy(self, road: Road, *, urgent: bool) -> None:
+        """Forget the entries that others have replaced: they would stay until their time."""
+        left: dict[Line, tuple[int, int, Line]] = {}
+        for entry in sorted(self._heaps[road, urgent]):
+            place = self._places.get(entry[2])
+            if place is not None and place.due_ms == entry[0]:
+                left.setdefault(entry[2], entry)
+        self._heaps[road, urgent] = list(left.values())  # sorted, which a heap may be
 
     def due(
         self, road: Road, now_ms: int, limit: int, *, urgent: bool, but: Collection[Line] = ()

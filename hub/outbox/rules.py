@@ -9,8 +9,6 @@ WINDOW_MS = 24 * 3600 * 1000
 """After a person's last message we may answer freely for so long."""
 WINDOW_MARGIN_MS = 60_000
 """Nearer to its end than this a window counts as closed: the vendor's clock is not ours."""
-SAME_OPENING_MS = 10_000
-"""A message that follows another so soon opens nothing anew; well below the margin."""
 PASSING_MAX = 5
 """A message that fails in passing after it was accepted is sent so often again."""
 STOP_MS = 300_000

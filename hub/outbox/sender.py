@@ -44,6 +44,9 @@ IDLE_WAIT_S = 0.05
 """How often messages of other processes, and due ones, are looked for."""
 RETRY_WAIT_S = 1.0
 SWEEP_MAX = 200
+LOOK_AGAIN_MS = 60_000
+"""Everybody for whom something waits is looked at so often, whether or not anybody told of them: an
+older release that is still running beside us does not tell."""
 LOOKS_MAX = 256
 """Lines looked at in one transaction."""
 RENDER_ATTEMPTS_MAX = 3
@@ -100,8 +103,7 @@ class Sender:
         having written to us, by all our numbers together; None: any.
         """
         self._outbox = outbox
-        # What became of messages is written beside taps: they do not wait for it.
-        self._database = outbox.database.lane()
+        self._database = outbox.database
         self._clock = outbox.clock
         self._channels = channels
         self._number_for = number_for
@@ -113,6 +115,7 @@ class Sender:
         self._sole = Sole(self._database, "sender")
         self._recovered = False
         self._lines = Lines()
+        self._look_again_ms = 0
         self._threads = threads
         self._spared = min(SPARED_THREADS, threads - 1)
         self._pool: ThreadPoolExecutor | None = None
@@ -144,6 +147,7 @@ class Sender:
                 return 0, []  # what we are sending is in no doubt
             self._database.write(self._recover)
             self._recovered = True
+        self._look_again()
         swept = 0
         while True:
             try:
@@ -164,9 +168,16 @@ class Sender:
             self._outbox.doubt(connection, row, "interrupted", first=True)
         moves.news(connection)
         self._lines.clear()
-        now_ms = self._clock.wall_ms()
-        for to, road in store.who_waits(connection):
+        self._look_again_ms = 0
+
+    def _look_again(self) -> None:
+        if (now_ms := self._clock.wall_ms()) < self._look_again_ms:
+            return
+        with self._database.read() as connection:
+            waiting = store.who_waits(connection)
+        for to, road in waiting:
             self._lines.hear(road, to, now_ms)
+        self._look_again_ms = now_ms + LOOK_AGAIN_MS
 
     def _open_roads(self, connection: Connection) -> dict[Road, str]:
         numbers: dict[Road, str | None] = {Road(role): self._number_for(role) for role in ROLES}
@@ -412,5 +423,3 @@ class Sender:
     def close(self) -> None:
         """Let another process send; whatever is in flight is theirs to doubt."""
         self._sole.release()
-        if self._database is not self._outbox.database:
-            self._database.close()

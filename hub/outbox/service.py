@@ -275,12 +275,7 @@ class Outbox:
 
     @staticmethod
     def opened(connection: Connection, number: str, to: str, at_ms: int) -> None:
-        """A person wrote to a number of ours: for 24 hours we may answer freely.
-
-        Who wrote seconds ago has opened it: a window counts as closed a minute early anyway.
-        """
-        if 0 <= at_ms - pairs.of(connection, number, to).opened_ms < rules.SAME_OPENING_MS:
-            return
+        """A person wrote to a number of ours: for 24 hours we may answer freely."""
         pairs.opened(connection, number, to, at_ms)
         store.release(connection, to, at_ms)
 

@@ -129,7 +129,8 @@ _PAGE = _reading(
 # The order in which things were said, except that what is urgent waits for nothing else; and what
 # may have gone twice keeps nothing back while it waits for a word of it. Each subquery goes into
 # the index of one recipient, outbox_turn or outbox_sending: the list of states is the former's own
-# condition, without which SQLite does not see that it may be used.
+# condition, without which SQLite does not see that it may be used, and OFFSET keeps PostgreSQL from
+# finding all that is being sent, to everybody, for a look at one.
 _OF_PERSON = "recipient = who.person AND channel = :channel"
 _STILL_OPEN = f"{_OF_PERSON} AND state IN ('queued', 'sending')"
 _IN_TURN = f"{_STILL_OPEN} AND not_before_ms <= :now_ms AND (doubts < :passed OR due_ms <= :now_ms)"
@@ -137,8 +138,9 @@ _FRONT = f"FROM outbox WHERE {_IN_TURN} AND urgent = :urgent ORDER BY seq LIMIT 
 _FRONTS = (
     "SELECT who.person,"  # noqa: S608 - our own names
     f" EXISTS (SELECT 1 FROM outbox WHERE {_OF_PERSON} AND state = 'sending'"
-    " AND urgent >= :urgent)"
-    f" OR (:urgent = 0 AND EXISTS (SELECT 1 FROM outbox WHERE {_IN_TURN} AND urgent = 1)),"
+    " AND urgent >= :urgent LIMIT 1 OFFSET 0)"
+    f" OR (:urgent = 0 AND EXISTS (SELECT 1 FROM outbox WHERE {_IN_TURN} AND urgent = 1"
+    " LIMIT 1 OFFSET 0)),"
     f" (SELECT min(due_ms) FROM outbox WHERE {_STILL_OPEN} AND state = 'queued'"
     " AND urgent = :urgent AND seq <= coalesce(front.seq, 9223372036854775807)),"
     f" {', '.join(f'front.{name}' for name in COLUMNS)}"

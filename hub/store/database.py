@@ -142,7 +142,7 @@ class Database:
 
     def __init__(
         self,
-        url: str | URL,
+        url: str,
         *,
         threaded: bool = True,
         connection_factory: ConnectionFactory = connect_sqlite,
@@ -161,7 +161,6 @@ class Database:
         self._threaded = threaded
         self._closed = False
         self._start_lock = threading.Lock()
-        self._lanes: list[Database] = []
 
     def _engine(self, *, writer: bool) -> Engine:
         if not self.is_sqlite:
@@ -195,19 +194,6 @@ class Database:
             _driver(connection).execute(begin)  # its own words cost more than many a question
 
         return engine
-
-    def lane(self) -> "Database":
-        """A line of writes beside this one, for who writes much and is not waited for.
-
-        On PostgreSQL it has a connection and a thread of its own; SQLite lets one writer in, and
-        there it is this one. What is asked for in one lane may overtake what waits in another. It
-        ends with this database.
-        """
-        if self.is_sqlite or not self._threaded:
-            return self
-        lane = Database(self.url)
-        self._lanes.append(lane)
-        return lane
 
     @property
     def sqlite_path(self) -> str | None:
@@ -375,8 +361,6 @@ class Database:
 
     def close(self) -> None:
         """Finish queued writes, then let go of the file or the server."""
-        for lane in self._lanes:
-            lane.close()
         self._closed = True
         if self._thread is not None:
             self._jobs.put(None)
@@ -389,7 +373,7 @@ class Database:
         self._reader_engine.dispose()
 
 
-def _driver_url(url: str | URL) -> URL:
+def _driver_url(url: str) -> URL:
     parsed = make_url(url)
     if parsed.drivername in {"postgresql", "postgres"}:
         return parsed.set(drivername="postgresql+psycopg")

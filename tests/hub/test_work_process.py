@@ -105,6 +105,8 @@ def test_both_finish_when_they_are_told_to(call, whom, number):
 
         assert (process.returncode, said) == (0, "")
         assert is_gone(worker)
+        # Whoever closes the file last, in order, leaves no log beside it.
+        assert not Path(call[-1]).with_name("hub.db-wal").exists()
 
 
 def test_with_one_core_there_is_no_worker_beside(call):
@@ -124,3 +126,32 @@ def test_a_serve_that_cannot_begin_leaves_no_worker_behind(call):
         )
         assert second.returncode == 1
         assert second.stderr.startswith("Error: "), second.stderr
+
+
+BROKEN = """
+import signal
+from hub.server import _stop
+from hub.work_process import WorkProcess
+
+def run(lifeline):
+    raise RuntimeError("no disk")
+
+signal.signal(signal.SIGTERM, _stop)
+beside = WorkProcess(run)
+try:
+    beside.go()
+finally:
+    beside.tell_to_stop()
+    beside.stop()
+"""
+
+
+def test_a_worker_that_cannot_begin_is_said_so():
+    """Not a silent end that looks like an orderly one."""
+    done = subprocess.run(
+        [sys.executable, "-c", BROKEN],
+        cwd=ROOT, text=True, capture_output=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert "no disk" in done.stdout + done.stderr
+    assert "WorkerEnded" in done.stderr
