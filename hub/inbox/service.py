@@ -24,7 +24,7 @@ __all__ = ["Handle", "Inbox", "InboxRow", "Outcome", "first_time", "seen"]
 
 KEEP_MAX = 64
 """Deliveries stored by one commit."""
-GROUP_MAX = 32
+GROUP_MAX = 40
 """Rows acted on in one transaction."""
 GROUP_MS = 20
 """After so long a transaction takes up no further row: a delivery that waits for the writer is to
