@@ -2,6 +2,8 @@
 
 import gc
 import logging
+import os
+import select
 import signal
 import socket
 import sys
@@ -19,7 +21,7 @@ from hub.integrations.whatsapp.graph import Misaddressed, Unreached
 from hub.integrations.whatsapp.template_shelf import ShelfUnreadable
 from hub.jobs import Loop, Worker
 from hub.wiring import Hub
-from hub.work_process import INBOX, LEDGER, Lifeline, WorkProcess
+from hub.work_process import INBOX, LEDGER, Lifeline, WorkProcess, signals
 from shared.systemd_notify import Notifier
 
 CHANNEL_TIMEOUT_S = 30
@@ -47,10 +49,15 @@ def listen(address: str) -> socket.socket:
 
 
 def _stop(_signal: int, _frame: FrameType | None) -> None:
-    # It may reach a group of processes and be passed on by one of them: once is enough, and what is
-    # in hand is finished.
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, _told_already)
     raise SystemExit(0)
+
+
+def _told_already(_signal: int, _frame: FrameType | None) -> None:
+    """A signal to a group that one of them passes on: once is enough, what is in hand is finished.
+
+    Python would call SIG_IGN a race, on stderr, when both come at the same moment.
+    """
 
 
 class Errands:
@@ -176,8 +183,11 @@ def run_worker(hub: Hub, worker: Worker) -> None:
         sys.stdout.write("working\n")
         sys.stdout.flush()
         notifier.ready()
+        told = signals()
         try:
-            signal.pause()
+            while True:
+                select.select([told], [], [])
+                os.read(told, 4096)
         finally:
             notifier.stopping()
 

@@ -5,6 +5,7 @@ every step. The two are one program: they begin together, and neither goes on wi
 """
 
 import os
+import select
 import signal
 import threading
 import time
@@ -31,6 +32,18 @@ def affordable() -> bool:
     return len(os.sched_getaffinity(0)) > 1
 
 
+def signals() -> int:
+    """A descriptor that can be read once a signal has come: wait for it beside whatever else.
+
+    A signal that comes just before a thread goes to sleep interrupts nothing, and would be acted on
+    when something else wakes it: for a worker that is told to stop, never.
+    """
+    woken, wake = os.pipe()
+    os.set_blocking(wake, False)
+    signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
+    return woken
+
+
 class Lifeline:
     """The worker's end: what it hears of `serve`, and what it lets it know."""
 
@@ -50,11 +63,19 @@ class Lifeline:
         When `serve` is gone without a word this process ends at once, as it did: by the same power
         cut, as far as anybody can tell.
         """
-        while heard := os.read(self._heard, 4096):
+        told = signals()
+        while True:
+            ready, _, _ = select.select([told, self._heard], [], [])
+            if told in ready:
+                os.read(told, 4096)  # what it does has been done by now, unless it does nothing
+            if self._heard not in ready:
+                continue
+            heard = os.read(self._heard, 4096)
+            if not heard:
+                os._exit(1)
             for news, act in on_news.items():
                 if news in heard:
                     act()
-        os._exit(1)
 
     def beat(self) -> None:
         """We have begun, or got somewhere since."""
@@ -158,6 +179,8 @@ def _be_worker(run: Callable[[Lifeline], object], lifeline: Lifeline) -> NoRetur
         code = 0
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else 1
+    except KeyboardInterrupt:
+        code = 130  # before it had begun
     except BaseException as error:
         log.exception("worker_failed", error=type(error).__name__)
     finally:

@@ -3,6 +3,7 @@
 import os
 import select
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,8 +12,11 @@ from pathlib import Path
 
 import pytest
 
+from firmware_sim.processes import wait_until
+
 ROOT = Path(__file__).parents[2]
 GONE_S = 30.0
+ADDRESSES: dict[int, str] = {}
 
 pytestmark = pytest.mark.skipif(
     len(os.sched_getaffinity(0)) < 2, reason="with one core the worker is inside"
@@ -49,11 +53,18 @@ def serving(call: list[str], *, cores: set[int] | None = None) -> Iterator[subpr
         os.sched_setaffinity(0, ours)
     try:
         assert process.stdout is not None
-        assert process.stdout.readline().startswith("listening on ")
+        line = process.stdout.readline()
+        assert line.startswith("listening on ")
+        ADDRESSES[process.pid] = line.split()[-1]
         yield process
     finally:
         process.kill()
         process.communicate(timeout=60)
+
+
+def address_of(process: subprocess.Popen[str]) -> str:
+    """Where it listens."""
+    return ADDRESSES[process.pid]
 
 
 def worker_of(process: subprocess.Popen[str]) -> int:
@@ -105,8 +116,6 @@ def test_both_finish_when_they_are_told_to(call, whom, number):
 
         assert (process.returncode, said) == (0, "")
         assert is_gone(worker)
-        # Whoever closes the file last, in order, leaves no log beside it.
-        assert not Path(call[-1]).with_name("hub.db-wal").exists()
 
 
 def test_with_one_core_there_is_no_worker_beside(call):
@@ -126,6 +135,54 @@ def test_a_serve_that_cannot_begin_leaves_no_worker_behind(call):
         )
         assert second.returncode == 1
         assert second.stderr.startswith("Error: "), second.stderr
+
+
+SLOW = """
+import sys, threading
+from pathlib import Path
+import hub.app
+
+folder, made = Path(sys.argv[1]), hub.app.create_app
+
+def create_app(*arguments, **options):
+    app = made(*arguments, **options)
+    inner = app.wsgi_app
+
+    def outer(environment, start):
+        if environment["PATH_INFO"] != "/slow":
+            return inner(environment, start)
+        (folder / "asked").touch()
+        while not (folder / "go").exists():
+            threading.Event().wait(0.02)
+        start("200 OK", [("Content-Length", "2")])
+        return [b"ok"]
+
+    app.wsgi_app = outer
+    return app
+
+hub.app.create_app = create_app
+from hub.__main__ import main
+sys.argv[1:] = sys.argv[2:]
+main()
+"""
+
+
+def test_an_answer_in_hand_is_given_when_both_are_told_to_stop(call, tmp_path):
+    """The worker, idle, ends first; its end is no second signal that cuts the answer off."""
+    slow = [sys.executable, "-c", SLOW, str(tmp_path), *call[3:]]
+    with serving(slow) as process, watched(worker_of(process)) as worker:
+        port = int(address_of(process).rpartition(":")[2])
+        with socket.create_connection(("127.0.0.1", port), timeout=GONE_S) as asking:
+            asking.sendall(b"GET /slow HTTP/1.1\r\nHost: hub\r\nConnection: close\r\n\r\n")
+            wait_until((tmp_path / "asked").exists, what="the question", deadline_ms=30_000)
+            os.killpg(process.pid, signal.SIGTERM)
+            assert is_gone(worker)
+            (tmp_path / "go").touch()
+            answer = b"".join(iter(lambda: asking.recv(4096), b""))
+
+        assert answer.startswith(b"HTTP/1.1 200 OK\r\n")
+        assert answer.endswith(b"ok")
+        assert process.wait(60) == 0
 
 
 BROKEN = """
