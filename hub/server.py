@@ -7,6 +7,7 @@ import select
 import signal
 import socket
 import sys
+import threading
 from collections.abc import Generator
 from contextlib import contextmanager
 from functools import partial
@@ -48,8 +49,13 @@ def listen(address: str) -> socket.socket:
     return opened
 
 
+told_to_stop = threading.Event()
+"""Beside the exception, which is lost where it comes while something is thrown away."""
+
+
 def _stop(_signal: int, _frame: FrameType | None) -> None:
     signal.signal(signal.SIGTERM, _told_already)
+    told_to_stop.set()
     raise SystemExit(0)
 
 
@@ -185,7 +191,7 @@ def run_worker(hub: Hub, worker: Worker) -> None:
         notifier.ready()
         told = signals()
         try:
-            while True:
+            while not told_to_stop.is_set():
                 select.select([told], [], [])
                 os.read(told, 4096)
         finally:
@@ -197,7 +203,8 @@ def run_beside(hub: Hub, worker: Worker, lifeline: Lifeline) -> None:
     with _working(hub, worker):
         lifeline.beat()
         worker.on_progress = lifeline.beat
-        lifeline.follow({INBOX: hub.leads.inbox.woken, LEDGER: worker.wake})
+        news = {INBOX: hub.leads.inbox.woken, LEDGER: worker.wake}
+        lifeline.follow(news, until=told_to_stop.is_set)
 
 
 @contextmanager

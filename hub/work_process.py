@@ -57,14 +57,16 @@ class Lifeline:
         if os.read(self._heard, 1) != GO:
             os._exit(1)
 
-    def follow(self, on_news: Mapping[bytes, Callable[[], object]]) -> NoReturn:
-        """Call what belongs to the news of `serve`, until a signal ends this.
+    def follow(
+        self, on_news: Mapping[bytes, Callable[[], object]], *, until: Callable[[], bool]
+    ) -> None:
+        """Call what belongs to the news of `serve`, until a signal ends this or has made `until`.
 
         When `serve` is gone without a word this process ends at once, as it did: by the same power
         cut, as far as anybody can tell.
         """
         told = signals()
-        while True:
+        while not until():
             ready, _, _ = select.select([told, self._heard], [], [])
             if told in ready:
                 os.read(told, 4096)  # what it does has been done by now, unless it does nothing
