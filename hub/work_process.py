@@ -19,7 +19,7 @@ from hub.errors import WorkerEnded
 
 BEATS_S: Final = 30.0
 """A worker that has got nowhere for so long is not well."""
-STOP_S: Final = 20.0
+STOP_S: Final = 12.0
 """How long it may take to finish what is in hand."""
 GO: Final = b"g"
 INBOX, LEDGER = b"i", b"l"
