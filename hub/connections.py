@@ -11,7 +11,7 @@ import select
 import threading
 import time
 from collections import deque
-from collections.abc import MutableMapping
+from collections.abc import Callable, MutableMapping
 from typing import Any, Final
 
 from waitress import wasyncore
@@ -64,13 +64,15 @@ class Connections:
         """What the kernel was told to wait for, by descriptor; 0: nothing, until told again."""
         self._is_woken = False
         self._thread_id = 0
+        self._until: Callable[[], bool] = lambda: False
 
     def is_loops_own_thread(self) -> bool:
         """Whether whoever asks is the loop: only it opens, watches and closes connections."""
         return threading.get_ident() == self._thread_id
 
-    def watch(self, server: Any) -> None:
-        """Be the loop of a waitress server that has not run yet."""
+    def watch(self, server: Any, until: Callable[[], bool] = lambda: False) -> None:
+        """Be the loop of a waitress server that has not run yet; `until` is true: end it."""
+        self._until = until
         pull = server.pull_trigger
 
         def pull_trigger() -> None:
@@ -103,6 +105,8 @@ class Connections:
             now_s = time.monotonic()
             if now_s >= look_at_all_s:
                 look_at_all_s = now_s + LOOK_AT_ALL_S
+                if self._until():
+                    raise SystemExit(0)
                 self.changed.clear()
                 ready = list(map.values())
             for each in ready:

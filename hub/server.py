@@ -137,7 +137,7 @@ def serve(
         # Boxes keep their connections; the pages are gzipped by the app itself.
         asyncore_use_poll=True,
     )
-    Connections().watch(server)
+    Connections().watch(server, until=told_to_stop.is_set)
     signal.signal(signal.SIGTERM, _stop)
     signal.signal(signal.SIGINT, _stop)
     notifier = Notifier.from_environment()

@@ -185,6 +185,24 @@ def test_an_answer_in_hand_is_given_when_both_are_told_to_stop(call, tmp_path):
         assert process.wait(60) == 0
 
 
+LOST = """
+import sys
+import hub.server
+hub.server._stop = lambda _signal, _frame: hub.server.told_to_stop.set()
+from hub.__main__ import main
+main()
+"""
+
+
+def test_a_signal_whose_exception_is_lost_ends_both_all_the_same(call):
+    """It is lost where it comes while something is thrown away."""
+    lost = [sys.executable, "-c", LOST, *call[3:]]
+    with serving(lost) as process, watched(worker_of(process)) as worker:
+        process.terminate()
+        assert process.wait(60) == 0
+        assert is_gone(worker)
+
+
 BROKEN = """
 import signal
 from hub.server import _stop
