@@ -166,12 +166,15 @@ class Database:
         if not self.is_sqlite:
             # A reader sees one snapshot, as it does on SQLite; else a ledger that grows meanwhile
             # looks broken to whoever compares its parts.
-            return create_engine(
+            engine = create_engine(
                 self.url,
                 pool_size=1 if writer else READ_CONNECTIONS,
                 pool_pre_ping=True,
                 isolation_level="READ COMMITTED" if writer else "REPEATABLE READ",
             )
+            if writer:
+                event.listen(engine, "connect", _go_by_indexes)
+            return engine
         path = self.url.database or ""
 
         def open_file() -> sqlite3.Connection:
@@ -378,6 +381,20 @@ def _driver_url(url: str) -> URL:
     if parsed.drivername in {"postgresql", "postgres"}:
         return parsed.set(drivername="postgresql+psycopg")
     return parsed
+
+
+def _go_by_indexes(driver: Any, _record: object) -> None:
+    """Whoever writes asks for a few rows by an index, and asks the same all day.
+
+    PostgreSQL takes it that a JSON list holds a hundred rows, and of a table that was empty when it
+    looked that it is small: it would read whole tables to meet a few rows of them, until statistics
+    are collected. Where there is no index it still does, at a price that must not tempt it to
+    compile the question. A plan is made once: to make it anew costs more than most answers.
+    """
+    for setting in ("enable_hashjoin", "enable_mergejoin", "enable_seqscan", "jit"):
+        driver.execute(f"SET {setting} = off")
+    driver.execute("SET plan_cache_mode = force_generic_plan")
+    driver.commit()
 
 
 def _driver(connection: Connection) -> Any:
