@@ -138,7 +138,8 @@ def test_ctrl_c_leaves_no_process(checkout):
         f'trap "echo done >{goodbye}; exit 0" INT; echo $$ >{pid_file}; while :; do :; done',
     )
     make = subprocess.Popen(
-        ["make", "-C", str(checkout.folder), "demo"],
+        # As at a terminal: what runs the tests in the background may have them ignore it.
+        ["env", "--default-signal=INT", "make", "-C", str(checkout.folder), "demo"],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
