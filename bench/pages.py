@@ -27,6 +27,7 @@ from hub.keys import create_keys
 from hub.leads import store as leads_store
 from hub.leads.records import Lead, Offer
 from hub.leads.states import BEFORE_CLAIM, CLOSED, State
+from hub.leads.timeline import store as timeline
 from hub.ledger.sequencer import Incoming
 from hub.store.migrate import migrate
 from hub.wiring import Hub, open_hub
@@ -253,9 +254,7 @@ def _store_leads(
         ]  # fmt: skip
         leads_store.create_offers(connection, offers)
         for person, dealer in asked:
-            leads_store.note(
-                connection, lead.id, "offer.queued", at_ms, person=person, dealer=dealer
-            )
+            timeline.note(connection, lead.id, "offer.queued", at_ms, person=person, dealer=dealer)
 
 
 def measure(client: FlaskClient, path: str, rounds: int) -> tuple[float, float, int]:

@@ -4,9 +4,10 @@ Everything a delivery changes is written in the one transaction that closes its 
 repeats it wholly or not at all.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import replace
-from typing import TypeAlias
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby
+from typing import Final, TypeAlias
 
 from sqlalchemy import Connection
 
@@ -27,7 +28,7 @@ from hub.inbox.incoming import (
     TemplateNews,
     Text,
 )
-from hub.inbox.service import InboxRow, Outcome, first_time, seen
+from hub.inbox.service import InboxRow, Outcome, first_time, first_times, seen
 from hub.leads.conversation import Conversation
 from hub.leads.neighbours import as_rep
 from hub.leads.service import Leads
@@ -37,6 +38,8 @@ from hub.registry.service import Registry
 
 Parse: TypeAlias = Callable[[bytes], Parsed]
 REASON_CHARS = 400
+CLAIM_MARK: Final = b"CLAIM_"
+"""What stands in the body of a tap on *Claim*; one that is written another way is handled alone."""
 
 
 class Gateway:
@@ -80,6 +83,93 @@ class Gateway:
         reason = "; ".join(parsed.problems)[:REASON_CHARS] or None
         return Outcome("kept" if reason else "done", reason, tuple(dict.fromkeys(subjects)))
 
+    def handle_run(self, connection: Connection, rows: Sequence[InboxRow]) -> list[Outcome]:
+        """Act on the first rows together as far as each is a tap on *Claim* (hub.inbox.HandleRun).
+
+        In a race nearly all are, and what such a tap costs alone is the number of questions that
+        it asks. They are decided in their order.
+        """
+        run = self._claims_at_the_head(rows)
+        if len(run) < 2:
+            return []
+        for claim in run:
+            if self._rooms is not None:
+                self._rooms(connection, claim.row)
+        self._recognise(connection, run)
+        outcomes: list[Outcome] = []
+        for of_reps, part in groupby(run, lambda claim: claim.person is not None):
+            # Whatever else there is has its turn behind those who tapped before it.
+            act = self._decide if of_reps else self._otherwise
+            outcomes += act(connection, list(part))
+        return outcomes
+
+    def _recognise(self, connection: Connection, run: Sequence["_Claim"]) -> None:
+        """Which of them are new, and who of the network sent those; their windows are open now."""
+        keys = [(f"message/{claim.message.id}", claim.row.received_ms) for claim in run]
+        for claim, is_fresh in zip(run, first_times(connection, keys), strict=True):
+            claim.fresh = is_fresh
+        fresh = [claim for claim in run if claim.fresh]
+        asked = [(claim.phone, claim.row.received_ms) for claim in fresh]
+        for claim, person in zip(
+            fresh, self._registry.people_by_phone(connection, asked), strict=True
+        ):
+            claim.person = person
+        known = [(claim.message, claim.row, claim.person.id) for claim in fresh if claim.person]
+        self._registry.learn_bsuids(
+            connection,
+            [(person, bsuid) for message, _, person in known if (bsuid := message.sender.bsuid)],
+        )
+        self._outbox.opened_all(
+            connection,
+            [(message.number, person, _wrote_ms(message, row)) for message, row, person in known],
+        )
+
+    def _decide(self, connection: Connection, run: Sequence["_Claim"]) -> list[Outcome]:
+        """Taps of reps."""
+        reps = [as_rep(claim.person) for claim in run if claim.person is not None]
+        taps = [
+            self._leads.tapped(claim.lead, rep, claim.message, claim.row)
+            for claim, rep in zip(run, reps, strict=True)
+        ]
+        self._leads.claim(connection, taps)
+        return [Outcome("done", None, (rep.id,)) for rep in reps]
+
+    def _otherwise(self, connection: Connection, run: Sequence["_Claim"]) -> list[Outcome]:
+        """Taps of others, and what was seen before."""
+        outcomes = []
+        for claim in run:
+            subject = None
+            if claim.fresh:
+                subject = self._fresh(connection, claim.message, claim.row)
+            else:
+                self._whole(connection, claim.message, claim.row)
+            outcomes.append(Outcome("done", None, () if subject is None else (subject,)))
+        return outcomes
+
+    def _claims_at_the_head(self, rows: Sequence[InboxRow]) -> "list[_Claim]":
+        run: list[_Claim] = []
+        for row in rows:
+            claim = self._claim_in(row)
+            if claim is None:
+                break
+            run.append(claim)
+        return run
+
+    def _claim_in(self, row: InboxRow) -> "_Claim | None":
+        """The tap on *Claim* that a delivery is, if it is that and nothing else."""
+        parse = self._parsers.get(row.source)
+        if parse is None or CLAIM_MARK not in row.body:
+            return None
+        parsed = parse(row.body)
+        if parsed.problems or len(parsed.items) != 1:
+            return None
+        message = parsed.items[0]
+        if not isinstance(message, Message) or message.plain or message.aliases:
+            return None
+        phone, content = message.sender.phone, message.content
+        lead = self._leads.claims_lead(content) if isinstance(content, Tap) else None
+        return None if phone is None or lead is None else _Claim(row, message, phone, lead)
+
     def _act(self, connection: Connection, item: object, row: InboxRow) -> str | None:
         """Act on one item; whose it is."""
         if isinstance(item, Message):
@@ -122,9 +212,13 @@ class Gateway:
         if not all(fresh):
             self._whole(connection, message, row)
             return None
+        return self._fresh(connection, message, row)
+
+    def _fresh(self, connection: Connection, message: Message, row: InboxRow) -> str | None:
+        """Act on a message that was not seen before; whose it is."""
         if isinstance(message.content, NumberChanged):
             return self._renumbered(connection, message.sender, message.content, row)
-        at_ms = min(row.received_ms, message.provider_ms or row.received_ms)
+        at_ms = _wrote_ms(message, row)
         person = self._person(connection, message.sender, row)
         if message.plain:
             message = self._read_title(connection, message, row, person)
@@ -272,6 +366,25 @@ class Gateway:
         if not preference.wanted:
             self._leads.opted_out(connection, contact, row.received_ms)
         return contact
+
+
+@dataclass(slots=True)
+class _Claim:
+    """A delivery that is a tap on *Claim* and nothing else."""
+
+    row: InboxRow
+    message: Message
+    phone: str
+    lead: str
+    fresh: bool = False
+    """Whether it comes for the first time."""
+    person: Person | None = None
+    """Of the network, who sent a fresh one."""
+
+
+def _wrote_ms(message: Message, row: InboxRow) -> int:
+    """When a message was written: never after it came in, whatever the vendor's clock says."""
+    return min(row.received_ms, message.provider_ms or row.received_ms)
 
 
 def _kind(message: Message) -> str:

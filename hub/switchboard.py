@@ -83,8 +83,12 @@ class Switchboard:
     def step(self) -> int:
         """Act on what came in and on what time has made due; how much that was."""
         now_ms = self.clock.wall_ms()
-        done = self.inbox.step(self.gateway.handle) + self.leads.step(now_ms)
+        done = self.decide() + self.leads.step(now_ms)
         return done + self.mornings.step(now_ms)
+
+    def decide(self) -> int:
+        """Act on what came in, in its order; how much that was."""
+        return self.inbox.step(self.gateway.handle, self.gateway.handle_run)
 
     def tap_on_page(self, person: str, button: str, by: str) -> bool:
         """Somebody signed in presses a button of ours; durable on return. Whether it is decided.
@@ -95,7 +99,7 @@ class Switchboard:
         body = page_taps.written(PageTap(person=person, button=button), by=by)
         kept = self.inbox.keep(page_taps.SOURCE, body, {})
         while self.inbox.waits(kept):
-            if not self.inbox.step(self.gateway.handle):
+            if not self.decide():
                 return not self.inbox.waits(kept)
         return True
 

@@ -27,16 +27,18 @@ def race(hub: Hub, leads: Sequence[str], tappers: int, connections: int) -> list
     stop = threading.Event()
     handled: list[int] = []
 
-    def handle(connection: Connection, row: InboxRow) -> Outcome:
-        handled.append(int(row.headers["n"]))
-        return hub.leads.gateway.handle(connection, row)
+    def note(connection: Connection, rows: Sequence[InboxRow]) -> Sequence[Outcome]:
+        outcomes = hub.leads.gateway.handle_run(connection, rows)
+        outcomes = outcomes or [hub.leads.gateway.handle(connection, rows[0])]
+        handled.extend(int(row.headers["n"]) for row in rows[: len(outcomes)])
+        return outcomes
 
     def decide() -> None:
         woken = threading.Event()
         hub.leads.inbox.listeners.append(woken.set)
         while not stop.is_set() or not hub.leads.inbox.idle():
             woken.clear()
-            while hub.leads.inbox.step(handle):
+            while hub.leads.inbox.step(hub.leads.gateway.handle, note):
                 now = time.perf_counter()
                 while handled:
                     number = handled.pop()

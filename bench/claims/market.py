@@ -11,6 +11,7 @@ from hub.config import parse_config
 from hub.keys import create_keys
 from hub.leads import store
 from hub.leads.service import Beginning
+from hub.leads.timeline import store as timeline
 from hub.store.migrate import migrate
 from hub.wiring import Hub, open_hub
 
@@ -125,7 +126,9 @@ def check(hub: Hub, leads: Sequence[str], tappers: int) -> None:
             known = store.get(connection, lead)
             assert known is not None, lead
             assert known.rep is not None, lead
-            taps = [e.decision for e in store.events_of(connection, lead) if e.decision is not None]
+            taps = [
+                e.decision for e in timeline.events_of(connection, lead) if e.decision is not None
+            ]
             assert taps.count("won") == 1, taps
             assert len(taps) == tappers, taps
             said = hub.leads.outbox.of(connection, lead)

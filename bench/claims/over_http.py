@@ -11,12 +11,13 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Self
+from typing import Any, Final, Self
 
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 
 from bench.claims.market import SECRET, tap_of, write_settings
 from firmware_sim.ports import LOOPBACK, free_port
@@ -138,16 +139,25 @@ class Served:
             for index, lead in enumerate(leads)
             for turn in range(self._tappers)
         ]
-        with _Crowd(taps, self._ports, connections, self._decided) as crowd:
-            self.stored_ms = crowd.tap_all(rate)
+        with self._hub.database.read() as looking:
+            # What a look costs is taken from the hub: on PostgreSQL no snapshot is begun for it.
+            if not self._hub.database.is_sqlite:
+                looking.execution_options(isolation_level="AUTOCOMMIT")
+                # Nor is a plan kept that was made while nothing had been decided.
+                driver: Any = looking.connection.driver_connection
+                driver.prepare_threshold = None
+            decided = partial(self._decided, looking)
+            with _Crowd(taps, self._ports, connections, decided) as crowd:
+                self.stored_ms = crowd.tap_all(rate)
         with self._hub.database.read() as connection:
             # Decided within the millisecond of its arrival counts as one.
             return [max(1.0, float(row[0])) for row in connection.execute(WAITED)]
 
-    def _decided(self) -> list[int]:
+    def _decided(self, connection: Connection) -> list[int]:
         """The numbers of the taps that have been decided since the last look."""
-        with self._hub.database.read() as connection:
-            rows = DECIDED.rows(connection, after=self._seen)
+        rows = DECIDED.rows(connection, after=self._seen)
+        if self._hub.database.is_sqlite:
+            connection.rollback()  # the next look sees what was decided since
         # They are decided in their order: none comes behind one that was seen.
         self._seen = rows[-1][0] if rows else self._seen
         return [int(found[1]) for _, body in rows if (found := NUMBER.search(bytes(body)))]

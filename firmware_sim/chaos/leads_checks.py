@@ -12,6 +12,7 @@ from hub.leads import store
 from hub.leads.records import Lead
 from hub.leads.states import OWNED
 from hub.leads.tables import LEAD
+from hub.leads.timeline import store as timeline
 from hub.ledger.batches import read_batches
 from hub.wiring import Hub
 from shared.wire.events import Fact, parse_event
@@ -69,7 +70,7 @@ def _row(hub: Hub, connection: Connection, leads: Sequence[Lead], out_id: str) -
 
 def _won(connection: Connection, lead: Lead) -> tuple[int, list[str]]:
     """Wins of a lead: one, and one more for each time it was given back."""
-    events = store.events_of(connection, lead.id)
+    events = timeline.events_of(connection, lead.id)
     won = sum(event.decision == "won" for event in events)
     given_back = sum(event.kind == "lead.released" for event in events)
     if won > 1 + given_back:
@@ -79,7 +80,7 @@ def _won(connection: Connection, lead: Lead) -> tuple[int, list[str]]:
 
 def _told(hub: Hub, connection: Connection, lead: Lead, vendor: Vendor) -> Iterator[str]:
     """Each tap is decided once, and whoever tapped has an answer."""
-    events = store.events_of(connection, lead.id)
+    events = timeline.events_of(connection, lead.id)
     decided = Counter(event.person for event in events if event.decision is not None)
     answered = {row.to for row in hub.leads.outbox.of(connection, lead.id) if row.kind in ANSWERS}
     for turn, rep in enumerate(sorted(p.phone for p in vendor.people.values() if p.rep)):
@@ -118,7 +119,7 @@ def _raced(connection: Connection, lead: Lead, facts: Sequence[Mapping[str, Any]
     """The ledger hears of each tap that counts once, in order, when the winner's wait ends."""
     taps = [
         event
-        for event in store.events_of(connection, lead.id)
+        for event in timeline.events_of(connection, lead.id)
         if event.person is not None and event.decision in RACED
     ]
     told = 0

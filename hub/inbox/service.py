@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import partial
+from itertools import takewhile
 from typing import Literal, TypeAlias
 
 import orjson
@@ -13,18 +14,27 @@ from sqlalchemy import Connection
 
 from hub.errors import Refused
 from hub.inbox import store
-from hub.inbox.store import InboxRow, first_time, seen
+from hub.inbox.store import InboxRow, first_time, first_times, seen
 from hub.store import Database
 from hub.store.savepoint import savepoint
 from shared.clock import Clock
 from shared.identifiers import new_id
 from shared.instants import rfc3339
 
-__all__ = ["Handle", "Inbox", "InboxRow", "Outcome", "first_time", "seen"]
+__all__ = [
+    "Handle",
+    "HandleRun",
+    "Inbox",
+    "InboxRow",
+    "Outcome",
+    "first_time",
+    "first_times",
+    "seen",
+]
 
 KEEP_MAX = 64
 """Deliveries stored by one commit."""
-GROUP_MAX = 40
+GROUP_MAX = 64
 """Rows acted on in one transaction."""
 GROUP_MS = 20
 """After so long a transaction takes up no further row: a delivery that waits for the writer is to
@@ -53,6 +63,9 @@ class Outcome:
 
 GONE = Outcome("kept", "its body was erased")
 Handle: TypeAlias = Callable[[Connection, InboxRow], Outcome]
+HandleRun: TypeAlias = Callable[[Connection, Sequence[InboxRow]], Sequence[Outcome]]
+"""Acts on the first of these rows together, as if each had been alone, and gives what became of
+them; of none when they have to be acted on one by one."""
 
 
 class _RowFailed(Exception):
@@ -140,30 +153,31 @@ class Inbox:
         for listener in self.listeners:
             listener()
 
-    def step(self, handle: Handle) -> int:
+    def step(self, handle: Handle, handle_run: HandleRun | None = None) -> int:
         """Act on the next rows in order; how many went through or were given up.
 
         `handle` runs in the one write transaction that closes its row; what it wrote is undone
         when it fails. A row that fails three times is kept, so that it blocks nobody. 0 when
-        nothing waits, or while another process is at it.
+        nothing waits, or while another process is at it. `handle_run` is asked first.
         """
         if self.idle():
             return 0  # no turn to write is taken for nothing
         try:
-            group = partial(self._act, handle=handle, each_alone=False)
+            group = partial(self._act, handle=handle, handle_run=handle_run or _one_by_one)
             return self._database.write(group, shared=True)
         except _RowFailed as failed:
             # Nothing of the group is written. Once more, and this time each can fail alone.
             log.info("inbox_group_repeated", seq=failed.seq)
-            return self._database.write(partial(self._act, handle=handle, each_alone=True))
+            return self._database.write(partial(self._act, handle=handle, handle_run=None))
 
-    def _act(self, connection: Connection, handle: Handle, *, each_alone: bool) -> int:
+    def _act(self, connection: Connection, handle: Handle, handle_run: HandleRun | None) -> int:
+        """Without `handle_run` each in a part of the transaction that can fail by itself."""
         if not store.try_lock_work(connection):
             self._stood_back_ms = self._clock.mono_ms()
             return 0
         group = store.waiting(connection, GROUP_MAX)
-        if not each_alone and not any(waiting.attempts for waiting in group):
-            return self._act_on_all(connection, group, handle)
+        if handle_run is not None and not any(waiting.attempts for waiting in group):
+            return self._act_on_all(connection, group, handle, handle_run)
         closed = 0
         for waiting in group:
             if not self._act_on(connection, waiting, handle):
@@ -173,7 +187,11 @@ class Inbox:
         return closed
 
     def _act_on_all(
-        self, connection: Connection, group: Sequence[store.Waiting], handle: Handle
+        self,
+        connection: Connection,
+        group: Sequence[store.Waiting],
+        handle: Handle,
+        handle_run: HandleRun,
     ) -> int:
         """Rows that all go through, as nearly always: a savepoint for each would cost a tenth.
 
@@ -181,14 +199,15 @@ class Inbox:
         """
         closed: list[tuple[int, Outcome]] = []
         enough_ms = self._clock.mono_ms() + GROUP_MS
-        for waiting in group:
+        while len(closed) < len(group):
             if closed and self._clock.mono_ms() > enough_ms:
                 break
+            left = group[len(closed) :]
             try:
-                outcome = GONE if waiting.row is None else handle(connection, waiting.row)
+                outcomes = _act_on_first(connection, left, handle, handle_run)
             except Exception as error:
-                raise _RowFailed(waiting.seq) from error
-            closed.append((waiting.seq, outcome))
+                raise _RowFailed(left[0].seq) from error
+            closed += [(row.seq, each) for row, each in zip(left, outcomes, strict=False)]
         _close(connection, closed)
         return len(closed)
 
@@ -273,6 +292,26 @@ class Inbox:
                 limit=limit,
             )
         )
+
+
+def _act_on_first(
+    connection: Connection,
+    waiting: Sequence[store.Waiting],
+    handle: Handle,
+    handle_run: HandleRun,
+) -> Sequence[Outcome]:
+    """Act on the first of them, and on those behind it that go with it; what became of them."""
+    first = waiting[0].row
+    if first is None:
+        return [GONE]
+    with_body = takewhile(lambda each: each.row is not None, waiting)
+    rows = [each.row for each in with_body if each.row is not None]
+    return handle_run(connection, rows) or [handle(connection, first)]
+
+
+def _one_by_one(_connection: Connection, _rows: Sequence[InboxRow]) -> Sequence[Outcome]:
+    """No rows go together."""
+    return ()
 
 
 def _close(connection: Connection, outcomes: Iterable[tuple[int, Outcome]]) -> None:

@@ -5,9 +5,18 @@ from dataclasses import dataclass
 from hashlib import sha256
 
 import orjson
-from sqlalchemy import CheckConstraint, Column, Connection, Index, Table, text
+from sqlalchemy import CheckConstraint, Column, Connection, Index, Table
 
-from hub.store import BYTES, INT64, METADATA, TEXT, Statement, Values
+from hub.store import (
+    BYTES,
+    INT64,
+    METADATA,
+    TEXT,
+    Statement,
+    Values,
+    WideStatement,
+    bulk_insert,
+)
 
 INBOX_LOCK = 0x6B6963_6B6962_01
 """PostgreSQL: who numbers rows. Held until the commit, so numbers are in the order of commits."""
@@ -72,26 +81,40 @@ SEEN_MESSAGE = Table(
     Index("seen_message_at", "at_ms"),
 )
 
-_ADD = Statement(
+_LOCK = Statement("SELECT pg_advisory_xact_lock(:number)")
+_TRY_LOCK = Statement("SELECT pg_try_advisory_xact_lock(:number)")
+_ADD = WideStatement(
+    INBOX,
+    ("id", "source", "received_ms", "patient"),
     "INSERT INTO inbox (id, source, received_ms, state, attempts, patient)"
-    " VALUES (:id, :source, :received_ms, 'new', 0, :patient) RETURNING seq"
+    " SELECT id, source, received_ms, 'new', 0, patient FROM said ORDER BY place RETURNING id, seq",
 )
-_ADD_BODY = Statement("INSERT INTO inbox_body (seq, headers, body) VALUES (:seq, :headers, :body)")
 _NEW = Statement(
     "SELECT inbox.seq, id, source, received_ms, attempts, body, headers"
     " FROM inbox LEFT JOIN inbox_body ON inbox_body.seq = inbox.seq"
     " WHERE state = 'new' AND patient = :patient ORDER BY inbox.seq LIMIT :limit"
 )
 _ANY_NEW = Statement("SELECT 1 FROM inbox WHERE state = 'new' LIMIT 1")
-_CLOSE = Statement("UPDATE inbox SET state = :state, reason = :reason WHERE seq = :seq")
-_FAILED = Statement("UPDATE inbox SET attempts = attempts + 1 WHERE seq = :seq")
-_SUBJECT = Statement(
-    "INSERT INTO inbox_subject (subject, seq) VALUES (:subject, :seq)"
-    " ON CONFLICT (subject, seq) DO NOTHING"
+_CLOSE = WideStatement(
+    INBOX,
+    ("seq", "state", "reason"),
+    "UPDATE inbox SET state = said.state, reason = said.reason FROM said"
+    " WHERE inbox.seq = said.seq",
 )
-_FIRST_TIME = Statement(
-    "INSERT INTO seen_message (key, at_ms) VALUES (:key, :at_ms)"
-    " ON CONFLICT (key) DO NOTHING RETURNING key"
+_FAILED = Statement("UPDATE inbox SET attempts = attempts + 1 WHERE seq = :seq")
+_SUBJECT = WideStatement(
+    INBOX_SUBJECT,
+    ("subject", "seq"),
+    # "WHERE true", or SQLite takes ON for the beginning of a join's condition.
+    "INSERT INTO inbox_subject (subject, seq) SELECT subject, seq FROM said WHERE true"
+    " ON CONFLICT (subject, seq) DO NOTHING",
+)
+_FIRST_TIMES = WideStatement(
+    SEEN_MESSAGE,
+    ("key", "at_ms"),
+    # "WHERE true", or SQLite takes ON for the beginning of a join's condition.
+    "INSERT INTO seen_message (key, at_ms) SELECT key, at_ms FROM said WHERE true"
+    " ON CONFLICT (key) DO NOTHING RETURNING key",
 )
 _SEEN = Statement("SELECT 1 FROM seen_message WHERE key = :key")
 _STATE = Statement(
@@ -188,28 +211,22 @@ class Closed:
 def lock_numbers(connection: Connection) -> None:
     """Be the only one who numbers rows until this transaction ends."""
     if connection.dialect.name != "sqlite":
-        connection.execute(text(f"SELECT pg_advisory_xact_lock({INBOX_LOCK})"))
+        _LOCK.rows(connection, number=INBOX_LOCK)
 
 
 def try_lock_work(connection: Connection) -> bool:
     """Whether we are the only one who acts on rows, until this transaction ends."""
     if connection.dialect.name == "sqlite":
         return True
-    statement = text(f"SELECT pg_try_advisory_xact_lock({WORKER_LOCK})")
-    return bool(connection.execute(statement).scalar())
+    return bool(_TRY_LOCK.rows(connection, number=WORKER_LOCK)[0][0])
 
 
-def add(connection: Connection, deliveries: Iterable[Delivery], received_ms: int) -> None:
+def add(connection: Connection, deliveries: Sequence[Delivery], received_ms: int) -> None:
     """Store and number them, in their order; the caller holds `lock_numbers`."""
-    for each in deliveries:
-        [(seq,)] = _ADD.rows(
-            connection,
-            id=each.id,
-            source=each.source,
-            received_ms=received_ms,
-            patient=int(each.patient),
-        )
-        _ADD_BODY.run(connection, [{"seq": seq, "headers": each.headers, "body": each.body}])
+    said = [(each.id, each.source, received_ms, int(each.patient)) for each in deliveries]
+    numbers: dict[str, int] = dict(_ADD.rows(connection, said))
+    bodies = [(numbers[each.id], each.headers, each.body) for each in deliveries]
+    bulk_insert(connection, INBOX_BODY, bodies)
 
 
 def waiting(connection: Connection, limit: int) -> list[Waiting]:
@@ -243,13 +260,8 @@ def any_new(connection: Connection) -> bool:
 def close(connection: Connection, rows: Iterable[Closed]) -> None:
     """Nothing is left to do about these rows."""
     rows = list(rows)
-    _CLOSE.run(
-        connection, [{"seq": row.seq, "state": row.state, "reason": row.reason} for row in rows]
-    )
-    _SUBJECT.run(
-        connection,
-        [{"subject": subject, "seq": row.seq} for row in rows for subject in row.subjects],
-    )
+    _CLOSE.run(connection, [(row.seq, row.state, row.reason) for row in rows])
+    _SUBJECT.run(connection, [(subject, row.seq) for row in rows for subject in row.subjects])
 
 
 def count_failure(connection: Connection, seq: int) -> None:
@@ -263,7 +275,18 @@ def first_time(connection: Connection, key: str, *, now_ms: int) -> bool:
     Keys: the wamid of a message, ``<wamid>/<status>`` of a status. Only their hash is kept: in a
     wamid stands the customer's number, and an erasure could not find it here.
     """
-    return bool(_FIRST_TIME.rows(connection, key=_hashed(key), at_ms=now_ms))
+    return first_times(connection, [(key, now_ms)])[0]
+
+
+def first_times(connection: Connection, keys: Sequence[tuple[str, int]]) -> list[bool]:
+    """The same for several, each with its time; of equal ones the first alone may be fresh."""
+    hashed = [(_hashed(key), now_ms) for key, now_ms in keys]
+    fresh = {key for (key,) in _FIRST_TIMES.rows(connection, hashed)}
+    told = []
+    for key, _ in hashed:
+        told.append(key in fresh)
+        fresh.discard(key)
+    return told
 
 
 def _hashed(key: str) -> str:

@@ -14,6 +14,7 @@ from hub.leads.reads import Chosen, Part, Viewer
 from hub.leads.records import Happened, Lead, Offer
 from hub.leads.routing import Routing, Stop
 from hub.leads.states import BEFORE_CLAIM, State
+from hub.leads.timeline import store as timeline
 from hub.outbox.service import Outbox
 from hub.outbox.store import OutboxRow
 from hub.store import Database
@@ -260,7 +261,7 @@ class Board:
 
     @staticmethod
     def _timeline(connection: Connection, viewer: Viewer, lead: Lead) -> list[Happened]:
-        entries = store.events_of(connection, lead.id)
+        entries = timeline.events_of(connection, lead.id)
         if viewer.owns(lead):
             return entries
         return [

@@ -1,32 +1,25 @@
 """Competition mode: who tapped, and what that is worth."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from functools import cache, partial
 from typing import Final
 
 from sqlalchemy import Connection
 
-from hub.leads import rules, store
+from hub.leads import race, rules, store
 from hub.leads.desk import DAY_MS, HOUR_MS, MINUTE_MS, Desk
-from hub.leads.needs import Rep
-from hub.leads.records import Decision, Lead, Offer, Standing
+from hub.leads.race import Ending, Late, Tapped, Won
+from hub.leads.records import Decision, Lead, Offer
 from hub.leads.routing import Routing
+from hub.leads.timeline import store as timeline
+from hub.leads.timeline.store import Entry
+from hub.outbox.messages import Draft
+from hub.registry.rules import Dealer
 
 ANSWER_LASTS_MS: Final = 2 * HOUR_MS
 CARD_LASTS_MS: Final = DAY_MS
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tapped:
-    """A tap on an offer: by whom, and when it arrived and by which message."""
-
-    lead: str
-    person: Rep
-    at_ms: int
-    """When the hub stored it: decides the margin."""
-    message: str
-    """The vendor's id of the message: the same tap twice is answered once."""
-    provider_ms: int | None
 
 
 ANSWERS: Final[Mapping[Decision, str]] = {
@@ -47,26 +40,22 @@ class Claims:
         self._desk = desk
         self._routing = routing
 
-    def claim(self, connection: Connection, tap: Tapped) -> Decision:
-        """Give the lead to the first; tell everybody else the truth."""
-        found = store.standing(connection, tap.lead, tap.person.id)
-        if found is not None and found[0].state == "UNCLAIMED":
-            # Looked at first because seven of eight come too late; what decides is this statement.
-            won = store.claim(connection, tap.lead, tap.person.id, tap.at_ms)
-            if won is not None:
-                self._hand_over(connection, won, tap)
-                return "won"
-            found = store.standing(connection, tap.lead, tap.person.id)
-        if found is None:
-            return "not_offered"
-        lead, offer = found
-        decision = rules.late_tap(lead, tap.person.id, offer)
-        margin = None
-        if decision == "too_slow" and offer is not None:
-            margin = self._margin(connection, lead, offer, tap.at_ms)
-        self._note(connection, tap, decision, offer=offer, margin=margin)
-        self._answer(connection, lead, tap, decision=decision, margin=margin)
-        return decision
+    def claim(self, connection: Connection, taps: Sequence[Tapped]) -> list[Decision]:
+        """Give each lead to the first; tell everybody else the truth. What each tap was worth.
+
+        They are decided, written down and answered in their order, as if each had come alone.
+        """
+        now_ms = self._desk.clock.wall_ms()
+        endings = race.decide(connection, taps)
+        won = [each for each in endings if isinstance(each, Won)]
+        self._desk.retract_all(connection, {each.lead.id: each.tap.person.id for each in won})
+        self._record_hand_offs(connection, endings, now_ms)
+        self._begin(connection, [(each.lead, each.tap.at_ms) for each in won])
+        store.keep_margins(connection, _new_margins(endings))
+        timeline.add(connection, [entry for each in endings for entry in _entries(each, now_ms)])
+        drafts = [draft for each in endings for draft in self._answers(each)]
+        self._desk.outbox.enqueue_all(connection, drafts)
+        return [_decision(each) for each in endings]
 
     def skip(self, connection: Connection, tap: Tapped) -> Decision:
         """Somebody does not want it; a ring that nobody wants makes room for the next."""
@@ -76,13 +65,13 @@ class Claims:
             return "not_offered"
         if lead.state != "UNCLAIMED" or not offer.live:
             decision = rules.late_tap(lead, tap.person.id, offer)
-            self._note(connection, tap, decision, offer=offer)
+            timeline.add(connection, [_entry(tap, decision, offer)])
             return decision
-        self._note(connection, tap, "skipped", offer=offer)
+        timeline.add(connection, [_entry(tap, "skipped", offer)])
         if offer.state != "skipped":
             store.change_offer(connection, offer.id, state="skipped")
             self._desk.outbox.withdraw(connection, ref=lead.id, kinds=("offer",), to=tap.person.id)
-            store.note(
+            timeline.note(
                 connection,
                 lead.id,
                 "offer.skipped",
@@ -100,49 +89,61 @@ class Claims:
         if rules.ring_is_over(store.offers_of(connection, lead.id), lead.ring, lead.round):
             self._routing.route(connection, lead, now_ms)
 
-    def _hand_over(self, connection: Connection, lead: Lead, tap: Tapped) -> None:
-        """The winner gets everything, the ledger the fact, the customer a name to wait for."""
-        now_ms = self._desk.clock.wall_ms()
-        self._desk.retract(connection, lead, winner=tap.person.id)
-        store.note(
-            connection,
-            lead.id,
-            "tap.received",
-            tap.at_ms,
-            person=tap.person.id,
-            dealer=lead.dealer,
-            decision="won",
-            provider_ms=tap.provider_ms,
-        )
-        self.record_hand_off(connection, lead, now_ms)
-        self.welcome(connection, lead, key=f"{tap.person.id}/{lead.round}", at_ms=tap.at_ms)
+    def _answers(self, ending: Ending) -> list[Draft]:
+        """The card for the winner, their name for the customer; the truth for who was late."""
+        if isinstance(ending, Won):
+            lead = ending.lead
+            return self._welcome(lead, key=f"{ending.tap.person.id}/{lead.round}")
+        kind = None if ending is None else ANSWERS.get(ending.decision)
+        if ending is None or kind is None:
+            return []
+        # Who taps in a rage is answered once a minute: each answer costs six seconds of the
+        # budget for this recipient.
+        tap, stands = ending.tap, ending.lead
+        return [
+            self._desk.draft(
+                stands,
+                kind,
+                tap.person.id,
+                key=f"{tap.person.id}/{stands.round}/{tap.at_ms // MINUTE_MS}",
+                lasts_ms=ANSWER_LASTS_MS,
+                data={
+                    "margin_ms": ending.margin_ms,
+                    "winner": stands.rep,
+                    "dealer": stands.dealer,
+                },
+            )
+        ]
 
     def welcome(self, connection: Connection, lead: Lead, *, key: str, at_ms: int) -> None:
         """Begin a new owner's time: the card for them, their name for the customer."""
+        self._begin(connection, [(lead, at_ms)])
+        self._desk.outbox.enqueue_all(connection, self._welcome(lead, key=key))
+
+    def _welcome(self, lead: Lead, *, key: str) -> list[Draft]:
         if lead.rep is None:
             raise AssertionError("nobody to welcome")
-        contact_s = self._desk.settings.contact_s
-        store.change(
+        desk, rep = self._desk, lead.rep
+        drafts = [
+            desk.draft(lead, kind, rep, key=key, lasts_ms=CARD_LASTS_MS)
+            for kind in ("card", "card_contact")
+        ]
+        checkin_ms = desk.settings.confirm_contact_s * 1000
+        for kind, wait_ms in (("told_customer", 0), ("told_place", 0), ("checkin", checkin_ms)):
+            draft = desk.for_customer(lead, kind, key=key, data={"rep": rep}, wait_ms=wait_ms)
+            drafts += [] if draft is None else [draft]
+        return drafts
+
+    def _begin(self, connection: Connection, owned: Sequence[tuple[Lead, int]]) -> None:
+        """The time in which new owners have to be in touch, each from a moment on."""
+        find = cache(partial(self._desk.directory.dealer, connection))
+        half_ms = self._desk.settings.contact_s * 500
+        store.await_contact(
             connection,
-            lead.id,
-            next_step="contact",
-            next_step_ms=self.contact_due_ms(connection, lead, at_ms, contact_s * 500),
-            reminded=False,
-            contacted_ms=None,
-            confirmed_ms=None,
-        )
-        for kind in ("card", "card_contact"):
-            self._desk.say(connection, lead, kind, lead.rep, key=key, lasts_ms=CARD_LASTS_MS)
-        owner = {"rep": lead.rep}
-        for kind in ("told_customer", "told_place"):
-            self._desk.tell_customer(connection, lead, kind, key=key, data=owner)
-        self._desk.tell_customer(
-            connection,
-            lead,
-            "checkin",
-            key=key,
-            data=owner,
-            wait_ms=self._desk.settings.confirm_contact_s * 1000,
+            [
+                (lead.id, self._due_ms(connection, find(lead.dealer or ""), at_ms, half_ms))
+                for lead, at_ms in owned
+            ],
         )
 
     def contact_due_ms(
@@ -150,81 +151,86 @@ class Claims:
     ) -> int:
         """When so much of the opening time of the owner's dealer has passed."""
         dealer = self._desk.directory.dealer(connection, lead.dealer or "")
+        return self._due_ms(connection, dealer, start_ms, open_ms)
+
+    def _due_ms(
+        self, connection: Connection, dealer: Dealer | None, start_ms: int, open_ms: int
+    ) -> int:
         if dealer is None:
             return start_ms + open_ms
         return self._desk.directory.due_ms(connection, dealer, start_ms, open_ms)
 
-    def record_hand_off(self, connection: Connection, lead: Lead, now_ms: int) -> None:
-        """The hand-off as a fact of the ledger and an entry of the timeline."""
-        store.note(connection, lead.id, "lead.handoff", now_ms, person=lead.rep, dealer=lead.dealer)
-        if lead.test:
-            return
-        self._desk.facts.append(
-            connection,
-            "lead.handoff",
-            {
-                "lead": lead.id,
-                "dealer": lead.dealer,
-                "person": lead.rep,
-                "offered_at": lead.offered_ms,
-                "claimed_at": lead.claimed_ms,
-                "response_ms": lead.response_ms,
-                "ring": lead.ring,
-                "taps": store.taps(connection, lead.id),
-            },
-            now_ms=now_ms,
-        )
-
-    @staticmethod
-    def _margin(connection: Connection, lead: Standing, offer: Offer, at_ms: int) -> int:
-        """Of the first tap: whoever taps again hears the same answer again."""
-        if offer.margin_ms is not None:
-            return offer.margin_ms
-        margin = rules.margin_ms(lead.claimed_ms, at_ms)
-        store.change_offer(connection, offer.id, margin_ms=margin)
-        return margin
-
-    @staticmethod
-    def _note(
-        connection: Connection,
-        tap: Tapped,
-        decision: Decision,
-        *,
-        offer: Offer | None,
-        margin: int | None = None,
+    def _record_hand_offs(
+        self, connection: Connection, endings: Sequence[Ending], now_ms: int
     ) -> None:
-        store.note(
-            connection,
-            tap.lead,
-            "tap.received",
-            tap.at_ms,
-            person=tap.person.id,
-            dealer=None if offer is None else offer.dealer,
-            decision=decision,
-            margin_ms=margin,
-            provider_ms=tap.provider_ms,
+        """The hand-offs as facts of the ledger, with how many had tapped until then."""
+        taps = Counter(
+            timeline.taps(connection, [each.lead.id for each in endings if isinstance(each, Won)])
         )
+        facts = []
+        for each in endings:
+            if each is None:
+                continue
+            taps[each.lead.id] += 1
+            if isinstance(each, Won) and not each.lead.test:
+                facts.append(_hand_off(each.lead, taps[each.lead.id]))
+        self._desk.facts.append_all(connection, "lead.handoff", facts, now_ms=now_ms)
 
-    def _answer(
-        self,
-        connection: Connection,
-        lead: Standing,
-        tap: Tapped,
-        *,
-        decision: Decision,
-        margin: int | None,
-    ) -> None:
-        kind = ANSWERS.get(decision)
-        if kind is None:
-            return
-        # Who taps in a rage is answered once a minute: each answer costs six seconds of the
-        # budget for this recipient.
-        self._desk.say(
-            connection,
-            lead,
-            kind,
-            tap.person.id,
-            key=f"{tap.person.id}/{lead.round}/{tap.at_ms // MINUTE_MS}",
-            lasts_ms=ANSWER_LASTS_MS,
-            data={"margin_ms": margin, "winner": lead.rep, "dealer": lead.dealer},
-        )
+
+def _hand_off(lead: Lead, taps: int) -> dict[str, object]:
+    return {
+        "lead": lead.id,
+        "dealer": lead.dealer,
+        "person": lead.rep,
+        "offered_at": lead.offered_ms,
+        "claimed_at": lead.claimed_ms,
+        "response_ms": lead.response_ms,
+        "ring": lead.ring,
+        "taps": taps,
+    }
+
+
+def _decision(ending: Ending) -> Decision:
+    if isinstance(ending, Won):
+        return "won"
+    return "not_offered" if ending is None else ending.decision
+
+
+def _new_margins(endings: Iterable[Ending]) -> list[tuple[str, int]]:
+    """By how much each late tap that is its sender's first was too late, by offer."""
+    return [
+        (each.offer.id, each.margin_ms)
+        for each in endings
+        if isinstance(each, Late)
+        and each.offer is not None
+        and each.offer.margin_ms is None
+        and each.margin_ms is not None
+    ]
+
+
+def _entries(ending: Ending, now_ms: int) -> list[Entry]:
+    """What stands of a tap on the timeline."""
+    if ending is None:
+        return []
+    if isinstance(ending, Late):
+        return [_entry(ending.tap, ending.decision, ending.offer, ending.margin_ms)]
+    lead = ending.lead
+    return [
+        replace(_entry(ending.tap, "won", None), dealer=lead.dealer),
+        Entry(lead=lead.id, at_ms=now_ms, kind="lead.handoff", person=lead.rep, dealer=lead.dealer),
+    ]
+
+
+def _entry(
+    tap: Tapped, decision: Decision, offer: Offer | None, margin_ms: int | None = None
+) -> Entry:
+    return Entry(
+        lead=tap.lead,
+        at_ms=tap.at_ms,
+        kind="tap.received",
+        person=tap.person.id,
+        dealer=None if offer is None else offer.dealer,
+        decision=decision,
+        margin_ms=margin_ms,
+        provider_ms=tap.provider_ms,
+    )

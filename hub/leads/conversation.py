@@ -20,6 +20,7 @@ from hub.leads.records import Lead
 from hub.leads.screening import Answered, Say, Screening
 from hub.leads.service import Beginning, Leads
 from hub.leads.states import CLOSED, OWNED
+from hub.leads.timeline import store as timeline
 from hub.registry.rules import Model
 
 STEPS: Final = 1_000_000
@@ -280,7 +281,7 @@ class Conversation:
         if state.language != lead.language:
             self._people.speaks(connection, lead.contact, state.language)
         if answered.learned:
-            store.note(
+            timeline.note(
                 connection,
                 lead.id,
                 "answer.given",

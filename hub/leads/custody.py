@@ -11,6 +11,7 @@ from hub.leads.needs import Rep
 from hub.leads.records import Lead
 from hub.leads.routing import Routing
 from hub.leads.states import BEFORE_CLAIM, OWNED, Refusal
+from hub.leads.timeline import store as timeline
 from shared.identifiers import new_id
 
 Reason = Literal["contact", "denied", "released", "transferred"]
@@ -65,7 +66,7 @@ class Custody:
         if isinstance(moved, Refusal):
             return False
         self._leave(connection, lead, reason, now_ms)
-        store.note(
+        timeline.note(
             connection,
             lead.id,
             "lead.released",
@@ -125,10 +126,10 @@ class Custody:
         )
         if isinstance(moved, Refusal):
             return False
-        self._desk.retract(connection, lead)
+        self._desk.retract(connection, lead, became="withdrawn")
         if lead.state in OWNED:
             self._leave(connection, lead, "transferred", now_ms)
-        store.note(
+        timeline.note(
             connection,
             lead.id,
             "lead.transferred",
@@ -160,7 +161,7 @@ class Custody:
         self._desk.outbox.withdraw(connection, ref=lead.id, kinds=CUSTOMER_KINDS)
         if lead.rep is not None:
             self._desk.outbox.withdraw(connection, ref=lead.id, kinds=("reminder", "ask_serial"))
-        store.note(
+        timeline.note(
             connection,
             lead.id,
             _TIMELINE.get(event, "lead.lost"),
@@ -184,7 +185,7 @@ class Custody:
         if lead.human:
             return
         store.change(connection, lead.id, human=True)
-        store.note(connection, lead.id, "lead.human", now_ms, detail=detail(why=why))
+        timeline.note(connection, lead.id, "lead.human", now_ms, detail=detail(why=why))
         self._desk.alerts.raise_(
             connection,
             "P1",

@@ -11,6 +11,7 @@ from hub.leads.desk import MINUTE_MS, Desk, detail
 from hub.leads.records import Lead, Offer, OfferState
 from hub.leads.routing import Routing
 from hub.leads.screening import REMARKS
+from hub.leads.timeline import store as timeline
 from hub.outbox.service import Change
 
 _FORWARD: Final[Mapping[OfferState, int]] = {"queued": 0, "sent": 1, "delivered": 2, "read": 3}
@@ -83,7 +84,7 @@ class Deliveries:
         question = str(change.data.get("question", "")) if change.kind == "question" else ""
         if question:
             said["question"] = question
-        store.note(
+        timeline.note(
             connection,
             change.ref,
             "question.asked" if question and question not in REMARKS else "notice.sent",
@@ -94,7 +95,7 @@ class Deliveries:
 
     @staticmethod
     def _note(connection: Connection, offer: Offer, kind: str, change: Change) -> None:
-        store.note(
+        timeline.note(
             connection,
             offer.lead,
             kind,

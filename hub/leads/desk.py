@@ -10,8 +10,9 @@ from sqlalchemy import Connection
 from hub.config import LeadsConfig
 from hub.leads import store
 from hub.leads.needs import Alarms, Customers, Directory, Facts, Outgoing
-from hub.leads.records import Lead, Standing
+from hub.leads.records import Lead, OfferState, Standing
 from hub.leads.states import CLOSED, OWNED, Event, Refusal, after
+from hub.leads.timeline import store as timeline
 from hub.outbox.messages import Draft, Role
 from shared.clock import Clock
 
@@ -76,7 +77,7 @@ class Desk:
     def say(
         self,
         connection: Connection,
-        lead: Lead | Standing,
+        lead: Lead,
         kind: str,
         to: str,
         *,
@@ -87,22 +88,46 @@ class Desk:
         wait_ms: int = 0,
         not_after_ms: int | None = None,
     ) -> str:
-        """Enqueue a message about a lead; `key` tells it from others of its kind and lead."""
+        """Enqueue a message about a lead (see `draft`); its id."""
+        draft = self.draft(
+            lead,
+            kind,
+            to,
+            key=key,
+            lasts_ms=lasts_ms,
+            data=data,
+            now_ms=now_ms,
+            wait_ms=wait_ms,
+            not_after_ms=not_after_ms,
+        )
+        return self.outbox.enqueue(connection, draft)
+
+    def draft(
+        self,
+        lead: Lead | Standing,
+        kind: str,
+        to: str,
+        *,
+        key: str,
+        lasts_ms: int = HOUR_MS,
+        data: Mapping[str, object] | None = None,
+        now_ms: int | None = None,
+        wait_ms: int = 0,
+        not_after_ms: int | None = None,
+    ) -> Draft:
+        """A message about a lead; `key` tells it from others of its kind and lead."""
         now = self.clock.wall_ms() if now_ms is None else now_ms
         role: Role = "customers" if to.startswith("cus_") else "reps"
-        return self.outbox.enqueue(
-            connection,
-            Draft(
-                key=f"{kind}/{lead.id}/{key}",
-                to=to,
-                role=role,
-                kind=kind,
-                ref=lead.id,
-                data=dict(data or {}),
-                not_before_ms=now + wait_ms,
-                not_after_ms=now + wait_ms + lasts_ms if not_after_ms is None else not_after_ms,
-                urgent=kind in ANSWER_KINDS,
-            ),
+        return Draft(
+            key=f"{kind}/{lead.id}/{key}",
+            to=to,
+            role=role,
+            kind=kind,
+            ref=lead.id,
+            data=dict(data or {}),
+            not_before_ms=now + wait_ms,
+            not_after_ms=now + wait_ms + lasts_ms if not_after_ms is None else not_after_ms,
+            urgent=kind in ANSWER_KINDS,
         )
 
     def reply(
@@ -155,20 +180,28 @@ class Desk:
         key: str,
         data: Mapping[str, object] | None = None,
         lasts_ms: int = 12 * HOUR_MS,
-        wait_ms: int = 0,
     ) -> None:
         """Say something to the customer, if this lead has one who agreed to be written to."""
-        if not lead.test and lead.consent_version is not None:
-            self.say(
-                connection,
-                lead,
-                kind,
-                lead.contact,
-                key=key,
-                data=data,
-                lasts_ms=lasts_ms,
-                wait_ms=wait_ms,
-            )
+        draft = self.for_customer(lead, kind, key=key, data=data, lasts_ms=lasts_ms)
+        if draft is not None:
+            self.outbox.enqueue(connection, draft)
+
+    def for_customer(
+        self,
+        lead: Lead,
+        kind: str,
+        *,
+        key: str,
+        data: Mapping[str, object] | None = None,
+        lasts_ms: int = 12 * HOUR_MS,
+        wait_ms: int = 0,
+    ) -> Draft | None:
+        """A message to the customer; None where nobody has agreed to be written to."""
+        if lead.test or lead.consent_version is None:
+            return None
+        return self.draft(
+            lead, kind, lead.contact, key=key, data=data, lasts_ms=lasts_ms, wait_ms=wait_ms
+        )
 
     def move(
         self, connection: Connection, lead: Lead, event: Event, now_ms: int, **values: object
@@ -195,7 +228,7 @@ class Desk:
         nobody had come second yet. How far the timeline is told.
         """
         told = lead.taps_told
-        while not lead.test and (race := store.next_race(connection, lead.id, told, TAPS_MAX)):
+        while not lead.test and (race := timeline.next_race(connection, lead.id, told, TAPS_MAX)):
             told = race.last
             fact = {"lead": lead.id, "round": lead.round, "first": race.first, "last": race.last}
             self.facts.append(connection, "lead.race", fact | {"taps": race.taps}, now_ms=now_ms)
@@ -212,18 +245,15 @@ class Desk:
             data["sale_index"] = lead.sale_index
         self.facts.append(connection, "lead.closed", data, now_ms=now_ms)
 
-    def retract(
-        self,
-        connection: Connection,
-        lead: Lead,
-        *,
-        winner: str | None = None,
-        became: str = "withdrawn",
-    ) -> list[str]:
+    def retract(self, connection: Connection, lead: Lead, *, became: OfferState) -> None:
         """Take the lead off the market: no tap wins, no offer goes out any more."""
-        held = store.withdraw(connection, lead.id, winner=winner, became=became)
+        store.withdraw(connection, [(lead.id, "", became)])
         self.outbox.withdraw(connection, ref=lead.id, kinds=OFFER_KINDS)
-        return held
+
+    def retract_all(self, connection: Connection, winners: Mapping[str, str]) -> None:
+        """The same for leads that somebody has won, by lead and person."""
+        store.withdraw(connection, [(*won, "withdrawn") for won in winners.items()])
+        self.outbox.withdraw_all(connection, list(winners), OFFER_KINDS)
 
 
 def detail(**values: object) -> str:

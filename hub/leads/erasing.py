@@ -10,6 +10,7 @@ from hub.leads.custody import Custody
 from hub.leads.desk import detail
 from hub.leads.states import OPEN
 from hub.leads.tables import LEAD, LEAD_EVENT, LEAD_OFFER
+from hub.leads.timeline import store as timeline
 
 KEPT_OF_A_TOUCH: Final = ("source", "campaign", "at_ms")
 """The rest of where a lead came from are numbers that others give a person."""
@@ -77,7 +78,7 @@ def forget(connection: Connection, custody: Custody, lead_id: str, *, now_ms: in
     )
     if not changed.rowcount:
         return False
-    store.note(connection, lead_id, "subject.erased", now_ms, detail=detail(scope="lead"))
+    timeline.note(connection, lead_id, "subject.erased", now_ms, detail=detail(scope="lead"))
     return True
 
 

@@ -15,6 +15,7 @@ from hub.leads.lead_rows import LeadRow, model_name
 from hub.leads.records import Lead
 from hub.leads.service import Beginning, Leads
 from hub.leads.states import OPEN, Refusal
+from hub.leads.timeline import store as timeline
 
 Locate = Callable[[str], tuple[float, float, str] | None]
 """Latitude, longitude and area of a typed place, if it can be only one."""
@@ -182,7 +183,7 @@ class Intake:
         moved = self._desk.move(connection, lead, "qualify", now_ms, qualified_ms=now_ms)
         if isinstance(moved, Refusal):
             return lead.state
-        store.note(connection, lead.id, "lead.qualified", now_ms)
+        timeline.note(connection, lead.id, "lead.qualified", now_ms)
         if moved.consent_version is None:
             return moved.state  # stored and shown, never messaged
         if moved.located:
@@ -220,7 +221,7 @@ class Intake:
             }
         touch = detail(source=row.source, campaign=row.campaign, at_ms=now_ms)
         store.change(connection, current.id, last_touch=touch, **fresh)
-        store.note(
+        timeline.note(
             connection,
             current.id,
             "lead.received",

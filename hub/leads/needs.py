@@ -101,8 +101,18 @@ class Outgoing(Protocol):
         """The message's id; the same key again is the same message."""
         ...
 
+    def enqueue_all(self, connection: Connection, drafts: Sequence[Draft]) -> Sequence[str]:
+        """The same for several, said to each person in this order."""
+        ...
+
     def newest(self, connection: Connection, *, ref: str, kind: str) -> Mapping[str, object] | None:
         """What the newest message of a kind about `ref` holds, None when there is none."""
+        ...
+
+    def withdraw_all(
+        self, connection: Connection, refs: Sequence[str], kinds: Collection[str]
+    ) -> int:
+        """Withhold what has not gone out yet about any of `refs`; how many."""
         ...
 
     def withdraw(
@@ -140,6 +150,17 @@ class Facts(Protocol):
         self, connection: Connection, kind: str, data: Mapping[str, object], *, now_ms: int
     ) -> int:
         """Record a fact in the caller's transaction."""
+        ...
+
+    def append_all(
+        self,
+        connection: Connection,
+        kind: str,
+        facts: Sequence[Mapping[str, object]],
+        *,
+        now_ms: int,
+    ) -> None:
+        """The same for several, in this order."""
         ...
 
 

@@ -9,8 +9,9 @@ from hub.contacts.rules import canonical_phone
 from hub.contacts.service import Contacts
 from hub.leads import store
 from hub.leads.needs import Customer, Rep
+from hub.leads.timeline import store as timeline
 from hub.leads.winning import Sale, Sold, Winning
-from hub.ledger.batches import batch_of
+from hub.ledger.batches import LedgerBatch, batch_of
 from hub.ledger.followers import LedgerEntry
 from hub.registry.people.rules import Person
 from hub.registry.rules import Dealer, Model, Region
@@ -184,7 +185,7 @@ class SalesFollowing:
             places = store.entries(
                 connection, SALE_TYPES + FACT_TYPES, start=start, end=end, limit=CHUNK
             )
-            entries = [entry for place in places if (entry := _entry(connection, place))]
+            entries = _entries(connection, places)
             undone = {
                 entry.index: store.undone_by(connection, entry.index)
                 for entry in entries
@@ -262,16 +263,19 @@ def _place(connection: Connection, entry: LedgerEntry, lead: str, fact: Fact) ->
     first, last = fact.values.get("first"), fact.values.get("last")
     if entry.event is not None and entry.event.type != "lead.race":
         kind = entry.event.type
-        store.placed(connection, kind, lead, at_ms=entry.at_ms, index=entry.index)
+        timeline.placed(connection, kind, lead, at_ms=entry.at_ms, index=entry.index)
     elif isinstance(first, int) and isinstance(last, int):
-        store.race_placed(connection, lead, first, last, index=entry.index)
+        timeline.race_placed(connection, lead, first, last, index=entry.index)
 
 
-def _entry(connection: Connection, place: tuple[int, str | None]) -> LedgerEntry | None:
-    index, dealer = place
-    batch = batch_of(connection, index)
-    if batch is None:
-        return None
-    return LedgerEntry(
-        index=index, dealer=dealer, batch=batch, raw=batch.events[index - batch.first_index]
-    )
+def _entries(connection: Connection, places: Sequence[tuple[int, str | None]]) -> list[LedgerEntry]:
+    """The entries at these places, in their order; many stand in one batch."""
+    found: list[LedgerEntry] = []
+    batch: LedgerBatch | None = None
+    for index, dealer in places:
+        if batch is None or index >= batch.first_index + batch.count:
+            batch = batch_of(connection, index)
+        if batch is not None:
+            raw = batch.events[index - batch.first_index]
+            found.append(LedgerEntry(index=index, dealer=dealer, batch=batch, raw=raw))
+    return found

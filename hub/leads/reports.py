@@ -11,6 +11,7 @@ from hub.leads.desk import DAY_MS, Desk
 from hub.leads.needs import Arrival, Rep
 from hub.leads.records import Lead
 from hub.leads.states import OWNED, Event, Refusal
+from hub.leads.timeline import store as timeline
 
 Report = Literal["CONTACTED", "DEMO", "WON", "LOST"]
 _EVENT: Final[Mapping[Report, Event]] = {"CONTACTED": "contact", "DEMO": "demo"}
@@ -68,7 +69,9 @@ class Reports:
             self._answer(connection, lead, noted, person=person, row=row)
             return
         self._desk.outbox.withdraw(connection, ref=lead.id, kinds=("reminder",))
-        store.note(connection, lead.id, kind, row.received_ms, person=person.id, dealer=lead.dealer)
+        timeline.note(
+            connection, lead.id, kind, row.received_ms, person=person.id, dealer=lead.dealer
+        )
         self._answer(connection, lead, noted, person=person, row=row)
 
     def _answer(
@@ -91,7 +94,7 @@ class Reports:
         if yes:
             self._confirmed(connection, lead, row.received_ms)
             return
-        store.note(
+        timeline.note(
             connection,
             lead.id,
             "contact.denied",
@@ -109,7 +112,7 @@ class Reports:
         if lead.confirmed_ms is not None:
             return
         store.change(connection, lead.id, confirmed_ms=at_ms)
-        store.note(
+        timeline.note(
             connection, lead.id, "contact.confirmed", at_ms, person=lead.rep, dealer=lead.dealer
         )
         if lead.state == "CLAIMED":
@@ -122,7 +125,7 @@ class Reports:
                 next_step=None,
                 next_step_ms=None,
             )
-            store.note(
+            timeline.note(
                 connection, lead.id, "lead.contacted", at_ms, person=lead.rep, dealer=lead.dealer
             )
         self._desk.tell_customer(connection, lead, "thanks", key=str(lead.round), lasts_ms=DAY_MS)

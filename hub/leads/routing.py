@@ -13,6 +13,7 @@ from hub.leads.needs import Rep
 from hub.leads.records import Lead, Offer
 from hub.leads.rules import Near
 from hub.leads.states import Refusal
+from hub.leads.timeline import store as timeline
 from hub.registry.rules import Dealer
 from shared.identifiers import new_id
 
@@ -274,7 +275,7 @@ class Routing:
             now_ms=now_ms,
             not_after_ms=deadline_ms,
         )
-        store.note(
+        timeline.note(
             connection,
             lead.id,
             "offer.queued",
@@ -310,7 +311,7 @@ class Routing:
         )
         if lead.next_step == "route" and lead.nearest is not None:
             return  # it has been waiting already: that is no news
-        store.note(connection, lead.id, "lead.waiting", now_ms, detail=detail(until_ms=at_ms))
+        timeline.note(connection, lead.id, "lead.waiting", now_ms, detail=detail(until_ms=at_ms))
         opening = min(opens, default=0)
         self._desk.tell_customer(
             connection,

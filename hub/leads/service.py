@@ -1,6 +1,7 @@
 """Use cases of leads. Everything happens in the caller's transaction, and once only."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final, Literal, cast
@@ -10,16 +11,18 @@ from sqlalchemy import Connection
 
 from hub.inbox.incoming import Message, Tap
 from hub.leads import store
-from hub.leads.claims import Claims, Tapped
+from hub.leads.claims import Claims
 from hub.leads.custody import Custody
 from hub.leads.deliveries import Deliveries
 from hub.leads.desk import Desk, detail
 from hub.leads.needs import Arrival, Rep
+from hub.leads.race import Tapped
 from hub.leads.records import Decision, Lead
 from hub.leads.rep_words import RepWords
 from hub.leads.reports import Report, Reports
 from hub.leads.routing import Routing, Stop
 from hub.leads.states import OPEN, Refusal
+from hub.leads.timeline import store as timeline
 from hub.leads.timers import Timers
 from hub.leads.titles import Asked, Titles
 from hub.leads.winning import Units, Winning
@@ -91,7 +94,7 @@ class Leads:
         )
         store.create(connection, lead)
         previous = {"previous": start.previous} if start.previous else {}
-        store.note(
+        timeline.note(
             connection,
             lead.id,
             "lead.received",
@@ -136,7 +139,12 @@ class Leads:
         if person is None:
             return self._stranger(connection, lead, message, row)
         if kind in {"CLAIM", "SKIP"}:
-            return self._compete(connection, kind, self._tapped(lead, person, message, row))
+            tapped = self.tapped(lead, person, message, row)
+            return (
+                self.claim(connection, [tapped])[0]
+                if kind == "CLAIM"
+                else self.claims.skip(connection, tapped)
+            )
         self._reports.owner(connection, cast("Report", kind), lead, person=person, row=row)
         return None
 
@@ -152,7 +160,14 @@ class Leads:
         return self._titles.of_customer(connection, party, title, now_ms)
 
     @staticmethod
-    def _tapped(lead: str, person: Rep, message: Message, row: Arrival) -> Tapped:
+    def claims_lead(tap: Tap) -> str | None:
+        """The lead that a tap wants; None: it is another button."""
+        found = _TAP.fullmatch(tap.id or "")
+        return found[2] if found is not None and found[1] == "CLAIM" else None
+
+    @staticmethod
+    def tapped(lead: str, person: Rep, message: Message, row: Arrival) -> Tapped:
+        """A tap of a person on an offer, to be decided by `claim`."""
         return Tapped(
             lead=lead,
             person=person,
@@ -161,22 +176,22 @@ class Leads:
             provider_ms=message.provider_ms,
         )
 
-    def _compete(self, connection: Connection, kind: str, tap: Tapped) -> Decision:
-        claims = self.claims
-        return claims.claim(connection, tap) if kind == "CLAIM" else claims.skip(connection, tap)
+    def claim(self, connection: Connection, taps: Sequence[Tapped]) -> list[Decision]:
+        """Decide taps on *Claim* in their order; what each was worth."""
+        return self.claims.claim(connection, taps)
 
     @staticmethod
     def _stranger(connection: Connection, lead: str, message: Message, row: Arrival) -> Decision:
         """A forwarded button in a stranger's hand is worth nothing, and is seen."""
         if store.get(connection, lead) is not None:
-            store.note(
-                connection,
-                lead,
-                "tap.received",
-                row.received_ms,
+            tapped = timeline.Entry(
+                lead=lead,
+                at_ms=row.received_ms,
+                kind="tap.received",
                 decision="unknown_sender",
                 provider_ms=message.provider_ms,
             )
+            timeline.add(connection, [tapped])
         return "unknown_sender"
 
     def rep_message(

@@ -1,17 +1,17 @@
 """All SQL on the tables of leads that decides or changes something."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, fields
 from functools import cache
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from sqlalchemy import Connection, Table, func, insert, select
 
-from hub.leads.records import Happened, Lead, Offer, Standing
+from hub.leads.records import Lead, Offer, OfferState, Standing
 from hub.leads.states import CLOSED, OWNED, State
 from hub.leads.tables import LEAD, LEAD_ANSWER, LEAD_OFFER
 from hub.sales.tables import SALE
-from hub.store import Statement, Values, set_columns
+from hub.store import Statement, WideStatement, set_columns
 
 _TRUTHS: Final = frozenset({"human", "test", "reminded", "told", "live"})
 _LEAD_COLUMNS: Final = tuple(field.name for field in fields(Lead))
@@ -78,6 +78,19 @@ def change(connection: Connection, lead: str, **values: object) -> None:
     _set(connection, LEAD, lead, values)
 
 
+_AWAIT_CONTACT: Final = WideStatement(
+    LEAD,
+    ("id", "next_step_ms"),
+    "UPDATE lead SET next_step = 'contact', next_step_ms = said.next_step_ms, reminded = 0,"
+    " contacted_ms = NULL, confirmed_ms = NULL FROM said WHERE lead.id = said.id",
+)
+
+
+def await_contact(connection: Connection, leads: Sequence[tuple[str, int]]) -> None:
+    """Their owners are new: nobody has been in touch yet, which is looked at at a time each."""
+    _AWAIT_CONTACT.run(connection, leads)
+
+
 _DUE: Final = Statement(
     "SELECT id FROM lead WHERE next_step_ms <= :now_ms ORDER BY next_step_ms LIMIT :limit"
 )
@@ -136,46 +149,65 @@ def loads(connection: Connection) -> dict[str, int]:
 
 # --- the race ---
 
+Standings: TypeAlias = tuple[Standing, Offer | None]
+"""How the race for a lead stands, and the newest offer that one person had of it."""
+# In the order of the index that it is found by, or PostgreSQL, while it knows nothing of the table,
+# looks through all offers that the person ever had.
+_NEWEST_OFFER: Final = (
+    "SELECT newest.id FROM lead_offer AS newest WHERE newest.lead = {} AND newest.person = {}"
+    " ORDER BY newest.round DESC LIMIT 1"
+)
 # One statement decides: whoever comes second finds another state, on both engines. PostgreSQL
 # waits for the first transaction and asks the condition again.
-_CLAIM: Final = Statement(
-    "UPDATE lead SET state = 'CLAIMED', rep = :person, claimed_ms = :at_ms,"  # noqa: S608 - our own names
-    " dealer = (SELECT o.dealer FROM lead_offer o WHERE o.lead = lead.id"
-    " AND o.person = :person AND o.round = lead.round),"
-    " response_ms = CASE WHEN :at_ms > offered_ms THEN :at_ms - offered_ms ELSE 1 END"
-    " WHERE id = :lead AND state = 'UNCLAIMED' AND EXISTS (SELECT 1 FROM lead_offer o"
-    " WHERE o.lead = lead.id AND o.person = :person AND o.round = lead.round AND o.live = 1)"
-    " RETURNING " + _LEAD_LIST
+_CLAIM: Final = WideStatement(
+    LEAD,
+    ("id", "rep", "claimed_ms"),
+    "UPDATE lead SET state = 'CLAIMED', rep = said.rep, claimed_ms = said.claimed_ms,"  # noqa: S608 - our own names
+    " dealer = o.dealer, response_ms = CASE WHEN said.claimed_ms > lead.offered_ms"
+    " THEN said.claimed_ms - lead.offered_ms ELSE 1 END"
+    f" FROM said JOIN lead_offer AS o ON o.id = ({_NEWEST_OFFER.format('said.id', 'said.rep')})"
+    " WHERE lead.id = said.id AND lead.state = 'UNCLAIMED' AND o.round = lead.round AND o.live = 1"
+    " RETURNING {}".format(", ".join(f'lead."{name}"' for name in _LEAD_COLUMNS)),
 )
 
 
-def claim(connection: Connection, lead: str, person: str, at_ms: int) -> Lead | None:
-    """Give an unclaimed lead to a person who holds a live offer of it; None: not to them."""
-    found = _CLAIM.rows(connection, lead=lead, person=person, at_ms=at_ms)
-    return as_lead(found[0]) if found else None
+def claim(connection: Connection, taps: Iterable[tuple[str, str, int]]) -> dict[str, Lead]:
+    """Give unclaimed leads to people who hold live offers of them; those that were given, by id.
+
+    Each tap a lead, a person and when; one a lead. They are locked in one order, so that another
+    process that wants the same ones waits once.
+    """
+    given = map(as_lead, _CLAIM.rows(connection, sorted(taps)))
+    return {lead.id: lead for lead in given}
 
 
-_STANDING: Final = Statement(
-    "SELECT lead.state, lead.rep, lead.dealer, lead.claimed_ms, lead.round, {}"  # noqa: S608 - our own names
-    " FROM lead LEFT JOIN lead_offer o ON o.lead = lead.id AND o.person = :person"
-    " WHERE lead.id = :lead ORDER BY o.round DESC LIMIT 1".format(
-        ", ".join(f"o.{name}" for name in _OFFER_COLUMNS)
-    )
+_STANDINGS: Final = WideStatement(
+    LEAD_OFFER,
+    ("lead", "person"),
+    "SELECT said.lead, said.person, lead.state, lead.rep, lead.dealer, lead.claimed_ms,"  # noqa: S608 - our own names
+    " lead.round, {} FROM said CROSS JOIN lead LEFT JOIN lead_offer AS o ON o.id = ({})"
+    " WHERE lead.id = said.lead".format(
+        ", ".join(f"o.{name}" for name in _OFFER_COLUMNS),
+        _NEWEST_OFFER.format("said.lead", "said.person"),
+    ),
 )
 
 
-def standing(
-    connection: Connection, lead: str, person: str
-) -> tuple[Standing, Offer | None] | None:
-    """How the race for a lead stands, and the newest offer this person had of it."""
-    for state, rep, dealer, claimed_ms, round_, *offer in _STANDING.rows(
-        connection, lead=lead, person=person
-    ):
-        held = Standing(
+def standings(
+    connection: Connection, asked: Iterable[tuple[str, str]]
+) -> dict[tuple[str, str], Standings]:
+    """How the races for leads stand and the newest offer a person had, by lead and person.
+
+    Without the leads that there are not.
+    """
+    found: dict[tuple[str, str], Standings] = {}
+    rows = _STANDINGS.rows(connection, list(dict.fromkeys(asked)))
+    for lead, person, state, rep, dealer, claimed_ms, round_, *offered in rows:
+        stands = Standing(
             id=lead, state=state, rep=rep, dealer=dealer, claimed_ms=claimed_ms, round=round_
         )
-        return held, None if offer[0] is None else as_offer(offer)
-    return None
+        found[lead, person] = (stands, None if offered[0] is None else as_offer(offered))
+    return found
 
 
 # --- offers ---
@@ -193,10 +225,12 @@ _OFFERS: Final = Statement(
 _TURNS: Final = Statement(
     "SELECT max(offered_ms) FROM lead_offer WHERE person = :person",
 )
-_WITHDRAW: Final = Statement(
-    "UPDATE lead_offer SET live = 0, state = CASE WHEN person = :winner THEN 'claimed'"
-    " WHEN state IN ('failed', 'skipped') THEN state ELSE :became END"
-    " WHERE lead = :lead AND live = 1 RETURNING person"
+_WITHDRAW: Final = WideStatement(
+    LEAD_OFFER,
+    ("lead", "person", "state"),
+    "UPDATE lead_offer SET live = 0, state = CASE WHEN lead_offer.person = said.person"
+    " THEN 'claimed' WHEN lead_offer.state IN ('failed', 'skipped') THEN lead_offer.state"
+    " ELSE said.state END FROM said WHERE lead_offer.lead = said.lead AND lead_offer.live = 1",
 )
 
 
@@ -246,17 +280,26 @@ def create_offers(connection: Connection, offers: Sequence[Offer]) -> None:
         connection.execute(insert(LEAD_OFFER), rows)
 
 
+_MARGINS: Final = WideStatement(
+    LEAD_OFFER,
+    ("id", "margin_ms"),
+    "UPDATE lead_offer SET margin_ms = said.margin_ms FROM said WHERE lead_offer.id = said.id",
+)
+
+
+def keep_margins(connection: Connection, margins: Sequence[tuple[str, int]]) -> None:
+    """By how much the first taps on offers came too late."""
+    _MARGINS.run(connection, margins)
+
+
 def change_offer(connection: Connection, offer: str, **values: object) -> None:
     """Set some columns of an offer."""
     _set(connection, LEAD_OFFER, offer, values)
 
 
-def withdraw(
-    connection: Connection, lead: str, *, winner: str | None = None, became: str = "withdrawn"
-) -> list[str]:
-    """No tap on this lead wins any more; who held a live offer."""
-    rows = _WITHDRAW.rows(connection, lead=lead, winner=winner or "", became=became)
-    return [row[0] for row in rows]
+def withdraw(connection: Connection, leads: Sequence[tuple[str, str, OfferState]]) -> None:
+    """No tap on these wins any more: each a lead, its winner or "", what other offers become."""
+    _WITHDRAW.run(connection, leads)
 
 
 def holders(connection: Connection, people: Iterable[str]) -> set[str]:
@@ -267,130 +310,6 @@ def holders(connection: Connection, people: Iterable[str]) -> set[str]:
 def last_offered(connection: Connection, people: Iterable[str]) -> dict[str, int]:
     """When each of them was last offered a lead; 0: never."""
     return {person: _TURNS.rows(connection, person=person)[0][0] or 0 for person in people}
-
-
-# --- the timeline ---
-
-
-_NEXT_SEQ: Final = Statement("UPDATE lead SET events = events + 1 WHERE id = :id RETURNING events")
-_ADD: Final = Statement(
-    "INSERT INTO lead_event (lead, seq, at_ms, kind, person, dealer, decision, margin_ms,"
-    " provider_ms, detail) VALUES (:lead, :seq, :at_ms, :kind, :person, :dealer, :decision,"
-    " :margin_ms, :provider_ms, :detail)"
-)
-_EVENTS: Final = Statement(
-    "SELECT seq, at_ms, kind, person, dealer, decision, margin_ms, provider_ms, ledger_index,"
-    " detail FROM lead_event WHERE lead = :lead ORDER BY seq"
-)
-_TAPS: Final = Statement(
-    "SELECT count(*) FROM lead_event WHERE lead = :lead AND kind = 'tap.received'"
-)
-_RACED: Final = (
-    "kind = 'tap.received' AND person IS NOT NULL AND decision IN ('won', 'too_slow', 'expired')"
-)
-_CLAIM_ORDER: Final = Statement(
-    "SELECT seq, person, dealer, decision, at_ms, margin_ms FROM lead_event"  # noqa: S608 - our own names
-    f" WHERE lead = :lead AND seq > :after AND {_RACED} ORDER BY seq LIMIT :most"
-)
-_PLACED_RACE: Final = Statement(
-    "UPDATE lead_event SET ledger_index = :place"  # noqa: S608 - our own names
-    f" WHERE lead = :lead AND seq >= :first AND seq <= :last AND {_RACED}"
-    " AND ledger_index IS NULL"
-)
-_PLACED_ONE: Final = (
-    "UPDATE lead_event SET ledger_index = :place WHERE lead = :lead AND seq ="
-    " (SELECT min(told.seq) FROM lead_event AS told WHERE told.lead = :lead"
-    " AND told.kind IN {kinds} AND told.at_ms = :at_ms AND told.ledger_index IS NULL)"
-)
-_PLACED_HAND_OFF: Final = Statement(_PLACED_ONE.format(kinds="('lead.handoff')"))
-_PLACED_CLOSING: Final = Statement(
-    _PLACED_ONE.format(kinds="('lead.won', 'lead.lost', 'lead.expired')")
-)
-
-
-def note(
-    connection: Connection,
-    lead: str,
-    kind: str,
-    at_ms: int,
-    *,
-    person: str | None = None,
-    dealer: str | None = None,
-    decision: str | None = None,
-    margin_ms: int | None = None,
-    provider_ms: int | None = None,
-    detail: str | None = None,
-) -> int:
-    """Add to a lead's timeline; the number of the entry."""
-    [[seq]] = _NEXT_SEQ.rows(connection, id=lead)
-    _ADD.run(
-        connection,
-        [
-            {
-                "lead": lead,
-                "seq": seq,
-                "at_ms": at_ms,
-                "kind": kind,
-                "person": person,
-                "dealer": dealer,
-                "decision": decision,
-                "margin_ms": margin_ms,
-                "provider_ms": provider_ms,
-                "detail": detail,
-            }
-        ],
-    )
-    return int(seq)
-
-
-def events_of(connection: Connection, lead: str) -> list[Happened]:
-    """The whole timeline of a lead, in its order."""
-    rows: list[Values] = _EVENTS.rows(connection, lead=lead)
-    names = tuple(field.name for field in fields(Happened))
-    return [Happened(**dict(zip(names, row, strict=True))) for row in rows]
-
-
-def taps(connection: Connection, lead: str) -> int:
-    """How many taps have come in for this lead."""
-    return int(_TAPS.rows(connection, lead=lead)[0][0])
-
-
-@dataclass(frozen=True, slots=True)
-class Race:
-    """Who wanted a lead, in the order of arrival, of a stretch of its timeline."""
-
-    first: int
-    last: int
-    taps: tuple[Mapping[str, object], ...]
-    """Plain values as they stand on the ledger; whoever tapped again stands where they came first,
-    once for each answer they got."""
-
-
-def next_race(connection: Connection, lead: str, after: int, most: int) -> Race | None:
-    """The taps behind the entry `after`, at most so many of them; None when there is none."""
-    rows = _CLAIM_ORDER.rows(connection, lead=lead, after=after, most=most)
-    if not rows:
-        return None
-    names = ("person", "dealer", "decision", "at", "margin_ms")
-    taps: dict[tuple[object, object], dict[str, object]] = {}
-    for row in rows:
-        said = {
-            name: value for name, value in zip(names, row[1:], strict=True) if value is not None
-        }
-        taps.setdefault((said["person"], said["decision"]), said)
-    return Race(rows[0][0], rows[-1][0], tuple(taps.values()))
-
-
-def race_placed(connection: Connection, lead: str, first: int, last: int, *, index: int) -> None:
-    """Note on the timeline where the taps of a stretch stand on the ledger."""
-    values = {"lead": lead, "first": first, "last": last, "place": index}
-    _PLACED_RACE.run(connection, [values])
-
-
-def placed(connection: Connection, fact: str, lead: str, *, at_ms: int, index: int) -> None:
-    """Note on the timeline where a fact about a lead stands on the ledger."""
-    statement = _PLACED_HAND_OFF if fact == "lead.handoff" else _PLACED_CLOSING
-    statement.run(connection, [{"lead": lead, "at_ms": at_ms, "place": index}])
 
 
 # --- following the ledger, answering the intake ---

@@ -12,6 +12,7 @@ from hub.leads.desk import Desk, detail
 from hub.leads.records import Lead
 from hub.leads.routing import LOOK_AGAIN_MS, Routing
 from hub.leads.states import Refusal
+from hub.leads.timeline import store as timeline
 
 
 class Timers:
@@ -59,7 +60,7 @@ class Timers:
         )
         if isinstance(moved, Refusal):
             return
-        store.note(connection, lead.id, "lead.qualified", now_ms)
+        timeline.note(connection, lead.id, "lead.qualified", now_ms)
         if not moved.located:
             self._custody.needs_human(connection, moved, "no place is known", now_ms)
         self._routing.route(connection, moved, now_ms)
@@ -170,6 +171,6 @@ class Timers:
         if isinstance(moved, Refusal):
             return
         fell_back = detail(fell_back_to=moved.state, serial=lead.serial)
-        store.note(connection, lead.id, "notice.sent", now_ms, detail=fell_back)
+        timeline.note(connection, lead.id, "notice.sent", now_ms, detail=fell_back)
         if lead.rep is not None:
             self._desk.say(connection, lead, "fell_back", lead.rep, key=str(now_ms))

@@ -11,6 +11,7 @@ from hub.leads.desk import DAY_MS, Desk, detail
 from hub.leads.needs import Rep
 from hub.leads.records import Lead
 from hub.leads.states import OPEN, OWNED, Refusal
+from hub.leads.timeline import store as timeline
 from hub.leads.titles import row_title
 from shared import serials
 
@@ -113,7 +114,7 @@ class Winning:
         if isinstance(moved, Refusal):
             self._tell(connection, lead, "not_now", key)
             return
-        store.note(
+        timeline.note(
             connection,
             lead.id,
             "won.reported",
@@ -203,7 +204,7 @@ class Winning:
             return
         if sold_by is not None and sold_by != lead.dealer:
             by = detail(sold_by=sold_by, sale_index=sale_index)
-            store.note(connection, lead.id, "notice.sent", now_ms, detail=by)
+            timeline.note(connection, lead.id, "notice.sent", now_ms, detail=by)
         for person in held if lead.rep is None else []:
             self._desk.say(connection, moved, "sold", person, key=person, lasts_ms=DAY_MS)
         if lead.rep is not None:
@@ -232,7 +233,7 @@ class Winning:
             )
             if isinstance(moved, Refusal):
                 continue
-            store.note(
+            timeline.note(
                 connection,
                 lead.id,
                 "lead.released",

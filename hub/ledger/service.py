@@ -1,6 +1,6 @@
 """The ledger as other features see it."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import orjson
@@ -26,6 +26,9 @@ MAX_FACT_BYTES = 16 * 1024
 """Far below MAX_EVENT_BYTES, so that an envelope always fits around it."""
 _PEND = Statement(
     "INSERT INTO ledger_pending (type, data, at_ms) VALUES (:type, :data, :at_ms) RETURNING id"
+)
+_PEND_ALL = Statement(
+    "INSERT INTO ledger_pending (type, data, at_ms) VALUES (:type, :data, :at_ms)"
 )
 
 
@@ -84,12 +87,21 @@ class Ledger:
         `data` holds ids and plain values only, never personal data. Returns the pending id.
         Raises ValueError above MAX_FACT_BYTES.
         """
-        encoded = orjson.dumps(data)
-        if len(encoded) > MAX_FACT_BYTES:
-            # Refused here, in its author's transaction: later it would block every other fact.
-            raise ValueError(f"a fact of {len(encoded)} bytes; at most {MAX_FACT_BYTES}")
-        [[pending_id]] = _PEND.rows(connection, type=kind, data=encoded, at_ms=now_ms)
+        [[pending_id]] = _PEND.rows(connection, type=kind, data=_encoded(data), at_ms=now_ms)
         return int(pending_id)
+
+    @staticmethod
+    def append_all(
+        connection: Connection,
+        kind: str,
+        facts: Sequence[Mapping[str, object]],
+        *,
+        now_ms: int,
+    ) -> None:
+        """The same for several, in this order."""
+        _PEND_ALL.run(
+            connection, [{"type": kind, "data": _encoded(data), "at_ms": now_ms} for data in facts]
+        )
 
     @staticmethod
     def pending(connection: Connection) -> int:
@@ -243,3 +255,11 @@ class Ledger:
         with self._database.read() as connection:
             size, _ = newest_checkpoint(connection)
             return not self.pending(connection) and self.followers.position(connection) >= size
+
+
+def _encoded(data: Mapping[str, object]) -> bytes:
+    """A fact as it waits; refused in its author's transaction: later it would block all others."""
+    encoded = orjson.dumps(data)
+    if len(encoded) > MAX_FACT_BYTES:
+        raise ValueError(f"a fact of {len(encoded)} bytes; at most {MAX_FACT_BYTES}")
+    return encoded

@@ -1,6 +1,6 @@
 """The outbox as other features see it: what is to be said, and what became of it."""
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Connection
@@ -60,10 +60,15 @@ class Outbox:
 
         The same key again says nothing more and gives the same id.
         """
-        out_id = store.add(connection, new_id("out"), draft, self.clock.wall_ms())
+        return self.enqueue_all(connection, [draft])[0]
+
+    def enqueue_all(self, connection: Connection, drafts: Sequence[Draft]) -> list[str]:
+        """The same for several, said to each person in this order."""
+        added = [(new_id("out"), draft) for draft in drafts]
+        out_ids = store.add(connection, added, self.clock.wall_ms())
         for wake in self.on_enqueue:
             wake()
-        return out_id
+        return out_ids
 
     def withdraw(
         self,
@@ -74,9 +79,24 @@ class Outbox:
         to: str | None = None,
     ) -> int:
         """Do not say what waits about `ref`; how many. None means any kind, any person."""
+        return self._withdraw(connection, [ref], kinds, to)
+
+    def withdraw_all(
+        self, connection: Connection, refs: Sequence[str], kinds: Collection[str]
+    ) -> int:
+        """Do not say what waits about any of `refs`; how many."""
+        return self._withdraw(connection, refs, kinds, None)
+
+    def _withdraw(
+        self,
+        connection: Connection,
+        refs: Sequence[str],
+        kinds: Collection[str] | None,
+        to: str | None,
+    ) -> int:
         now_ms = self.clock.wall_ms()
         return store.withdraw(
-            connection, ref, kinds=kinds, to=to, reason="withdrawn", now_ms=now_ms
+            connection, refs, kinds=kinds, to=to, reason="withdrawn", now_ms=now_ms
         )
 
     def on_status(self, connection: Connection, status: Status) -> Change | None:
@@ -273,11 +293,21 @@ class Outbox:
                 listener(connection, change)
         return change
 
-    @staticmethod
-    def opened(connection: Connection, number: str, to: str, at_ms: int) -> None:
+    @classmethod
+    def opened(cls, connection: Connection, number: str, to: str, at_ms: int) -> None:
         """A person wrote to a number of ours: for 24 hours we may answer freely."""
-        pairs.opened(connection, number, to, at_ms)
-        store.release(connection, to, at_ms)
+        cls.opened_all(connection, [(number, to, at_ms)])
+
+    @staticmethod
+    def opened_all(connection: Connection, wrote: Sequence[tuple[str, str, int]]) -> None:
+        """The same for several messages: to which number, by whom, when."""
+        pairs_ms: dict[tuple[str, str], int] = {}
+        people_ms: dict[str, int] = {}
+        for number, to, at_ms in wrote:
+            pairs_ms[number, to] = max(at_ms, pairs_ms.get((number, to), at_ms))
+            people_ms[to] = min(at_ms, people_ms.get(to, at_ms))
+        pairs.opened(connection, pairs_ms)
+        store.release(connection, people_ms)
 
     @staticmethod
     def window_open(connection: Connection, number: str, to: str, now_ms: int) -> bool:

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import product
 from typing import Any, cast
 
 import orjson
@@ -11,7 +12,7 @@ from sqlalchemy import CheckConstraint, Column, Connection, Index, Table, update
 from hub.outbox.messages import Draft, Medium, Outgoing, Road, Role, State
 from hub.outbox.moves import store as moves
 from hub.outbox.rules import PASSED_AT_DOUBTS
-from hub.store import INT64, METADATA, TEXT, Statement, set_columns
+from hub.store import INT64, METADATA, TEXT, Statement, WideStatement, set_columns
 
 OUTBOX = Table(
     "outbox",
@@ -48,7 +49,6 @@ OUTBOX = Table(
     CheckConstraint("role IN ('customers', 'reps')", name="outbox_role"),
     CheckConstraint("as_template IN (0, 1)", name="outbox_as_template"),
     Index("outbox_ref", "ref", "seq"),
-    Index("outbox_provider_id", "provider_id"),
 )
 _QUEUED = OUTBOX.c.state == "queued"
 _SENDING_NOW = OUTBOX.c.state == "sending"
@@ -56,6 +56,7 @@ _OPEN = OUTBOX.c.state.in_(("queued", "sending"))
 _UNSAID = OUTBOX.c.state.in_(("failed", "withheld"))
 _HELD = _QUEUED & OUTBOX.c.reason.in_(("messaging_limit", "spam"))
 _FIRST = OUTBOX.c.first_contact_ms.is_not(None)
+_TAKEN = OUTBOX.c.provider_id.is_not(None)
 OUTBOX_EXPIRY = Index(
     "outbox_expiry", OUTBOX.c.not_after_ms, sqlite_where=_QUEUED, postgresql_where=_QUEUED
 )
@@ -71,6 +72,9 @@ OUTBOX_SENDING = Index(
     "outbox_sending", OUTBOX.c.recipient, sqlite_where=_SENDING_NOW, postgresql_where=_SENDING_NOW
 )
 OUTBOX_HELD = Index("outbox_held", OUTBOX.c.recipient, sqlite_where=_HELD, postgresql_where=_HELD)
+OUTBOX_PROVIDER_ID = Index(
+    "outbox_provider_id", OUTBOX.c.provider_id, sqlite_where=_TAKEN, postgresql_where=_TAKEN
+)
 OUTBOX_FIRST_CONTACT = Index(
     "outbox_first_contact",
     OUTBOX.c.first_contact_ms,
@@ -105,18 +109,24 @@ def _reading(rest: str) -> Statement:
     return Statement(_READ + rest)
 
 
-_ADD_WITH = (
-    "INSERT INTO outbox (id, key, recipient, role, kind, ref, data, created_ms, not_before_ms,"
-    " not_after_ms, state, at_ms, due_ms, attempts, doubts, as_template, urgent, channel)"
-    " VALUES (:id, :key, :recipient, :role, :kind, :ref, :data, :now_ms, :not_before_ms,"
-    " :not_after_ms, 'queued', :now_ms, :not_before_ms, 0, 0, 0, :urgent, :channel)"
-    " ON CONFLICT (key) DO NOTHING RETURNING id"
+_SAID = (
+    *("id", "key", "recipient", "role", "kind", "ref", "data", "created_ms", "not_before_ms"),
+    *("not_after_ms", "urgent", "channel"),
 )
-_ADD = Statement(
-    _ADD_WITH,
+_ADD_SAID = (
+    f"INSERT INTO outbox ({', '.join(_SAID)}, state, at_ms, due_ms, attempts, doubts, as_template)"  # noqa: S608 - our own names
+    f" SELECT {', '.join(_SAID)}, 'queued', created_ms, not_before_ms, 0, 0, 0"
+    # "WHERE true", or SQLite takes ON for the beginning of a join's condition.
+    " FROM said WHERE true ORDER BY place"
+    " ON CONFLICT (key) DO NOTHING RETURNING id, recipient, role, channel"
+)
+_ADD = WideStatement(
+    OUTBOX,
+    _SAID,
+    _ADD_SAID,
     # One question instead of two, which there is a way to the server and back.
-    postgres=f"WITH added AS ({_ADD_WITH}), told AS ({moves.TELL}"  # noqa: S608 - our own names
-    " SELECT :recipient, :role, :channel FROM added) SELECT id FROM added",
+    postgres=f", added AS ({_ADD_SAID}), told AS ({moves.TELL}"  # noqa: S608 - our own names
+    " SELECT DISTINCT recipient, role, channel FROM added) SELECT id FROM added",
 )
 _OF_KEY = Statement("SELECT id FROM outbox WHERE key = :key")
 _OF_ID = _reading("WHERE id = :id")
@@ -151,7 +161,6 @@ _FRONTS_OF = Statement(
     postgres=f"{_FRONTS} FROM json_array_elements_text(CAST(:people AS json))"
     " WITH ORDINALITY AS who (person, place)"
     f" LEFT JOIN LATERAL (SELECT * {_FRONT}) AS front ON true ORDER BY who.place",
-    planned_anew=True,
 )
 _WHO_WAITS = Statement(
     "SELECT recipient, role, channel FROM outbox WHERE state = 'queued'"
@@ -170,9 +179,13 @@ _WAITING = Statement(
     " AND NOT EXISTS (SELECT 1 FROM outbox AS held WHERE held.recipient = outbox.recipient"
     " AND held.state = 'queued' AND held.reason IN ('messaging_limit', 'spam'))"
 )
-_RELEASE = Statement(
-    "UPDATE outbox SET due_ms = :now_ms WHERE recipient = :recipient AND state = 'queued'"
-    " AND reason IN ('messaging_limit', 'spam') AND due_ms > :now_ms RETURNING role, channel"
+_RELEASE = WideStatement(
+    OUTBOX,
+    ("recipient", "due_ms"),
+    "UPDATE outbox SET due_ms = said.due_ms FROM said WHERE outbox.recipient = said.recipient"
+    " AND outbox.state = 'queued' AND outbox.reason IN ('messaging_limit', 'spam')"
+    " AND outbox.due_ms > said.due_ms"
+    " RETURNING outbox.recipient, outbox.role, outbox.channel",
 )
 _ON_ITS_WAY = Statement(
     "SELECT 1 FROM outbox WHERE recipient = :recipient AND state IN ('queued', 'sending') LIMIT 1"
@@ -278,29 +291,34 @@ def as_row(values: Sequence[Any]) -> OutboxRow:
     )
 
 
-def add(connection: Connection, out_id: str, draft: Draft, now_ms: int) -> str:
-    """Store a draft as `out_id`, or find the one of its key."""
-    added = _ADD.rows(
-        connection,
-        id=out_id,
-        key=draft.key,
-        recipient=draft.to,
-        role=draft.role,
-        kind=draft.kind,
-        ref=draft.ref,
-        data=orjson.dumps(dict(draft.data)).decode(),
-        now_ms=now_ms,
-        not_before_ms=max(draft.not_before_ms, now_ms),
-        not_after_ms=draft.not_after_ms,
-        urgent=int(draft.urgent),
-        channel=draft.channel,
+def add(connection: Connection, drafts: Sequence[tuple[str, Draft]], now_ms: int) -> list[str]:
+    """Store drafts under these ids, in this order, or find those of their keys; their ids."""
+    added = _ADD.rows(connection, [_said(out_id, draft, now_ms) for out_id, draft in drafts])
+    if connection.dialect.name == "sqlite":
+        moves.tell_of(connection, [row[1:] for row in added])
+    new = {row[0] for row in added}
+    return [
+        out_id if out_id in new else str(_OF_KEY.rows(connection, key=draft.key)[0][0])
+        for out_id, draft in drafts
+    ]
+
+
+def _said(out_id: str, draft: Draft, now_ms: int) -> Sequence[object]:
+    """A draft in the order of `_SAID`."""
+    return (
+        out_id,
+        draft.key,
+        draft.to,
+        draft.role,
+        draft.kind,
+        draft.ref,
+        orjson.dumps(draft.data).decode(),
+        now_ms,
+        max(draft.not_before_ms, now_ms),
+        draft.not_after_ms,
+        int(draft.urgent),
+        draft.channel,
     )
-    if not added:
-        added = _OF_KEY.rows(connection, key=draft.key)
-    elif connection.dialect.name == "sqlite":
-        moves.tell(connection, draft.to, Road(draft.role, draft.channel))
-    [(found,)] = added
-    return str(found)
 
 
 def of_id(connection: Connection, out_id: str) -> OutboxRow | None:
@@ -389,42 +407,38 @@ def change(connection: Connection, out_id: str, **values: object) -> None:
 
 def withdraw(
     connection: Connection,
-    ref: str,
+    refs: Sequence[str],
     *,
     kinds: Collection[str] | None,
     to: str | None,
     reason: str,
     now_ms: int,
 ) -> int:
-    """Withhold what waits about `ref`; how many. What has gone is not sent a second time."""
-    if kinds is not None and not kinds:
-        return 0
-    gone, waiting = _withdrawals(None if kinds is None else len(kinds), of_one=to is not None)
-    values: dict[str, object] = {f"kind{turn}": kind for turn, kind in enumerate(kinds or ())}
-    values |= {"ref": ref} if to is None else {"ref": ref, "recipient": to}
-    gone.run(connection, [values])
-    withheld = waiting.rows(connection, reason=reason, now_ms=now_ms, **values)
+    """Withhold what waits about any of `refs`; how many. What has gone is not sent again."""
+    by_kind = [()] if kinds is None else [(kind,) for kind in kinds]
+    by_person = () if to is None else (to,)
+    said = [(reason, now_ms, ref, *kind, *by_person) for ref, kind in product(refs, by_kind)]
+    which = ["ref", *([] if kinds is None else ["kind"]), *([] if to is None else ["recipient"])]
+    stopped = _withdrawal(tuple(which)).rows(connection, said)
+    withheld = [row[1:] for row in stopped if row[0] == "withheld"]
     moves.tell_of(connection, withheld)
     return len(withheld)
 
 
 @cache
-def _withdrawals(kinds: int | None, *, of_one: bool) -> tuple[Statement, Statement]:
-    """For what has gone, and for what waits: of so many kinds, of one person or of all."""
-    which = "WHERE ref = :ref"
-    if kinds is not None:
-        which += " AND kind IN ({})".format(", ".join(f":kind{turn}" for turn in range(kinds)))
-    if of_one:
-        which += " AND recipient = :recipient"
-    return (
-        Statement(
-            f"UPDATE outbox SET not_after_ms = 0 {which} AND state IN ('sending', 'accepted')"  # noqa: S608 - our own names
-        ),
-        Statement(
-            "UPDATE outbox SET state = 'withheld', reason = :reason, at_ms = :now_ms"  # noqa: S608 - our own names
-            f" {which} AND state = 'queued'"
-            " RETURNING recipient, role, channel"
-        ),
+def _withdrawal(which: tuple[str, ...]) -> WideStatement:
+    """By these columns."""
+    return WideStatement(
+        OUTBOX,
+        ("reason", "at_ms", *which),
+        "UPDATE outbox SET"
+        " state = CASE WHEN outbox.state = 'queued' THEN 'withheld' ELSE outbox.state END,"
+        " reason = CASE WHEN outbox.state = 'queued' THEN said.reason ELSE outbox.reason END,"
+        " at_ms = CASE WHEN outbox.state = 'queued' THEN said.at_ms ELSE outbox.at_ms END,"
+        " not_after_ms = CASE WHEN outbox.state = 'queued' THEN outbox.not_after_ms ELSE 0 END"
+        " FROM said WHERE outbox.state IN ('queued', 'sending', 'accepted') AND "
+        + " AND ".join(f"outbox.{name} = said.{name}" for name in which)
+        + " RETURNING outbox.state, outbox.recipient, outbox.role, outbox.channel",
     )
 
 
@@ -452,10 +466,9 @@ def blank(connection: Connection, ref: str, recipient: str, now_ms: int) -> int:
     ).rowcount
 
 
-def release(connection: Connection, to: str, now_ms: int) -> None:
-    """A person wrote to us: what could only be the first message to them waits no more."""
-    for role, channel in set(_RELEASE.rows(connection, recipient=to, now_ms=now_ms)):
-        moves.tell(connection, to, Road(role, channel))
+def release(connection: Connection, wrote: Mapping[str, int]) -> None:
+    """People wrote to us, each at a time: what could only be the first message waits no more."""
+    moves.tell_of(connection, _RELEASE.rows(connection, list(wrote.items())))
 
 
 def count(connection: Connection, name: str) -> None:

@@ -160,7 +160,14 @@ class Registry:
         self, connection: Connection, phone: str, *, now_ms: int | None = None
     ) -> Person | None:
         """Whose phone (E.164 without ``+``) it is; with `now_ms` only of those who work today."""
-        return self._today(connection, people_store.by_phone(connection, phone), now_ms)
+        return self.people_by_phone(connection, [(phone, now_ms)])[0]
+
+    def people_by_phone(
+        self, connection: Connection, phones: Sequence[tuple[str, int | None]]
+    ) -> list[Person | None]:
+        """The same for several phones, each at a time of its own."""
+        found = people_store.by_phones(connection, [phone for phone, _ in phones])
+        return [self._today(connection, found.get(phone), now_ms) for phone, now_ms in phones]
 
     def person_by_bsuid(
         self, connection: Connection, bsuid: str, *, now_ms: int | None = None
@@ -180,6 +187,10 @@ class Registry:
         Then it is nobody's until the next message: conflicting keys are never merged.
         """
         return people.learn_bsuid(connection, person_id, bsuid)
+
+    def learn_bsuids(self, connection: Connection, met: Sequence[tuple[str, str]]) -> None:
+        """The same for several messages in their order, each a person's id and a WhatsApp id."""
+        people.learn_bsuids(connection, met)
 
     def bsuid_of(self, connection: Connection, person_id: str) -> str | None:
         """The learnt WhatsApp id of a person."""

@@ -21,26 +21,17 @@ class Statement:
     result described, costs ten times the answer.
     """
 
-    def __init__(
-        self, sql: str, *, postgres: str | None = None, planned_anew: bool = False
-    ) -> None:
+    def __init__(self, sql: str, *, postgres: str | None = None) -> None:
         """Keep the text for both engines; it must hold no ``%`` and no other colon.
 
-        `postgres` is for what the two spell differently. `planned_anew`: PostgreSQL keeps no plan
-        of it: one that was made while a table was empty stays until statistics are collected, and
-        in that minute a burst can make the table so large that it takes longer than the minute.
+        `postgres` is for what the two spell differently.
         """
-        self._planned_anew = planned_anew
         self._sqlite = sql
         self._postgres = re.sub(r":(\w+)", r"%(\1)s", postgres or sql)
 
     def rows(self, connection: Connection, **values: object) -> list[Values]:
         """Every row it finds."""
-        driver, text = self._driver(connection), self._text(connection)
-        if self._planned_anew and connection.dialect.name != "sqlite":
-            cursor = driver.execute(text, values, prepare=False)
-        else:
-            cursor = driver.execute(text, values)
+        cursor = self._driver(connection).execute(self._text(connection), values)
         found: list[Values] = cursor.fetchall()
         return found
 
@@ -71,11 +62,14 @@ class WideStatement:
     other threads in and waits for its turn again, on PostgreSQL every one is sent and answered.
     """
 
-    def __init__(self, table: Table, columns: Sequence[str], sql: str) -> None:
+    def __init__(
+        self, table: Table, columns: Sequence[str], sql: str, *, postgres: str | None = None
+    ) -> None:
         """`columns` of `said`, named and typed as those of `table`: whole numbers and texts only.
 
-        Raises TypeError for others: what JSON cannot hold would come out as something else.
-        `sql` must mean the same on both engines, and join `said` by something that has an index.
+        ``said.place`` counts its rows, for what has to keep their order. Raises TypeError for other
+        columns: what JSON cannot hold would come out as something else. `postgres` is for what the
+        two spell differently; join `said` by something that has an index.
         """
         if any(
             table.c[name].type is not INT64 and table.c[name].type is not TEXT for name in columns
@@ -87,9 +81,10 @@ class WideStatement:
             for place, name in enumerate(columns)
         )
         self._statement = Statement(
-            f"WITH said AS (SELECT {read} FROM json_each(:said_rows)) {sql}",  # noqa: S608 - our own names
-            postgres=f"WITH said AS (SELECT {read}"  # noqa: S608 - our own names
-            f" FROM json_array_elements(CAST(:said_rows AS json))) {sql}",
+            f"WITH said AS (SELECT {read}, key AS place FROM json_each(:said_rows)) {sql}",  # noqa: S608 - our own names
+            postgres=f"WITH said AS (SELECT {read}, place"  # noqa: S608 - our own names
+            " FROM json_array_elements(CAST(:said_rows AS json)) WITH ORDINALITY"
+            f" AS each_said (value, place)) {postgres or sql}",
         )
 
     def rows(self, connection: Connection, said: Sequence[Sequence[object]]) -> list[Values]:

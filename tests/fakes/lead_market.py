@@ -12,9 +12,11 @@ from hub.leads.desk import Desk
 from hub.leads.intake import Intake
 from hub.leads.lead_file import LeadFile
 from hub.leads.needs import Customer, Rep
+from hub.leads.race import Tapped
 from hub.leads.renderer import LeadRenderer
 from hub.leads.service import Beginning, Leads
 from hub.leads.tables import LEAD
+from hub.leads.timeline import store as timeline
 from hub.leads.winning import Sold
 from hub.ledger.service import Ledger
 from hub.ledger.tables import PENDING
@@ -150,9 +152,15 @@ class Remembered:
         out = f"out_{len(self.drafts)}"
         return self.drafts.setdefault(draft.key, (out, draft))[0]
 
+    def enqueue_all(self, connection, drafts):
+        return [self.enqueue(connection, draft) for draft in drafts]
+
     def newest(self, _connection, *, ref, kind):
         found = [d for _, d in self.drafts.values() if (d.ref, d.kind) == (ref, kind)]
         return orjson.loads(orjson.dumps(found[-1].data)) if found else None
+
+    def withdraw_all(self, connection, refs, kinds):
+        return sum(self.withdraw(connection, ref=ref, kinds=kinds) for ref in refs)
 
     def withdraw(self, _connection, *, ref, kinds, to=None):
         keys = {
@@ -318,6 +326,21 @@ class Market:
             lambda connection: self.leads.tap(connection, party, pressed, message=message, row=row)
         )
 
+    def tap_all(self, taps):
+        """Taps on *Claim*, each a person and a lead, arrive and are decided together."""
+        at_ms = self.clock.wall_ms()
+        run = [
+            Tapped(
+                lead=lead,
+                person=self.town.people[person],
+                at_ms=at_ms,
+                message=f"wamid.{person}.{lead}",
+                provider_ms=None,
+            )
+            for person, lead in taps
+        ]
+        return self.do(lambda connection: self.leads.claim(connection, run))
+
     def say(self, person, text):
         """A rep writes to us."""
         self.messages += 1
@@ -345,12 +368,12 @@ class Market:
     def kinds(self, lead):
         """Kinds of its timeline, in order."""
         with self.database.read() as connection:
-            return [entry.kind for entry in store.events_of(connection, lead)]
+            return [entry.kind for entry in timeline.events_of(connection, lead)]
 
     def events(self, lead):
         """Its timeline."""
         with self.database.read() as connection:
-            return store.events_of(connection, lead)
+            return timeline.events_of(connection, lead)
 
     def facts(self, kind):
         """Facts on their way to the ledger."""

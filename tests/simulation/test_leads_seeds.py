@@ -7,6 +7,7 @@ import pytest
 from firmware_sim.chaos.leads import run_leads_seed
 from hub import gateway
 from hub.leads import store
+from hub.leads.timeline import store as timeline
 from hub.outbox import service as outbox
 from hub.outbox.messages import Address, Rendered
 from hub.store import Statement
@@ -40,43 +41,50 @@ def test_a_seed_of_leads_repeats_itself():
 def no_dedupe(monkeypatch):
     """Each webhook is taken for a new message, however often it comes."""
     monkeypatch.setattr(gateway, "first_time", lambda *_args, **_kwargs: True)
+    monkeypatch.setattr(gateway, "first_times", lambda _connection, keys: [True] * len(keys))
 
 
 def claim_without_where(monkeypatch):
     """Whoever taps has won, whatever state the lead is in."""
-    sql = store._CLAIM._sqlite.replace("AND state = 'UNCLAIMED' AND", "AND state <> '' AND")
-    monkeypatch.setattr(store, "_CLAIM", Statement(sql.replace(" AND o.live = 1", "")))
-    seen = store.standing
+    decides = store._CLAIM._statement
+    sql = decides._sqlite.replace("lead.state = 'UNCLAIMED' AND ", "").replace(
+        " AND o.live = 1", ""
+    )
+    monkeypatch.setattr(store._CLAIM, "_statement", Statement(sql))
+    seen = store.standings
 
-    def always_open(connection, lead, person):
-        found = seen(connection, lead, person)
-        return None if found is None else (replace(found[0], state="UNCLAIMED"), found[1])
+    def always_open(connection, asked):
+        return {
+            of: (replace(lead, state="UNCLAIMED"), offer)
+            for of, (lead, offer) in seen(connection, asked).items()
+        }
 
-    monkeypatch.setattr(store, "standing", always_open)
+    monkeypatch.setattr(store, "standings", always_open)
 
 
 def sends_before_it_stores(monkeypatch, hub):
     """The message is out before the transaction that decided it has ended."""
-    enqueue = outbox.Outbox.enqueue
+    enqueue_all = outbox.Outbox.enqueue_all
     channel = hub.leads.sender._channels["brand"]
 
-    def hasty(self, connection, draft):
-        out_id = enqueue(self, connection, draft)
-        channel.send(NOWHERE, Rendered(text="…"), window_open=True, out_id=out_id)
-        return out_id
+    def hasty(self, connection, drafts):
+        out_ids = enqueue_all(self, connection, drafts)
+        for out_id in out_ids:
+            channel.send(NOWHERE, Rendered(text="…"), window_open=True, out_id=out_id)
+        return out_ids
 
-    monkeypatch.setattr(outbox.Outbox, "enqueue", hasty)
+    monkeypatch.setattr(outbox.Outbox, "enqueue_all", hasty)
 
 
 def only_the_winner_is_told(monkeypatch):
     """The ledger hears who won, and of nobody else."""
-    next_race = store.next_race
+    next_race = timeline.next_race
 
     def winner_alone(*asked):
         race = next_race(*asked)
         return None if race is None else replace(race, taps=race.taps[:1])
 
-    monkeypatch.setattr(store, "next_race", winner_alone)
+    monkeypatch.setattr(timeline, "next_race", winner_alone)
 
 
 @pytest.mark.parametrize("plant", [no_dedupe, claim_without_where, only_the_winner_is_told])

@@ -1,12 +1,12 @@
 """For whom something has moved: the sender hears from any process whose messages to look at."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import cast
 
 from sqlalchemy import Column, Connection, Table
 
 from hub.outbox.messages import Medium, Road, Role
-from hub.store import INT64, METADATA, TEXT, Statement, Values
+from hub.store import INT64, METADATA, TEXT, Statement, Values, WideStatement
 
 OUTBOX_MOVED = Table(
     "outbox_moved",
@@ -22,24 +22,22 @@ Rows are only added and taken away: two processes that write to one person never
 each other.
 """
 
-TELL = "INSERT INTO outbox_moved (recipient, role, channel)"
+_ROAD = ("recipient", "role", "channel")
+TELL = f"INSERT INTO outbox_moved ({', '.join(_ROAD)})"
 """The beginning of a statement that tells it."""
-_TELL = Statement(f"{TELL} VALUES (:recipient, :role, :channel)")
+_TELL = WideStatement(OUTBOX_MOVED, _ROAD, f"{TELL} SELECT {', '.join(_ROAD)} FROM said")  # noqa: S608 - our own names
 _NEWS = Statement("DELETE FROM outbox_moved RETURNING recipient, role, channel, seq")
 _ANY = Statement("SELECT 1 FROM outbox_moved LIMIT 1")
 
 
 def tell(connection: Connection, to: str, road: Road) -> None:
     """One of a person's messages has moved."""
-    _TELL.run(connection, [{"recipient": to, "role": road.role, "channel": road.channel}])
+    _TELL.run(connection, [(to, road.role, road.channel)])
 
 
-def tell_of(connection: Connection, rows: Sequence[Values]) -> None:
+def tell_of(connection: Connection, rows: Iterable[Values]) -> None:
     """Of each row (recipient, role, channel) one has moved; a person is told of once."""
-    said = [
-        {"recipient": to, "role": road.role, "channel": road.channel} for to, road in people(rows)
-    ]
-    _TELL.run(connection, said)
+    _TELL.run(connection, list(dict.fromkeys(rows)))
 
 
 def news(connection: Connection) -> list[tuple[str, Road]]:

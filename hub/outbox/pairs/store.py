@@ -1,12 +1,12 @@
 """The table of pairs and the SQL over it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import orjson
 from sqlalchemy import Column, Connection, Table
 
-from hub.store import INT64, METADATA, TEXT, Statement
+from hub.store import INT64, METADATA, TEXT, Statement, WideStatement
 
 OUTBOX_PAIR = Table(
     "outbox_pair",
@@ -26,11 +26,15 @@ _OF_PARTIES = (
 )
 _THERE = Statement(_OF_PARTIES)
 _OURS = Statement(f"{_OF_PARTIES} ORDER BY party FOR UPDATE SKIP LOCKED")
-_OPENED = Statement(
+_OPENED = WideStatement(
+    OUTBOX_PAIR,
+    ("number", "party", "opened_ms"),
+    # "WHERE true", or SQLite takes ON for the beginning of a join's condition. In one order, so
+    # that two processes that write to the same pairs wait for each other once.
     "INSERT INTO outbox_pair (number, party, opened_ms, paced_ms)"
-    " VALUES (:number, :party, :at_ms, 0) ON CONFLICT (number, party)"
-    " DO UPDATE SET opened_ms = excluded.opened_ms"
-    " WHERE outbox_pair.opened_ms < excluded.opened_ms"
+    " SELECT number, party, opened_ms, 0 FROM said WHERE true ORDER BY number, party"
+    " ON CONFLICT (number, party) DO UPDATE SET opened_ms = excluded.opened_ms"
+    " WHERE outbox_pair.opened_ms < excluded.opened_ms",
 )
 _CLOSED = Statement(
     "UPDATE outbox_pair SET opened_ms = 0 WHERE number = :number AND party = :party"
@@ -81,9 +85,9 @@ def of(connection: Connection, number: str, party: str) -> Pair:
     return Pair()
 
 
-def opened(connection: Connection, number: str, party: str, at_ms: int) -> None:
-    """A person wrote to a number of ours; an older message closes nothing."""
-    _OPENED.run(connection, [{"number": number, "party": party, "at_ms": at_ms}])
+def opened(connection: Connection, wrote: Mapping[tuple[str, str], int]) -> None:
+    """Who wrote to which of our numbers, and when; an older message closes nothing."""
+    _OPENED.run(connection, [(number, party, at_ms) for (number, party), at_ms in wrote.items()])
 
 
 def closed(connection: Connection, number: str, party: str, before_ms: int) -> None:

@@ -157,6 +157,15 @@ def learn_bsuid(connection: Connection, person_id: str, bsuid: str) -> bool:
     return known.id == person_id
 
 
+def learn_bsuids(connection: Connection, met: Sequence[tuple[str, str]]) -> None:
+    """The same for several, each a person and an id, in their order; most are known already."""
+    known = store.whose_bsuids(connection, [bsuid for _, bsuid in met])
+    for person_id, bsuid in met:
+        if known.get(bsuid) != person_id:
+            learn_bsuid(connection, person_id, bsuid)
+            known.pop(bsuid, None)  # whose it is now, it says itself
+
+
 def zone_of(connection: Connection, person: Person) -> str:
     """The time zone of the first place a person works at; head office's for the others."""
     for code in person.dealers[:1]:

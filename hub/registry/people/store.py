@@ -18,7 +18,7 @@ from sqlalchemy import (
 )
 
 from hub.registry.people.rules import ROLES, Person
-from hub.store import INT64, METADATA, TEXT, Statement
+from hub.store import INT64, METADATA, TEXT, Statement, WideStatement
 
 LIST_SEPARATOR: Final = "|"
 ROLE_LIST: Final = ", ".join(f"'{role}'" for role in ROLES)
@@ -103,9 +103,19 @@ _READ: Final = "SELECT {} FROM person".format(  # noqa: S608 - our own names
 )
 # Asked for every message that comes in and for every one that goes out.
 _OF_ID: Final = Statement(_READ + " WHERE id = :id")
-_OF_PHONE: Final = Statement(_READ + " WHERE phone = :phone")
+_OF_PHONES: Final = WideStatement(
+    person,
+    ("phone",),
+    _READ.replace("FROM person", "FROM said CROSS JOIN person WHERE person.phone = said.phone"),
+)
 _OF_BSUID: Final = Statement(
     _READ + " JOIN person_bsuid ON person_bsuid.person = person.id WHERE bsuid = :bsuid"
+)
+_WHOSE_BSUIDS: Final = WideStatement(
+    person_bsuid,
+    ("bsuid",),
+    "SELECT known.bsuid, known.person FROM said CROSS JOIN person_bsuid AS known"
+    " WHERE known.bsuid = said.bsuid",
 )
 
 
@@ -128,9 +138,11 @@ def by_id(connection: Connection, id_: str) -> Person | None:
     return _only(_OF_ID.rows(connection, id=id_))
 
 
-def by_phone(connection: Connection, phone: str) -> Person | None:
-    """Whose phone it is."""
-    return _only(_OF_PHONE.rows(connection, phone=phone))
+def by_phones(connection: Connection, phones: Collection[str]) -> dict[str, Person]:
+    """Whose phones they are, of those that are somebody's."""
+    rows = _OF_PHONES.rows(connection, [(phone,) for phone in set(phones)])
+    people = [_loaded(row) for row in rows]
+    return {found.phone: found for found in people if found.phone is not None}
 
 
 def by_bsuid(connection: Connection, bsuid: str) -> Person | None:
@@ -140,6 +152,11 @@ def by_bsuid(connection: Connection, bsuid: str) -> Person | None:
 
 def _only(rows: Sequence[Sequence[Any]]) -> Person | None:
     return _loaded(rows[0]) if rows else None
+
+
+def whose_bsuids(connection: Connection, bsuids: Collection[str]) -> dict[str, str]:
+    """The person of each of these WhatsApp ids that is known."""
+    return dict(_WHOSE_BSUIDS.rows(connection, [(bsuid,) for bsuid in set(bsuids)]))
 
 
 def bsuid_of(connection: Connection, id_: str) -> str | None:

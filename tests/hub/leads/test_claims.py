@@ -221,6 +221,32 @@ def test_many_connections_give_one_winner(database):
         assert outcomes == ["too_slow"] * 7 + ["won"]
 
 
+def test_many_runs_of_taps_give_one_winner(database):
+    """The same with all taps of two reps decided at once, on the leads in another order each."""
+    market = Market(database, reps_per_dealer=8)
+    market.town.add(a_dealer("SBY01"), *(a_rep(number, "SBY01") for number in range(8)))
+    leads = [market.lead(contact=f"cus_{number}") for number in range(12)]
+    decisions: list[tuple[str, str]] = []
+
+    def race(rival, place):
+        wanted = leads[3 * place :] + leads[: 3 * place]
+        run = list(product(wanted, (2 * place, 2 * place + 1)))
+        won = rival.tap_all([(f"per_{person}", lead) for lead, person in run])
+        decisions.extend((lead, decision) for (lead, _), decision in zip(run, won, strict=True))
+
+    with rivals_of(market, 4) as rivals:
+        threads = [
+            threading.Thread(target=race, args=(rival, place)) for place, rival in enumerate(rivals)
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    for lead in leads:
+        outcomes = sorted(decision for of, decision in decisions if of == lead)
+        assert outcomes == ["too_slow"] * 7 + ["won"]
+
+
 def test_who_came_first_second_and_third_is_on_the_ledger(market):
     """Written when the winner's wait ends: each tapper once, in the order of arrival."""
     lead = market.lead()

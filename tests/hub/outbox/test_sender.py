@@ -613,14 +613,14 @@ def test_whoever_writes_to_us_at_this_moment_is_not_waited_for(postgres_url):
 
     def both_have_written(connection):
         for person in ("per_a", "per_b"):
-            pairs.opened(connection, "brand", person, now_ms)
+            pairs.opened(connection, {("brand", person): now_ms})
 
     database.write(both_have_written)
     desk.say(draft("a"), draft("b", to="per_b"))
     written, act = threading.Event(), threading.Event()
 
     def acts(connection):
-        pairs.opened(connection, "brand", "per_a", now_ms + 1)
+        pairs.opened(connection, {("brand", "per_a"): now_ms + 1})
         written.set()
         assert act.wait(30)
 

@@ -93,7 +93,7 @@ def test_the_outbox_says_what_did_not_go_and_why(house, admin):
         one = draft(key=f"k/{number}", to="per_1")
         house.market.do(
             lambda c, one=one, n=number, state=state: outbox.change(
-                c, outbox.add(c, f"out_{n}", one, START_MS), state=state, reason=f"because {n}"
+                c, *outbox.add(c, [(f"out_{n}", one)], START_MS), state=state, reason=f"because {n}"
             )
         )
     assert "because 0" in admin.text("/outbox?state=failed")

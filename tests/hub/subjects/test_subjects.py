@@ -14,6 +14,7 @@ from hub.contacts.service import Reach, Unreachable
 from hub.inbox.service import DAY_MS, InboxRow, Outcome
 from hub.leads import store as leads
 from hub.leads.service import Beginning
+from hub.leads.timeline import store as timeline
 from hub.ledger.tables import PENDING
 from hub.outbox.messages import Draft
 from hub.subjects.job import GRACE_MS
@@ -214,7 +215,7 @@ def test_nothing_of_an_erased_person_is_left(hub, life, caplog, tmp_path):
     assert ("OPTED_OUT", None, None) == (row.state, row.lat_udeg, row.area)
     assert [{"subject": life.contact, "scope": "all"}] == life.facts()
     with hub.database.read() as connection:
-        assert "subject.erased" in [event.kind for event in leads.events_of(connection, row.id)]
+        assert "subject.erased" in [event.kind for event in timeline.events_of(connection, row.id)]
     assert hub.subjects.export(Person(phone=PHONE), by="command", reason="again") is None
     assert hub.subjects.erase(Person(phone=PHONE), reason="again") is None
 

@@ -18,6 +18,7 @@ from hub.leads import store as leads
 from hub.leads.needs import Customer, Customers
 from hub.leads.records import Happened, Lead
 from hub.leads.states import sale_status
+from hub.leads.timeline import store as timeline
 from hub.store import Database
 from hub.store.sole import Sole
 from shared.clock import Clock
@@ -185,7 +186,9 @@ class CrmMirror:
                 return None
             known = store.person(connection, lead.contact)
             events = tuple(
-                event for event in leads.events_of(connection, lead.id) if event.kind in words.TOLD
+                event
+                for event in timeline.events_of(connection, lead.id)
+                if event.kind in words.TOLD
             )
             codes = {event.dealer for event in events if event.dealer is not None}
             transcript: tuple[str, ...] = ()

@@ -18,6 +18,7 @@ from hub.integrations.qontak.crm.mirror import CrmMirror
 from hub.leads import store as leads
 from hub.leads.needs import Customer
 from hub.leads.records import Lead
+from hub.leads.timeline import store as timeline
 from hub.store import Database
 from tests.fakes.manual_clock import ManualClock
 
@@ -86,7 +87,7 @@ class Desk:
         """An entry of its timeline, and what it changes."""
 
         def write(connection):
-            leads.note(connection, lead, kind, self.clock.wall_ms(), dealer=None)
+            timeline.note(connection, lead, kind, self.clock.wall_ms(), dealer=None)
             if values:
                 leads.change(connection, lead, **values)
 
@@ -360,7 +361,7 @@ def test_what_is_behind_on_each_engine(database):
 
     def begin(connection):
         leads.create(connection, new)
-        leads.note(connection, "led_1", "lead.received", NOW_MS)
+        timeline.note(connection, "led_1", "lead.received", NOW_MS)
 
     database.write(begin)
     with database.read() as connection:
