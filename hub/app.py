@@ -117,6 +117,7 @@ def _portal(hub: Hub, *, only_leads: bool) -> Portal:
             hub.database,
             hub.leads.board,
             hub.leads.leads,
+            hub.leads.intake.intake,
             clock=hub.clock,
             press=hub.leads.tap_on_page,
         ),

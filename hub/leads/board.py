@@ -177,6 +177,17 @@ class Board:
 
         return self._reading(work, why)
 
+    def brought(self, viewer: Viewer, lead: str) -> dict[str, object]:
+        """A lead that the viewer has just brought, in the contract's words, whoever gets it.
+
+        Masked, and without what others do about it.
+        """
+        with self._database.read() as connection:
+            found = store.get(connection, lead)
+            if found is None:
+                raise LookupError(lead)
+            return self._object(connection, viewer, found, None)
+
     def identity(self, viewer: Viewer, lead: str, *, why: str) -> Identity | None:
         """Who the customer of a lead is, once the reading is in the log; None: not for them."""
 

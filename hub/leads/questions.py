@@ -12,6 +12,8 @@ from hub.outbox.messages import Button, Outgoing, Rendered, Row, Withhold
 
 CONSENT_VERSION: Final = "2026-11"
 """Of the words about what happens with the answers. New words, new version."""
+COUNTER_CONSENT_VERSION: Final = "2026-11-counter"
+"""Of the words that somebody at a counter reads to the customer."""
 CONSENT_TEXTS: Final[Mapping[str, Mapping[Language, str]]] = {
     "2026-11": {
         "id": "Halo! 👋 Terima kasih sudah menghubungi kami.\n"
@@ -24,6 +26,14 @@ CONSENT_TEXTS: Final[Mapping[str, Mapping[Language, str]]] = {
         "the dealer who looks after you. By going on you agree to this. "
         "Reply STOP to stop, DELETE MY DATA to have your data deleted. "
         "Untuk Bahasa Indonesia balas INDONESIA.\n\n",
+    },
+    "2026-11-counter": {
+        "id": "Pelanggan setuju: kami memakai jawabannya untuk mencarikan dealer, memberikan nama "
+        "dan nomornya hanya kepada dealer yang menanganinya, dan boleh menulis kepadanya lewat "
+        "WhatsApp, sampai ia membalas BERHENTI.",
+        "en": "The customer agrees: we use the answers to find a dealer, give name and number only "
+        "to the dealer who looks after them, and may write to them on WhatsApp until they reply "
+        "STOP.",
     },
 }
 """What people have agreed to, by version, for ever: the words of a version never change (a test

@@ -10,6 +10,8 @@ from sqlalchemy import Connection
 from hub.accounts.rules import Account
 from hub.leads import reads
 from hub.leads.board import Board
+from hub.leads.intake import IntakeAnswer
+from hub.leads.lead_rows import LeadRow
 from hub.leads.needs import Rep
 from hub.leads.objects import nearest_of
 from hub.leads.reads import Chosen, Viewer
@@ -50,6 +52,22 @@ class Actions(Protocol):
         ...
 
 
+class Intake(Protocol):
+    """Where leads come in."""
+
+    def take(
+        self,
+        connection: Connection,
+        row: LeadRow,
+        *,
+        raw: bytes,
+        key: str | None,
+        now_ms: int,
+    ) -> IntakeAnswer:
+        """Store a lead, once for each `key`. Raises Refused where it was used for another."""
+        ...
+
+
 Deed = Callable[[Connection, int], bool]
 Press = Callable[[str, str, str], bool]
 """A person presses a button (its id), somebody signed in did it for them; is it decided yet?"""
@@ -67,12 +85,20 @@ class LeadDesk:
     """The board, and the deeds of managers."""
 
     def __init__(
-        self, database: Database, board: Board, actions: Actions, *, clock: Clock, press: Press
+        self,
+        database: Database,
+        board: Board,
+        actions: Actions,
+        intake: Intake,
+        *,
+        clock: Clock,
+        press: Press,
     ) -> None:
         """Read from `board`, act through `actions`; `press` is every button that reps have."""
         self.board: Final = board
         self._database = database
         self._actions = actions
+        self._intake = intake
         self._clock = clock
         self._press = press
         self._counts = KeptCounts(clock)
@@ -141,6 +167,29 @@ class LeadDesk:
             mine = whole is not None and whole.may_act and bool(viewer.dealers)
             offered = [whole.lead.rep] if mine and whole is not None and whole.lead.rep else []
         return person if person in offered else None
+
+    def bring(
+        self, viewer: Viewer, row: LeadRow, *, raw: bytes, key: str | None, rep: str | None
+    ) -> IntakeAnswer:
+        """A lead that somebody brings by hand; durable on return, once for each `key` of theirs.
+
+        It is `rep`'s, or anybody's as one that comes by WhatsApp. Of a customer who has an open
+        lead nothing changes hands, and one who has not agreed is given to nobody. Raises Refused
+        where `key` was used for another.
+        """
+
+        def work(connection: Connection) -> IntakeAnswer:
+            now_ms = self._clock.wall_ms()
+            known = None if key is None else f"portal/{viewer.id}/{key}"
+            answer = self._intake.take(connection, row, raw=raw, key=known, now_ms=now_ms)
+            new = answer.duplicate_of is None and not answer.replayed
+            if rep is not None and new and row.consent_version is not None:
+                self._actions.transfer(connection, answer.lead, rep, by=viewer.id, now_ms=now_ms)
+            return answer
+
+        answer = self._database.write(work)
+        log.info("lead_brought", lead=answer.lead, by=viewer.id, to=rep, replayed=answer.replayed)
+        return answer
 
     def test_offer(self, viewer: Viewer, person: str) -> str | None:
         """Send somebody an offer that is marked as a test; the lead's id.

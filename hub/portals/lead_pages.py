@@ -159,6 +159,7 @@ def leads(form: Form) -> Response:
         times=time_menu(query),
         keep=query.kept("q"),
         may_explain=may_explain(who),
+        may_bring=may_bring(who),
         subtitle=say_many("%(n)s lead", "%(n)s leads", everything, n=number(everything)),
         offers=open_offers(board.offers(who)),
         **WORDS,
@@ -267,6 +268,11 @@ def nearest(form: Form) -> Response:
         **WORDS,
     )
     return make_response(html)
+
+
+def may_bring(who: Viewer) -> bool:
+    """Reps, and whoever decides about leads, write down who comes into a store."""
+    return who.acts or who.only is not None
 
 
 def may_explain(who: Viewer) -> bool:

@@ -229,7 +229,8 @@ def device_link(device: str) -> str | Markup:
 def every_page() -> dict[str, object]:
     """What templates see on every page."""
     path = request.full_path.removesuffix("?")
-    section = "/" + request.path.split("/")[1]
+    # A form of a section stands under /portal, by the section's own name.
+    section = "/" + request.path.removeprefix("/portal/").strip("/").split("/")[0]
     return {
         "ages": formats.AGES,
         "here": path if request.method == "GET" else request.path,

@@ -14,6 +14,8 @@ from hub.outbox.messages import Outgoing, Rendered, Withhold
 PUBLISHED = {
     ("2026-11", "id"): "083ea8aebeea6c6007257b607b8c6cefbcba1611b2e0f8c7311b72cbed9e58b5",
     ("2026-11", "en"): "2af43e70434e3a23dac6aed2ae2641b2f26830586856f95091d035b6cf2d70af",
+    ("2026-11-counter", "id"): "cdbf59781c0dac76d74fdb0b9f646b2f5a3760e74d8e73ce95154b508f2f6971",
+    ("2026-11-counter", "en"): "adeeb0847028153d855132c8874fdc3b229abbed78918b582eb2a233e7093c5a",
 }
 """What people have agreed to: added to, never changed."""
 MODELS = (("E8", "E8"), ("G5", "G5 with a name longer than a row can show"))

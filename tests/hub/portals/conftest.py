@@ -14,6 +14,8 @@ from hub.alerts.service import Alerts
 from hub.contacts.service import Contacts
 from hub.inbox.service import Inbox
 from hub.leads.board import Board
+from hub.leads.intake import Intake
+from hub.leads.places import shipped
 from hub.portals.installing import install
 from hub.portals.lead_desk import LeadDesk
 from hub.portals.mail_desk import MailDesk
@@ -21,11 +23,18 @@ from hub.portals.network_desk import NetworkDesk
 from hub.portals.services import Portal
 from hub.registry.service import Registry
 from hub.store import Database
-from tests.fakes.lead_market import Market
+from tests.fakes.lead_market import Market, a_dealer, a_rep
 from tests.fakes.portal_reads import NOW_MS, Network, network
 
 EMAIL = "admin@kickstand.example"
 PASSWORD = "forty scooters in a row"
+PEOPLE = b"""id,name,role,dealers,language
+per_m,Mira,dealer_manager,SBY01,en
+per_f,Fajar,dealer_manager,FAR01,en
+per_1,Rudi,rep,SBY01,en
+per_2,Susi,rep,SBY02,en
+per_e,Eka,executive,,en
+"""
 TOKEN = re.compile(r'<meta name="csrf-token" content="([^"]+)">')
 
 
@@ -109,6 +118,7 @@ def build(sqlite_url: str) -> Iterator[Build]:
                     database,
                     board,
                     market.leads,
+                    Intake(market.desk, market.leads, Contacts(b"k" * 32), locate=shipped().locate),
                     clock=market.clock,
                     press=lambda person, button, _by: market.tap(person, button) is not None,
                 ),
@@ -142,3 +152,32 @@ def admin(house: House) -> Visitor:
     visitor = house.visitor()
     assert visitor.sign_in_by(house.link).status_code == 303
     return visitor
+
+
+@pytest.fixture
+def market(house):
+    """Two dealers near by and one far away, one rep each."""
+    market = house.market
+    for number, (code, km) in enumerate([("SBY01", 1), ("SBY02", 2), ("FAR01", 200)], start=1):
+        market.town.add(a_dealer(code, km), a_rep(number, code))
+    return market
+
+
+@pytest.fixture
+def person(house):
+    """Signs somebody of the people's file in."""
+    registry = Registry(house.database)
+    registry.regions.import_file(b"code,name,timezone\nJATIM,Jawa Timur,WIB\n")
+    rows = b"".join(
+        b"%s,%s,JATIM,-7.2575,112.7521,WIB,Mon-Sun 00:00-23:59,yes\n" % (code, code)
+        for code in (b"SBY01", b"SBY02", b"FAR01")
+    )
+    registry.dealers.import_file(b"code,name,region,lat,lon,timezone,hours,authorised\n" + rows)
+    assert not registry.people.import_file(PEOPLE).refused
+
+    def sign_in(who):
+        visitor = house.visitor()
+        visitor.sign_in_by(house.accounts.person_link(who, now_ms=house.net.clock.now_ms))
+        return visitor
+
+    return sign_in

@@ -12,27 +12,10 @@ from hub.alerts.service import Alerts
 from hub.contacts.service import Contacts
 from hub.contacts.store import IDENTITY_READING
 from hub.leads.winning import Sale
-from hub.registry.service import Registry
 from tests.fakes.lead_market import START_MS, a_dealer, a_rep
 from tests.fakes.portal_reads import network
 
 PHONE = "6281234567890"
-PEOPLE = b"""id,name,role,dealers,language
-per_m,Mira,dealer_manager,SBY01,en
-per_f,Fajar,dealer_manager,FAR01,en
-per_1,Rudi,rep,SBY01,en
-per_2,Susi,rep,SBY02,en
-per_e,Eka,executive,,en
-"""
-
-
-@pytest.fixture
-def market(house):
-    """Two dealers near by and one far away, one rep each."""
-    market = house.market
-    for number, (code, km) in enumerate([("SBY01", 1), ("SBY02", 2), ("FAR01", 200)], start=1):
-        market.town.add(a_dealer(code, km), a_rep(number, code))
-    return market
 
 
 @pytest.fixture
@@ -45,26 +28,6 @@ def lead(market):
     market.tap("per_1", f"CLAIM_{made}", START_MS + 8421)
     market.tap("per_2", f"CLAIM_{made}", START_MS + 9625)
     return made
-
-
-@pytest.fixture
-def person(house):
-    """Signs somebody of the people's file in."""
-    registry = Registry(house.database)
-    registry.regions.import_file(b"code,name,timezone\nJATIM,Jawa Timur,WIB\n")
-    rows = b"".join(
-        b"%s,%s,JATIM,-7.2575,112.7521,WIB,Mon-Sun 00:00-23:59,yes\n" % (code, code)
-        for code in (b"SBY01", b"SBY02", b"FAR01")
-    )
-    registry.dealers.import_file(b"code,name,region,lat,lon,timezone,hours,authorised\n" + rows)
-    assert not registry.people.import_file(PEOPLE).refused
-
-    def sign_in(who):
-        visitor = house.visitor()
-        visitor.sign_in_by(house.accounts.person_link(who, now_ms=house.net.clock.now_ms))
-        return visitor
-
-    return sign_in
 
 
 def readings(house):
