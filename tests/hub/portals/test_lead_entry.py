@@ -120,7 +120,9 @@ def test_who_may_write_one_down(house, person, admin):
     assert 403 == person("per_e").get("/portal/leads").status_code
     assert 403 == brought(person("per_e"), **WISH).status_code
     assert "New lead" in admin.text("/leads")
-    assert "Write it down" in admin.text("/portal/leads")
+    page = admin.text("/portal/leads")
+    assert "Write it down" in page
+    assert 'href="/leads" aria-current="page"' in page
     assert 201 == brought(admin, **WISH).status_code
     assert "whoever claims it first" in person("per_m").text("/portal/leads")
     assert "whoever claims it first" not in person("per_1").text("/portal/leads")
