@@ -84,10 +84,10 @@ class Gateway:
         return Outcome("kept" if reason else "done", reason, tuple(dict.fromkeys(subjects)))
 
     def handle_run(self, connection: Connection, rows: Sequence[InboxRow]) -> list[Outcome]:
-        """Act on the first rows together as far as each is a tap on *Claim* (hub.inbox.HandleRun).
+        """Act on the first rows together as far as each is a tap on *Claim*.
 
-        In a race nearly all are, and what such a tap costs alone is the number of questions that
-        it asks. They are decided in their order.
+        Implements `hub.inbox.service.HandleRun`. In a race nearly all are, and what such a tap
+        costs alone is the number of questions that it asks. They are decided in their order.
         """
         run = self._claims_at_the_head(rows)
         if len(run) < 2:
@@ -104,7 +104,7 @@ class Gateway:
         return outcomes
 
     def _recognise(self, connection: Connection, run: Sequence["_Claim"]) -> None:
-        """Which of them are new, and who of the network sent those; their windows are open now."""
+        """Which of them are new, and who of the network sent those."""
         keys = [(f"message/{claim.message.id}", claim.row.received_ms) for claim in run]
         for claim, is_fresh in zip(run, first_times(connection, keys), strict=True):
             claim.fresh = is_fresh
@@ -114,25 +114,33 @@ class Gateway:
             fresh, self._registry.people_by_phone(connection, asked), strict=True
         ):
             claim.person = person
-        known = [(claim.message, claim.row, claim.person.id) for claim in fresh if claim.person]
+
+    def _decide(self, connection: Connection, run: Sequence["_Claim"]) -> list[Outcome]:
+        """Taps of reps, whose windows they open."""
+        known = [(claim, claim.person) for claim in run if claim.person is not None]
         self._registry.learn_bsuids(
             connection,
-            [(person, bsuid) for message, _, person in known if (bsuid := message.sender.bsuid)],
+            [
+                (person.id, claim.message.sender.bsuid)
+                for claim, person in known
+                if claim.message.sender.bsuid is not None
+            ],
         )
         self._outbox.opened_all(
             connection,
-            [(message.number, person, _wrote_ms(message, row)) for message, row, person in known],
+            [
+                (claim.message.number, person.id, _wrote_ms(claim.message, claim.row))
+                for claim, person in known
+            ],
         )
-
-    def _decide(self, connection: Connection, run: Sequence["_Claim"]) -> list[Outcome]:
-        """Taps of reps."""
-        reps = [as_rep(claim.person) for claim in run if claim.person is not None]
-        taps = [
-            self._leads.tapped(claim.lead, rep, claim.message, claim.row)
-            for claim, rep in zip(run, reps, strict=True)
-        ]
-        self._leads.claim(connection, taps)
-        return [Outcome("done", None, (rep.id,)) for rep in reps]
+        self._leads.claim(
+            connection,
+            [
+                self._leads.tapped(claim.lead, as_rep(person), claim.message, claim.row)
+                for claim, person in known
+            ],
+        )
+        return [Outcome("done", None, (person.id,)) for _, person in known]
 
     def _otherwise(self, connection: Connection, run: Sequence["_Claim"]) -> list[Outcome]:
         """Taps of others, and what was seen before."""

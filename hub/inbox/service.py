@@ -16,6 +16,7 @@ from hub.errors import Refused
 from hub.inbox import store
 from hub.inbox.store import InboxRow, first_time, first_times, seen
 from hub.store import Database
+from hub.store.database import lost_a_deadlock
 from hub.store.savepoint import savepoint
 from shared.clock import Clock
 from shared.identifiers import new_id
@@ -37,9 +38,9 @@ KEEP_MAX = 64
 GROUP_MAX = 64
 """Rows acted on in one transaction."""
 GROUP_MS = 20
-"""After so long a transaction takes up no further row: a delivery that waits for the writer is to
-be answered within 50 ms. Where more taps come than one core decides, shorter groups answer the
-vendor sooner and the reps later."""
+"""After so long a transaction takes up no further row, or run of rows: a delivery that waits for
+the writer is to be answered within 50 ms. Where more taps come than one core decides, shorter
+groups answer the vendor sooner and the reps later."""
 STAND_BACK_MS = 50
 """How long who found another process at it does not ask for another turn."""
 ATTEMPTS_MAX = 3
@@ -64,15 +65,15 @@ class Outcome:
 GONE = Outcome("kept", "its body was erased")
 Handle: TypeAlias = Callable[[Connection, InboxRow], Outcome]
 HandleRun: TypeAlias = Callable[[Connection, Sequence[InboxRow]], Sequence[Outcome]]
-"""Acts on the first of these rows together, as if each had been alone, and gives what became of
-them; of none when they have to be acted on one by one."""
+"""Acts on the first of these rows together, with what each alone would have led to, and gives what
+became of them; of none when they have to be acted on one by one."""
 
 
 class _RowFailed(Exception):
     """A row of a group could not be acted on."""
 
     def __init__(self, seq: int) -> None:
-        """`seq`: the row's number."""
+        """`seq`: the row's number; of rows that were acted on together the first's."""
         super().__init__(seq)
         self.seq = seq
 
@@ -206,8 +207,12 @@ class Inbox:
             try:
                 outcomes = _act_on_first(connection, left, handle, handle_run)
             except Exception as error:
+                if lost_a_deadlock(error):
+                    raise
                 raise _RowFailed(left[0].seq) from error
-            closed += [(row.seq, each) for row, each in zip(left, outcomes, strict=False)]
+            closed += [
+                (row.seq, each) for row, each in zip(left[: len(outcomes)], outcomes, strict=True)
+            ]
         _close(connection, closed)
         return len(closed)
 
@@ -219,7 +224,9 @@ class Inbox:
             try:
                 with savepoint(connection):
                     outcome = handle(connection, waiting.row)
-            except Exception as error:  # noqa: BLE001 - whatever a stranger's body sets off
+            except Exception as error:
+                if lost_a_deadlock(error):
+                    raise  # the row is not to blame
                 # Is it the database that is in trouble, this or the commit fails as well, and
                 # the attempt is not counted.
                 log.warning("inbox_row_failed", id=waiting.row.id, error=type(error).__name__)

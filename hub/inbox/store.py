@@ -105,14 +105,12 @@ _FAILED = Statement("UPDATE inbox SET attempts = attempts + 1 WHERE seq = :seq")
 _SUBJECT = WideStatement(
     INBOX_SUBJECT,
     ("subject", "seq"),
-    # "WHERE true", or SQLite takes ON for the beginning of a join's condition.
     "INSERT INTO inbox_subject (subject, seq) SELECT subject, seq FROM said WHERE true"
     " ON CONFLICT (subject, seq) DO NOTHING",
 )
 _FIRST_TIMES = WideStatement(
     SEEN_MESSAGE,
     ("key", "at_ms"),
-    # "WHERE true", or SQLite takes ON for the beginning of a join's condition.
     "INSERT INTO seen_message (key, at_ms) SELECT key, at_ms FROM said WHERE true"
     " ON CONFLICT (key) DO NOTHING RETURNING key",
 )
@@ -260,7 +258,11 @@ def any_new(connection: Connection) -> bool:
 def close(connection: Connection, rows: Iterable[Closed]) -> None:
     """Nothing is left to do about these rows."""
     rows = list(rows)
-    _CLOSE.run(connection, [(row.seq, row.state, row.reason) for row in rows])
+    reasons = [None if row.reason is None else row.reason.replace("\0", "") for row in rows]
+    _CLOSE.run(
+        connection,
+        [(row.seq, row.state, reason) for row, reason in zip(rows, reasons, strict=True)],
+    )
     _SUBJECT.run(connection, [(subject, row.seq) for row in rows for subject in row.subjects])
 
 

@@ -56,6 +56,8 @@ def decide(connection: Connection, taps: Sequence[Tapped]) -> list[Ending]:
     As if each had come alone: what is written of one lead depends on no other.
     """
     endings: list[Ending] = [None] * len(taps)
+    # Before it is looked at how they stand: else who comes first may be told of a round that ends.
+    store.lock_all(connection, [tap.lead for tap in taps])
     standings = store.standings(connection, [(tap.lead, tap.person.id) for tap in taps])
     queues: dict[str, _Queue] = {}
     for place, tap in enumerate(taps):
@@ -81,7 +83,7 @@ def decide(connection: Connection, taps: Sequence[Tapped]) -> list[Ending]:
     return endings
 
 
-def _is_open(standings: "Mapping[tuple[str, str], store.Standings]", tap: Tapped) -> bool:
+def _is_open(standings: Mapping[tuple[str, str], store.Standings], tap: Tapped) -> bool:
     found = standings.get((tap.lead, tap.person.id))
     return found is not None and found[0].state == "UNCLAIMED"
 
@@ -89,7 +91,7 @@ def _is_open(standings: "Mapping[tuple[str, str], store.Standings]", tap: Tapped
 def _ended(
     queue: _Queue,
     endings: list[Ending],
-    standings: "dict[tuple[str, str], store.Standings]",
+    standings: dict[tuple[str, str], store.Standings],
     won: Lead | None,
 ) -> _Queue:
     """Write down what has been decided of the taps on one lead; the others."""

@@ -5,7 +5,7 @@ from dataclasses import asdict, fields
 from functools import cache
 from typing import Any, Final, TypeAlias
 
-from sqlalchemy import Connection, Table, func, insert, select
+from sqlalchemy import Connection, Table, insert, select
 
 from hub.leads.records import Lead, Offer, OfferState, Standing
 from hub.leads.states import CLOSED, OWNED, State
@@ -136,15 +136,17 @@ def waiting(connection: Connection, limit: int) -> list[str]:
     )
 
 
+# Spelt out, as QUIET in hub/sales/tables.py is and for the same reason: of a state that is bound
+# PostgreSQL expects a third of all leads that ever were.
+_LOADS: Final = Statement(
+    "SELECT dealer, count(*) FROM lead WHERE dealer IS NOT NULL"
+    " AND state IN ('CLAIMED', 'CONTACTED') AND test = 0 GROUP BY dealer"
+)
+
+
 def loads(connection: Connection) -> dict[str, int]:
     """How many leads each dealer has in hand."""
-    rows = connection.execute(
-        select(LEAD.c.dealer, func.count())
-        .where(LEAD.c.dealer.is_not(None), LEAD.c.state.in_(["CLAIMED", "CONTACTED"]))
-        .where(LEAD.c.test == 0)
-        .group_by(LEAD.c.dealer)
-    )
-    return {row[0]: row[1] for row in rows}
+    return dict(_LOADS.rows(connection))
 
 
 # --- the race ---
@@ -166,19 +168,39 @@ _CLAIM: Final = WideStatement(
     " dealer = o.dealer, response_ms = CASE WHEN said.claimed_ms > lead.offered_ms"
     " THEN said.claimed_ms - lead.offered_ms ELSE 1 END"
     f" FROM said JOIN lead_offer AS o ON o.id = ({_NEWEST_OFFER.format('said.id', 'said.rep')})"
-    " WHERE lead.id = said.id AND lead.state = 'UNCLAIMED' AND o.round = lead.round AND o.live = 1"
-    " RETURNING {}".format(", ".join(f'lead."{name}"' for name in _LEAD_COLUMNS)),
+    # A state that no index knows: PostgreSQL would begin with all that nobody has.
+    " WHERE {meets} AND coalesce(lead.state, '') = 'UNCLAIMED' AND o.round = lead.round"
+    f" AND o.live = 1 RETURNING {', '.join(f'lead.{name}' for name in _LEAD_COLUMNS)}",
+    meets=("lead.id", "id"),
 )
 
 
-def claim(connection: Connection, taps: Iterable[tuple[str, str, int]]) -> dict[str, Lead]:
+def claim(connection: Connection, taps: Sequence[tuple[str, str, int]]) -> dict[str, Lead]:
     """Give unclaimed leads to people who hold live offers of them; those that were given, by id.
 
-    Each tap a lead, a person and when; one a lead. They are locked in one order, so that another
-    process that wants the same ones waits once.
+    Each tap a lead, a person and when; one a lead.
     """
-    given = map(as_lead, _CLAIM.rows(connection, sorted(taps)))
+    given = map(as_lead, _CLAIM.rows(connection, taps))
     return {lead.id: lead for lead in given}
+
+
+_LOCK_ALL: Final = WideStatement(
+    LEAD,
+    ("id",),
+    "SELECT id FROM lead WHERE id IN (SELECT id FROM said) ORDER BY id",
+    postgres="SELECT id FROM lead WHERE id = ANY (ARRAY(SELECT id FROM said)) ORDER BY id"
+    " FOR UPDATE",
+)
+
+
+def lock_all(connection: Connection, leads: Iterable[str]) -> None:
+    """No other transaction changes these leads until this one ends.
+
+    In one order, so that two that want the same ones wait for each other once; on SQLite the one
+    writer has them.
+    """
+    if connection.dialect.name != "sqlite":
+        _LOCK_ALL.rows(connection, [(lead,) for lead in set(leads)])
 
 
 _STANDINGS: Final = WideStatement(
@@ -230,7 +252,8 @@ _WITHDRAW: Final = WideStatement(
     ("lead", "person", "state"),
     "UPDATE lead_offer SET live = 0, state = CASE WHEN lead_offer.person = said.person"
     " THEN 'claimed' WHEN lead_offer.state IN ('failed', 'skipped') THEN lead_offer.state"
-    " ELSE said.state END FROM said WHERE lead_offer.lead = said.lead AND lead_offer.live = 1",
+    " ELSE said.state END FROM said WHERE {meets} AND lead_offer.live = 1",
+    meets=("lead_offer.lead", "lead"),
 )
 
 

@@ -55,10 +55,12 @@ _SENDING_NOW = OUTBOX.c.state == "sending"
 _OPEN = OUTBOX.c.state.in_(("queued", "sending"))
 _UNSAID = OUTBOX.c.state.in_(("failed", "withheld"))
 _HELD = _QUEUED & OUTBOX.c.reason.in_(("messaging_limit", "spam"))
+# It always has an end: what this says is that nobody goes by this index who does not ask for it.
+_EXPIRES = _QUEUED & OUTBOX.c.not_after_ms.is_not(None)
 _FIRST = OUTBOX.c.first_contact_ms.is_not(None)
 _TAKEN = OUTBOX.c.provider_id.is_not(None)
-OUTBOX_EXPIRY = Index(
-    "outbox_expiry", OUTBOX.c.not_after_ms, sqlite_where=_QUEUED, postgresql_where=_QUEUED
+OUTBOX_LATE = Index(
+    "outbox_late", OUTBOX.c.not_after_ms, sqlite_where=_EXPIRES, postgresql_where=_EXPIRES
 )
 OUTBOX_TURN = Index(
     "outbox_turn",
@@ -72,8 +74,8 @@ OUTBOX_SENDING = Index(
     "outbox_sending", OUTBOX.c.recipient, sqlite_where=_SENDING_NOW, postgresql_where=_SENDING_NOW
 )
 OUTBOX_HELD = Index("outbox_held", OUTBOX.c.recipient, sqlite_where=_HELD, postgresql_where=_HELD)
-OUTBOX_PROVIDER_ID = Index(
-    "outbox_provider_id", OUTBOX.c.provider_id, sqlite_where=_TAKEN, postgresql_where=_TAKEN
+OUTBOX_TAKEN = Index(
+    "outbox_taken", OUTBOX.c.provider_id, sqlite_where=_TAKEN, postgresql_where=_TAKEN
 )
 OUTBOX_FIRST_CONTACT = Index(
     "outbox_first_contact",
@@ -116,7 +118,6 @@ _SAID = (
 _ADD_SAID = (
     f"INSERT INTO outbox ({', '.join(_SAID)}, state, at_ms, due_ms, attempts, doubts, as_template)"  # noqa: S608 - our own names
     f" SELECT {', '.join(_SAID)}, 'queued', created_ms, not_before_ms, 0, 0, 0"
-    # "WHERE true", or SQLite takes ON for the beginning of a join's condition.
     " FROM said WHERE true ORDER BY place"
     " ON CONFLICT (key) DO NOTHING RETURNING id, recipient, role, channel"
 )
@@ -151,7 +152,7 @@ _FRONTS = (
     " AND urgent >= :urgent LIMIT 1 OFFSET 0)"
     f" OR (:urgent = 0 AND EXISTS (SELECT 1 FROM outbox WHERE {_IN_TURN} AND urgent = 1"
     " LIMIT 1 OFFSET 0)),"
-    f" (SELECT min(due_ms) FROM outbox WHERE {_STILL_OPEN} AND state = 'queued'"
+    f" (SELECT min(due_ms) FILTER (WHERE state = 'queued') FROM outbox WHERE {_STILL_OPEN}"
     " AND urgent = :urgent AND seq <= coalesce(front.seq, 9223372036854775807)),"
     f" {', '.join(f'front.{name}' for name in COLUMNS)}"
 )
@@ -179,13 +180,20 @@ _WAITING = Statement(
     " AND NOT EXISTS (SELECT 1 FROM outbox AS held WHERE held.recipient = outbox.recipient"
     " AND held.state = 'queued' AND held.reason IN ('messaging_limit', 'spam'))"
 )
+_HELD_BEHIND = (
+    "outbox.recipient = said.recipient AND state = 'queued'"
+    " AND reason IN ('messaging_limit', 'spam') AND outbox.due_ms > said.due_ms"
+)
+_ROADS = "RETURNING outbox.recipient, outbox.role, outbox.channel"
 _RELEASE = WideStatement(
     OUTBOX,
     ("recipient", "due_ms"),
-    "UPDATE outbox SET due_ms = said.due_ms FROM said WHERE outbox.recipient = said.recipient"
-    " AND outbox.state = 'queued' AND outbox.reason IN ('messaging_limit', 'spam')"
-    " AND outbox.due_ms > said.due_ms"
-    " RETURNING outbox.recipient, outbox.role, outbox.channel",
+    f"UPDATE outbox SET due_ms = said.due_ms FROM said WHERE {_HELD_BEHIND} {_ROADS}",  # noqa: S608 - our own names
+    # Person by person; LIMIT keeps PostgreSQL from seeing that both mean the same.
+    postgres="UPDATE outbox SET due_ms = held.until_ms FROM"  # noqa: S608 - our own names
+    " (SELECT one.seq, said.due_ms AS until_ms FROM said CROSS JOIN LATERAL"
+    f" (SELECT seq FROM outbox WHERE {_HELD_BEHIND} LIMIT 1000000) AS one) AS held"
+    f" WHERE outbox.seq = held.seq {_ROADS}",
 )
 _ON_ITS_WAY = Statement(
     "SELECT 1 FROM outbox WHERE recipient = :recipient AND state IN ('queued', 'sending') LIMIT 1"
@@ -312,7 +320,7 @@ def _said(out_id: str, draft: Draft, now_ms: int) -> Sequence[object]:
         draft.role,
         draft.kind,
         draft.ref,
-        orjson.dumps(draft.data).decode(),
+        orjson.dumps(dict(draft.data)).decode(),
         now_ms,
         max(draft.not_before_ms, now_ms),
         draft.not_after_ms,
@@ -427,7 +435,7 @@ def withdraw(
 
 @cache
 def _withdrawal(which: tuple[str, ...]) -> WideStatement:
-    """By these columns."""
+    """By these columns, ``ref`` first."""
     return WideStatement(
         OUTBOX,
         ("reason", "at_ms", *which),
@@ -436,9 +444,10 @@ def _withdrawal(which: tuple[str, ...]) -> WideStatement:
         " reason = CASE WHEN outbox.state = 'queued' THEN said.reason ELSE outbox.reason END,"
         " at_ms = CASE WHEN outbox.state = 'queued' THEN said.at_ms ELSE outbox.at_ms END,"
         " not_after_ms = CASE WHEN outbox.state = 'queued' THEN outbox.not_after_ms ELSE 0 END"
-        " FROM said WHERE outbox.state IN ('queued', 'sending', 'accepted') AND "
-        + " AND ".join(f"outbox.{name} = said.{name}" for name in which)
+        " FROM said WHERE {meets} AND outbox.state IN ('queued', 'sending', 'accepted')"
+        + "".join(f" AND outbox.{name} = said.{name}" for name in which[1:])
         + " RETURNING outbox.state, outbox.recipient, outbox.role, outbox.channel",
+        meets=("outbox.ref", "ref"),
     )
 
 

@@ -63,6 +63,13 @@ def connect_sqlite(path: str) -> sqlite3.Connection:
     )
 
 
+def lost_a_deadlock(error: BaseException) -> bool:
+    """Whether PostgreSQL gave this transaction up: whoever catches errors lets this one through,
+    for the write goes again as a whole.
+    """
+    return getattr(getattr(error, "orig", error), "sqlstate", None) == DEADLOCK
+
+
 class _Job:
     """A write and the future that waits for it."""
 
@@ -325,8 +332,7 @@ class Database:
             try:
                 return self._transact(job.work, flush=job.flush)
             except DBAPIError as error:
-                lost = getattr(error.orig, "sqlstate", None) == DEADLOCK
-                if not lost or deadlocks == DEADLOCKS_MAX - 1:
+                if not lost_a_deadlock(error) or deadlocks == DEADLOCKS_MAX - 1:
                     raise
         raise AssertionError("returned or raised above")
 
@@ -393,6 +399,7 @@ def _go_by_indexes(driver: Any, _record: object) -> None:
     """
     for setting in ("enable_hashjoin", "enable_mergejoin", "enable_seqscan", "jit"):
         driver.execute(f"SET {setting} = off")
+    driver.execute("SET max_parallel_workers_per_gather = 0")
     driver.execute("SET plan_cache_mode = force_generic_plan")
     driver.commit()
 

@@ -60,16 +60,29 @@ class WideStatement:
 
     Many statements of one row each cost more than what they do: on SQLite every one of them lets
     other threads in and waits for its turn again, on PostgreSQL every one is sent and answered.
+
+    An ``ON CONFLICT`` behind ``FROM said`` needs a ``WHERE true`` between them, or SQLite takes ON
+    for the beginning of a join's condition.
     """
 
     def __init__(
-        self, table: Table, columns: Sequence[str], sql: str, *, postgres: str | None = None
+        self,
+        table: Table,
+        columns: Sequence[str],
+        sql: str,
+        *,
+        meets: tuple[str, str] | None = None,
+        postgres: str | None = None,
     ) -> None:
         """`columns` of `said`, named and typed as those of `table`: whole numbers and texts only.
 
         ``said.place`` counts its rows, for what has to keep their order. Raises TypeError for other
         columns: what JSON cannot hold would come out as something else. `postgres` is for what the
-        two spell differently; join `said` by something that has an index.
+        two spell differently.
+
+        ``{meets}`` in `sql` stands for the condition that a column of a table, which must have an
+        index, is that of `said`. PostgreSQL is told it twice, the second time so that nothing but
+        that index can answer: of a table that was empty when it made its plan it would read all.
         """
         if any(
             table.c[name].type is not INT64 and table.c[name].type is not TEXT for name in columns
@@ -80,23 +93,42 @@ class WideStatement:
             f" AS {name}"
             for place, name in enumerate(columns)
         )
+        join = by_index = ""
+        if meets is not None:
+            column, name = meets
+            join = f"{column} = said.{name}"
+            by_index = f"{join} AND {column} = ANY (ARRAY(SELECT {name} FROM said))"  # noqa: S608 - our own names
         self._statement = Statement(
-            f"WITH said AS (SELECT {read}, key AS place FROM json_each(:said_rows)) {sql}",  # noqa: S608 - our own names
+            f"WITH said AS (SELECT {read}, key AS place FROM json_each(:said_rows))"  # noqa: S608 - our own names
+            f" {sql.replace('{meets}', join)}",
             postgres=f"WITH said AS (SELECT {read}, place"  # noqa: S608 - our own names
             " FROM json_array_elements(CAST(:said_rows AS json)) WITH ORDINALITY"
-            f" AS each_said (value, place)) {postgres or sql}",
+            f" AS each_said (value, place)) {(postgres or sql).replace('{meets}', by_index)}",
         )
 
     def rows(self, connection: Connection, said: Sequence[Sequence[object]]) -> list[Values]:
-        """Every row it finds; of no rows of `said` none."""
+        """Every row it finds; of no rows of `said` none. Raises ValueError for a text with a NUL,
+        which the one engine cannot keep and the other would end there.
+        """
         if not said:
             return []
-        return self._statement.rows(connection, said_rows=orjson.dumps(said).decode())
+        return self._statement.rows(connection, said_rows=_as_json(said))
 
     def run(self, connection: Connection, said: Sequence[Sequence[object]]) -> None:
-        """Run it over all of `said`; without any do nothing."""
+        """Run it over all of `said`; without any do nothing. Raises ValueError as `rows` does."""
         if said:
-            self._statement.run(connection, [{"said_rows": orjson.dumps(said).decode()}])
+            self._statement.run(connection, [{"said_rows": _as_json(said)}])
+
+
+_NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
+"""A NUL in JSON; behind one backslash more it is the six letters of it."""
+
+
+def _as_json(said: Sequence[Sequence[object]]) -> str:
+    text = orjson.dumps(said).decode()
+    if "\\u0000" in text and _NUL.search(text):
+        raise ValueError("a text with a NUL")
+    return text
 
 
 @cache

@@ -47,9 +47,9 @@ def no_dedupe(monkeypatch):
 def claim_without_where(monkeypatch):
     """Whoever taps has won, whatever state the lead is in."""
     decides = store._CLAIM._statement
-    sql = decides._sqlite.replace("lead.state = 'UNCLAIMED' AND ", "").replace(
-        " AND o.live = 1", ""
-    )
+    asks = " AND coalesce(lead.state, '') = 'UNCLAIMED' AND o.round = lead.round AND o.live = 1"
+    assert asks in decides._sqlite
+    sql = decides._sqlite.replace(asks, " AND o.round = lead.round")
     monkeypatch.setattr(store._CLAIM, "_statement", Statement(sql))
     seen = store.standings
 

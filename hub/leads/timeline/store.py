@@ -31,8 +31,9 @@ _TOLD: Final = tuple(field.name for field in fields(Entry))
 _COUNT: Final = WideStatement(
     LEAD,
     ("id", "events"),
-    "UPDATE lead SET events = lead.events + said.events FROM said WHERE lead.id = said.id"
+    "UPDATE lead SET events = lead.events + said.events FROM said WHERE {meets}"
     " RETURNING lead.id, lead.events",
+    meets=("lead.id", "id"),
 )
 _ADD: Final = WideStatement(
     LEAD_EVENT,
@@ -91,7 +92,7 @@ def note(
 def add(connection: Connection, entries: Sequence[Entry]) -> None:
     """Add to the timelines of leads, in this order. The leads must exist."""
     of_lead = Counter(entry.lead for entry in entries)
-    counted: dict[str, int] = dict(_COUNT.rows(connection, list(of_lead.items())))
+    counted: dict[str, int] = dict(_COUNT.rows(connection, sorted(of_lead.items())))
     numbers = {lead: counted[lead] - count for lead, count in of_lead.items()}
     numbered = []
     for entry in entries:

@@ -29,8 +29,7 @@ _OURS = Statement(f"{_OF_PARTIES} ORDER BY party FOR UPDATE SKIP LOCKED")
 _OPENED = WideStatement(
     OUTBOX_PAIR,
     ("number", "party", "opened_ms"),
-    # "WHERE true", or SQLite takes ON for the beginning of a join's condition. In one order, so
-    # that two processes that write to the same pairs wait for each other once.
+    # In one order, so that two processes that write to the same pairs wait for each other once.
     "INSERT INTO outbox_pair (number, party, opened_ms, paced_ms)"
     " SELECT number, party, opened_ms, 0 FROM said WHERE true ORDER BY number, party"
     " ON CONFLICT (number, party) DO UPDATE SET opened_ms = excluded.opened_ms"

@@ -6,10 +6,12 @@ from itertools import product
 
 import pytest
 
+from hub.leads import store
 from hub.leads.needs import Customer
 from hub.outbox.messages import Rendered, Withhold
 from hub.store import Database
 from tests.fakes.lead_market import Market, a_dealer, a_rep
+from tests.fakes.postgres import until_blocked
 
 
 @contextmanager
@@ -245,6 +247,36 @@ def test_many_runs_of_taps_give_one_winner(database):
     for lead in leads:
         outcomes = sorted(decision for of, decision in decisions if of == lead)
         assert outcomes == ["too_slow"] * 7 + ["won"]
+
+
+@pytest.mark.postgres
+def test_a_tap_that_waits_for_a_new_round_is_of_the_new_round(postgres_url):
+    """Another process puts the lead back on the market meanwhile: the first tapper has it still."""
+    market = Market(Database(postgres_url), reps_per_dealer=2)
+    market.town.add(a_dealer("SBY01"), a_rep(1, "SBY01"), a_rep(2, "SBY01"))
+    lead = market.lead()
+    market.tap("per_1", f"CLAIM_{lead}")
+    released, decided = threading.Event(), []
+
+    def release(connection):
+        market.leads.release(connection, lead, by="x", now_ms=market.clock.wall_ms())
+        known = store.lock(connection, lead)
+        assert known is not None
+        market.leads.routing.route(connection, known, market.clock.wall_ms())
+        released.set()
+        until_blocked(market.database, 1)
+
+    def tap(rival):
+        assert released.wait(30)
+        decided.extend(rival.tap_all([("per_2", lead), ("per_1", lead)]))
+
+    with rivals_of(market, 1) as [rival]:
+        thread = threading.Thread(target=tap, args=(rival,))
+        thread.start()
+        market.do(release)
+        thread.join()
+    assert ["won", "expired"] == decided  # who gave it back is offered it no more
+    market.database.close()
 
 
 def test_who_came_first_second_and_third_is_on_the_ledger(market):
