@@ -55,12 +55,13 @@ _SENDING_NOW = OUTBOX.c.state == "sending"
 _OPEN = OUTBOX.c.state.in_(("queued", "sending"))
 _UNSAID = OUTBOX.c.state.in_(("failed", "withheld"))
 _HELD = _QUEUED & OUTBOX.c.reason.in_(("messaging_limit", "spam"))
-# It always has an end: what this says is that nobody goes by this index who does not ask for it.
+# It always has an end: this tells PostgreSQL that nobody goes by this index who does not ask for
+# that. SQLite would not use it at all.
 _EXPIRES = _QUEUED & OUTBOX.c.not_after_ms.is_not(None)
 _FIRST = OUTBOX.c.first_contact_ms.is_not(None)
 _TAKEN = OUTBOX.c.provider_id.is_not(None)
 OUTBOX_LATE = Index(
-    "outbox_late", OUTBOX.c.not_after_ms, sqlite_where=_EXPIRES, postgresql_where=_EXPIRES
+    "outbox_late", OUTBOX.c.not_after_ms, sqlite_where=_QUEUED, postgresql_where=_EXPIRES
 )
 OUTBOX_TURN = Index(
     "outbox_turn",
@@ -173,7 +174,8 @@ _LATE = _reading(
 _ANY_LATE = Statement(
     "SELECT 1 FROM outbox WHERE state = 'queued' AND not_after_ms < :now_ms LIMIT 1"
 )
-_SENDING = _reading("WHERE state = 'sending' ORDER BY seq")
+# The sign keeps SQLite from reading all in the order of `seq` for the few that are sent.
+_SENDING = _reading("WHERE state = 'sending' ORDER BY +seq")
 _WAITING = Statement(
     "SELECT count(*) FROM outbox WHERE state = 'queued' AND role = :role AND channel = :channel"
     " AND not_before_ms <= :now_ms"

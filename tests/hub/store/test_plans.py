@@ -1,10 +1,11 @@
-"""What the writer asks of PostgreSQL goes by an index, though its plan was made of empty tables."""
+"""What is asked all day goes by an index, on PostgreSQL with plans made of empty tables as well."""
 
 import importlib
 import json
 import pkgutil
 import re
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -12,6 +13,7 @@ import hub
 from hub.outbox import store as outbox
 from hub.store import Database, Statement, WideStatement
 
+WHOLE = re.compile(r"SCAN (?!json_each)\w+$")
 LITERAL = re.compile(r"'[^']*'(::\w+)?")
 OPERAND = re.compile(r"\b[a-z_0-9]+\.[a-z_]+\b|\$\d+|InitPlan|SubPlan")
 """What is compared with a column of the index, which stands without its table."""
@@ -72,3 +74,24 @@ def test_a_plan_of_empty_tables_goes_by_what_is_said(postgres_url):
         assert [] == database.write(wrong)
     finally:
         database.close()
+
+
+def test_sqlite_reads_no_whole_table(sqlite_url):
+    """Neither for a statement over many rows nor for what the sender asks in every round."""
+    database = Database(sqlite_url)
+    asked = {name: statement._statement for name, statement in statements()}
+    asked |= {
+        f"outbox.{name}": value
+        for name, value in vars(outbox).items()
+        if isinstance(value, Statement)
+    }
+    with database.read() as connection:
+        driver: Any = connection.connection.driver_connection
+        found = []
+        for name, statement in asked.items():
+            values = dict.fromkeys(re.findall(r":(\w+)", statement._sqlite), "[]")
+            rows = driver.execute(f"EXPLAIN QUERY PLAN {statement._sqlite}", values)
+            found += [f"{name}: {row[3]}" for row in rows if WHOLE.match(row[3])]
+    database.close()
+
+    assert [] == found
