@@ -12,7 +12,10 @@ from hub.registry.service import Registry
 from tests.hub.portals.conftest import House, Visitor
 from tests.hub.portals.test_guard import addresses
 
-OPEN = ("/account", "/login", "/assets", "/leads", "/alerts", "/dealers", "/people")
+OPEN = (
+    *("/account", "/login", "/assets", "/leads", "/portal/leads", "/alerts", "/dealers"),
+    "/people",
+)
 OF_ALL = "/leads/nearest"
 """Names every dealer near a place."""
 
