@@ -56,6 +56,18 @@ def read_row(values: Mapping[str, object]) -> LeadRow:
     return found
 
 
+def by_hand(values: Mapping[str, object], store: tuple[float, float] | None) -> dict[str, object]:
+    """The columns of a lead that somebody writes down at `store`, or at none that is known.
+
+    Who walks in and names no place is nearest to the store they stand in.
+    """
+    said = {"source": "walk_in", **values}
+    placed = any(name in said for name in ("place", "lat", "lon"))
+    if said["source"] == "walk_in" and not placed and store is not None:
+        said |= {"lat": store[0], "lon": store[1]}
+    return said
+
+
 def parse_row(values: Mapping[str, object]) -> LeadRow | Mapping[str, str]:
     """The lead that these columns are, or a code for every field that is wrong."""
     reader = _Reader(values)

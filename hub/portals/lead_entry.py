@@ -1,5 +1,7 @@
 """A lead that somebody brings by hand: a customer who stands in the store, or calls it."""
 
+import json
+import re
 import secrets
 from collections.abc import Mapping
 from typing import Final, cast
@@ -9,7 +11,7 @@ from flask import Response, abort, g, make_response, redirect, render_template, 
 
 from hub.errors import Refused
 from hub.leads.intake import IntakeAnswer
-from hub.leads.lead_rows import LeadRow, read_row
+from hub.leads.lead_rows import LeadRow, by_hand, read_row
 from hub.leads.questions import CONSENT_TEXTS, COUNTER_CONSENT_VERSION
 from hub.leads.reads import Viewer
 from hub.portals.answers import problem, wants_data
@@ -23,8 +25,7 @@ from hub.registry.people.rules import Person
 from hub.registry.rules import Dealer
 from shared.instants import rfc3339
 
-FIELD_CHARS_MAX: Final = 200
-KEY_CHARS_MAX: Final = 100
+KEY: Final = re.compile(r"[!-~]{1,100}", re.ASCII)
 FAULTS: Final = {
     "missing": later("A mobile number or an e-mail address is needed."),
     "not_mobile": later("That is no mobile number, such as 0812 3456 7890."),
@@ -89,13 +90,18 @@ def _bring(who: Viewer, values: Mapping[str, object]) -> IntakeAnswer:
     """Raises Refused with a code for every field that is wrong."""
     rep = _owner(who, values)
     row = _row(values, _store_of(who, rep))
-    key = request.headers.get("Idempotency-Key") or str(values.get("key", ""))
-    raw = orjson.dumps(
-        {name: value for name, value in values.items() if name not in {"csrf_token", "key"}},
-        option=orjson.OPT_SORT_KEYS,
-    )
+    key = request.headers.get("Idempotency-Key") or str(values.get("key", "")) or None
+    if key is not None and KEY.fullmatch(key) is None:
+        raise _wrong("key", "malformed")
+    said = {name: value for name, value in values.items() if name not in {"csrf_token", "key"}}
+    # JSON can hold what orjson does not write: half a character, a number without an end.
+    raw = json.dumps(said, sort_keys=True).encode()
     owner = None if rep is None else rep.id
-    return desk().bring(who, row, raw=raw, key=key[:KEY_CHARS_MAX] or None, rep=owner)
+    return desk().bring(who, row, raw=raw, key=key, rep=owner)
+
+
+def _wrong(field: str, code: str) -> Refused:
+    return Refused(422, "malformed-lead", f"{field}: {code}", {"fields": {field: code}})
 
 
 def _owner(who: Viewer, values: Mapping[str, object]) -> Person | None:
@@ -106,7 +112,7 @@ def _owner(who: Viewer, values: Mapping[str, object]) -> Person | None:
     for person in _people(who):
         if person.id == wanted:
             return person
-    raise Refused(422, "malformed-lead", "rep: not_yours", {"fields": {"rep": "not_yours"}})
+    raise _wrong("rep", "not_yours")
 
 
 def _people(who: Viewer) -> list[Person]:
@@ -128,11 +134,8 @@ def _store_of(who: Viewer, rep: Person | None) -> Dealer | None:
 
 
 def _row(values: Mapping[str, object], store: Dealer | None) -> LeadRow:
-    """The row of the file `leads` that was typed; a walk-in without a place stands in the store."""
-    said = {"source": "walk_in", **values}
-    placed = any(name in said for name in ("place", "lat", "lon"))
-    if said["source"] == "walk_in" and not placed and store is not None:
-        said |= {"lat": store.lat, "lon": store.lon}
+    """What was typed, as a row of the file `leads`."""
+    said = by_hand(values, None if store is None else (store.lat, store.lon))
     if said.pop("agreed", None):
         said |= {"consent_version": COUNTER_CONSENT_VERSION, "consent_at": rfc3339(g.now_ms)}
     return read_row(said)
@@ -156,7 +159,7 @@ def _entry_page(typed: Mapping[str, str], wrong: Mapping[str, str], status: int 
         typed=typed,
         wrong=wrong,
         said=None if said is None else say(said),
-        key=typed.get("key") or secrets.token_urlsafe(16),
+        key=("key" not in wrong and typed.get("key")) or secrets.token_urlsafe(16),
         people=people,
         store=_store_of(who, None),
         people_choices=[(person.id, person.name) for person in people],

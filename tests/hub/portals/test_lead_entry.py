@@ -115,6 +115,28 @@ def test_json_is_taken_as_well(house, person):
     assert 403 == rep.client.post("/portal/leads", json=body, headers=JSON).status_code
 
 
+@pytest.mark.parametrize(
+    ("odd", "status", "fields"),
+    [
+        ({"note": 10**30, "name": "half \ud800 a pair"}, 201, None),
+        ({"lat": float("nan"), "lon": 112.7}, 422, {"lat": "outside_indonesia"}),
+        ({"rep": ["per_1"], "phone": {"a": 1}}, 422, {"phone": "missing"}),
+        ({"key": "k\ud800"}, 422, {"key": "malformed"}),
+        ({"key": "k" * 101}, 422, {"key": "malformed"}),
+        ({"key": 10**30}, 201, None),
+    ],
+)
+def test_odd_json_is_taken_or_named(house, person, odd, status, fields):
+    """Nothing that JSON can hold breaks the door."""
+    rep = person("per_1")
+    headers = {"X-CSRFToken": rep.token(), **JSON}
+    body = {"phone": "+62 812-3456-7890", **odd}
+
+    answer = rep.client.post("/portal/leads", json=body, headers=headers)
+    assert (status, fields) == (answer.status_code, answer.json.get("fields"))
+    assert (status == 201) == bool(leads(house))
+
+
 def test_who_may_write_one_down(house, person, admin):
     """Reps and whoever decides about leads; not who only looks on."""
     assert 403 == person("per_e").get("/portal/leads").status_code
