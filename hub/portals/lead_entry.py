@@ -35,9 +35,7 @@ FAULTS: Final = {
     "not_yours": later("That person works at none of your stores."),
 }
 OUTCOMES: Final = {
-    "known": later(
-        "This customer has a lead already: whoever has it was told that they asked again."
-    ),
+    "known": later("This customer has a lead already: what is new was added to it."),
     "offered": later("It is written down and will be offered to reps near the customer."),
     "kept": later("It is written down. As the customer has not agreed, it is given to nobody."),
 }
