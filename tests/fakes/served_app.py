@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 from flask import Flask
 from waitress import wasyncore
-from waitress.server import TcpWSGIServer, create_server
+from waitress.server import BaseWSGIServer, TcpWSGIServer, create_server
 from werkzeug.serving import make_server
 
 
@@ -34,7 +34,22 @@ def served_as_in_life(app: Flask, *, threads: int = 8) -> Iterator[str]:
     try:
         yield f"http://127.0.0.1:{server.effective_port}"
     finally:
-        # Only the loop may close its sockets: closed by another thread they are still polled.
-        server.trigger.pull_trigger(lambda: wasyncore.close_all(server._map))
+        close_from_its_loop(server)
         loop.join()
         server.task_dispatcher.shutdown()
+
+
+def close_from_its_loop(server: BaseWSGIServer) -> None:
+    """Have a server's loop close what it listens to: closed by another thread it is still polled.
+
+    A request that just ended may have woken the loop already, which would close its pipe before
+    the byte that wakes it for this is written. So it closes once that is out.
+    """
+    is_woken = threading.Event()
+
+    def close() -> None:
+        is_woken.wait()
+        wasyncore.close_all(server._map)
+
+    server.trigger.pull_trigger(close)
+    is_woken.set()

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from waitress import wasyncore
 from waitress.server import create_server
 
 from firmware_sim.processes import wait_until
 from hub.connections import Connections
+from tests.fakes.served_app import close_from_its_loop
 
 LARGE = 30_000_000
 DEADLINE_MS = 20_000
@@ -115,7 +115,7 @@ def site(request: pytest.FixtureRequest) -> Iterator[Site]:
     for gate in gates.values():
         gate.set()
     server.task_dispatcher.shutdown()
-    server.trigger.pull_trigger(lambda: wasyncore.close_all(server._map))
+    close_from_its_loop(server)
     thread.join(DEADLINE_MS / 1000)
     assert not thread.is_alive()
 
