@@ -105,15 +105,13 @@ class Gateway:
 
     def _recognise(self, connection: Connection, run: Sequence["_Claim"]) -> None:
         """Which of them are new, and who of the network sent those."""
+        asked = [(claim.phone, claim.row.received_ms) for claim in run]
+        senders = self._registry.people_by_phone(connection, asked)
         keys = [(f"message/{claim.message.id}", claim.row.received_ms) for claim in run]
         for claim, is_fresh in zip(run, first_times(connection, keys), strict=True):
             claim.fresh = is_fresh
-        fresh = [claim for claim in run if claim.fresh]
-        asked = [(claim.phone, claim.row.received_ms) for claim in fresh]
-        for claim, person in zip(
-            fresh, self._registry.people_by_phone(connection, asked), strict=True
-        ):
-            claim.person = person
+        for claim, person in zip(run, senders(), strict=True):
+            claim.person = person if claim.fresh else None
 
     def _decide(self, connection: Connection, run: Sequence["_Claim"]) -> list[Outcome]:
         """Taps of reps, whose windows they open."""

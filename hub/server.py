@@ -77,7 +77,7 @@ class Errands:
             "inbox",
             hub.leads.step,
             idle_wait_s=INBOX_WAIT_S,
-            glance=inbox.news,
+            glance=hub.leads.news,
             glance_wait_s=INBOX_GLANCE_S,
         )
         self._templates = Loop("templates", partial(_refresh, hub), idle_wait_s=TEMPLATES_WAIT_S)

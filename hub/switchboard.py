@@ -1,7 +1,7 @@
 """Everything between WhatsApp and leads, put together: doors, inbox, leads, outbox, channels."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
 
@@ -58,6 +58,24 @@ LIMITS: Final = {"meta": Limits(), "qontak": Limits(per_second=20.0)}
 MAIL_LIMITS: Final = Limits(pair_ms=60_000, pair_burst=10, per_second=2.0)
 
 
+DUE_WAIT_MS: Final = 50
+"""What time has made due is looked for so often while taps come in."""
+
+
+class _Rest:
+    """Whether it is too early for a look."""
+
+    def __init__(self) -> None:
+        self._until_ms = 0
+
+    def lasts(self, mono_ms: int) -> bool:
+        """If not, the next one begins."""
+        if mono_ms < self._until_ms:
+            return True
+        self._until_ms = mono_ms + DUE_WAIT_MS
+        return False
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Switchboard:
     """The services of leads."""
@@ -79,12 +97,27 @@ class Switchboard:
     crm: CrmMirror | None
     refusals: Refusals
     clock: Clock
+    rests: _Rest = field(default_factory=_Rest)
 
     def step(self) -> int:
         """Act on what came in and on what time has made due; how much that was."""
+        leaves = self._leaves()
+        done = 0 if leaves else self.decide()
+        if (done or leaves) and self.rests.lasts(self.clock.mono_ms()):
+            return done  # who taps does not wait for what has time
         now_ms = self.clock.wall_ms()
-        done = self.decide() + self.leads.step(now_ms)
+        done += self.leads.step(now_ms)
         return done + self.mornings.step(now_ms)
+
+    def _leaves(self) -> bool:
+        """Whether taps are left to another process: who sends has enough to do, and a tap would
+        wait behind what is sent.
+        """
+        return self.sender.sends() and self.inbox.others_act()
+
+    def news(self) -> bool:
+        """Whether something came in that is ours to act on, as far as we know."""
+        return self.inbox.news() and not self._leaves()
 
     def decide(self) -> int:
         """Act on what came in, in its order; how much that was."""

@@ -139,11 +139,9 @@ class Served:
             for index, lead in enumerate(leads)
             for turn in range(self._tappers)
         ]
-        with self._hub.database.read() as looking:
-            # What a look costs is taken from the hub: on PostgreSQL no snapshot is begun for it.
+        with self._hub.database.look() as looking:
             if not self._hub.database.is_sqlite:
-                looking.execution_options(isolation_level="AUTOCOMMIT")
-                # Nor is a plan kept that was made while nothing had been decided.
+                # No plan is kept that was made while nothing had been decided.
                 driver: Any = looking.connection.driver_connection
                 driver.prepare_threshold = None
             decided = partial(self._decided, looking)
@@ -156,8 +154,6 @@ class Served:
     def _decided(self, connection: Connection) -> list[int]:
         """The numbers of the taps that have been decided since the last look."""
         rows = DECIDED.rows(connection, after=self._seen)
-        if self._hub.database.is_sqlite:
-            connection.rollback()  # the next look sees what was decided since
         # They are decided in their order: none comes behind one that was seen.
         self._seen = rows[-1][0] if rows else self._seen
         return [int(found[1]) for _, body in rows if (found := NUMBER.search(bytes(body)))]

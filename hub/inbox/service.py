@@ -43,6 +43,8 @@ the writer is to be answered within 50 ms. Where more taps come than one core de
 groups answer the vendor sooner and the reps later."""
 STAND_BACK_MS = 50
 """How long who found another process at it does not ask for another turn."""
+LEFT_MS = 100
+"""What has waited for so long is left to no other process."""
 ATTEMPTS_MAX = 3
 SEEN_DAYS = 30
 """How long a message is remembered: vendors repeat theirs for 7 days."""
@@ -88,6 +90,9 @@ class Inbox:
         self._waiting: list[tuple[store.Delivery, Future[str]]] = []
         self._waiting_lock = threading.Lock()
         self._stood_back_ms = -STAND_BACK_MS
+        self._others_act = False
+        self._goes_on = False
+        """Several rows waited: while we acted on them others will have come."""
         self.listeners: list[Callable[[], object]] = []
         """Called after a commit that stored deliveries, on the writer's thread."""
 
@@ -161,22 +166,25 @@ class Inbox:
         when it fails. A row that fails three times is kept, so that it blocks nobody. 0 when
         nothing waits, or while another process is at it. `handle_run` is asked first.
         """
-        if self.idle():
+        if not self._goes_on and self.idle():
             return 0  # no turn to write is taken for nothing
         try:
             group = partial(self._act, handle=handle, handle_run=handle_run or _one_by_one)
-            return self._database.write(group, shared=True)
+            closed: int = self._database.write(group, shared=True)
         except _RowFailed as failed:
             # Nothing of the group is written. Once more, and this time each can fail alone.
             log.info("inbox_group_repeated", seq=failed.seq)
-            return self._database.write(partial(self._act, handle=handle, handle_run=None))
+            closed = self._database.write(partial(self._act, handle=handle, handle_run=None))
+        self._goes_on = closed > 1
+        return closed
 
     def _act(self, connection: Connection, handle: Handle, handle_run: HandleRun | None) -> int:
         """Without `handle_run` each in a part of the transaction that can fail by itself."""
-        if not store.try_lock_work(connection):
+        group = store.take(connection, GROUP_MAX)
+        if group is None:
             self._stood_back_ms = self._clock.mono_ms()
+            self._others_act = True
             return 0
-        group = store.waiting(connection, GROUP_MAX)
         if handle_run is not None and not any(waiting.attempts for waiting in group):
             return self._act_on_all(connection, group, handle, handle_run)
         closed = 0
@@ -239,7 +247,7 @@ class Inbox:
 
     def waits(self, inbox_id: str) -> bool:
         """Whether a row is still to be acted on."""
-        with self._database.read() as connection:
+        with self._database.look() as connection:
             found = store.state_of(connection, inbox_id)
         return found is not None and found[1] == "new"
 
@@ -247,9 +255,21 @@ class Inbox:
         """Whether a row waits for us, as far as we know; it costs little to ask."""
         return self._clock.mono_ms() - self._stood_back_ms >= STAND_BACK_MS and not self.idle()
 
+    def others_act(self) -> bool:
+        """Whether what waits may be left to another process: it was seen at it, and since then no
+        row has waited for long.
+        """
+        if not self._others_act:
+            return False
+        with self._database.look() as connection:
+            first_ms = store.first_new_ms(connection)
+        waited_ms = 0 if first_ms is None else self._clock.wall_ms() - first_ms
+        self._others_act = waited_ms < LEFT_MS
+        return self._others_act
+
     def idle(self) -> bool:
         """Whether no row waits."""
-        with self._database.read() as connection:
+        with self._database.look() as connection:
             return not store.any_new(connection)
 
     def replay(self, inbox_id: str) -> None:

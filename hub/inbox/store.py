@@ -89,10 +89,24 @@ _ADD = WideStatement(
     "INSERT INTO inbox (id, source, received_ms, state, attempts, patient)"
     " SELECT id, source, received_ms, 'new', 0, patient FROM said ORDER BY place RETURNING id, seq",
 )
+_ADD_WHOLE = Statement(
+    # PostgreSQL alone: with their bodies, which JSON cannot hold.
+    "WITH said AS (SELECT * FROM unnest(CAST(:ids AS text[]), CAST(:sources AS text[]),"
+    " CAST(:patient AS bigint[]), CAST(:headers AS text[]), CAST(:bodies AS bytea[]))"
+    " WITH ORDINALITY AS each_said (id, source, patient, headers, body, place)),"
+    " added AS (INSERT INTO inbox (id, source, received_ms, state, attempts, patient)"
+    " SELECT id, source, CAST(:received_ms AS bigint), 'new', 0, patient FROM said ORDER BY place"
+    " RETURNING id, seq)"
+    " INSERT INTO inbox_body (seq, headers, body)"
+    " SELECT added.seq, said.headers, said.body FROM added JOIN said ON said.id = added.id",
+)
 _NEW = Statement(
     "SELECT inbox.seq, id, source, received_ms, attempts, body, headers"
     " FROM inbox LEFT JOIN inbox_body ON inbox_body.seq = inbox.seq"
-    " WHERE state = 'new' AND patient = :patient ORDER BY inbox.seq LIMIT :limit"
+    " WHERE state = 'new' ORDER BY patient, inbox.seq LIMIT :limit"
+)
+_FIRST_NEW = Statement(
+    "SELECT received_ms FROM inbox WHERE state = 'new' ORDER BY patient, seq LIMIT 1"
 )
 _ANY_NEW = Statement("SELECT 1 FROM inbox WHERE state = 'new' LIMIT 1")
 _CLOSE = WideStatement(
@@ -212,26 +226,40 @@ def lock_numbers(connection: Connection) -> None:
         _LOCK.rows(connection, number=INBOX_LOCK)
 
 
-def try_lock_work(connection: Connection) -> bool:
-    """Whether we are the only one who acts on rows, until this transaction ends."""
-    if connection.dialect.name == "sqlite":
-        return True
-    return bool(_TRY_LOCK.rows(connection, number=WORKER_LOCK)[0][0])
-
-
 def add(connection: Connection, deliveries: Sequence[Delivery], received_ms: int) -> None:
     """Store and number them, in their order; the caller holds `lock_numbers`."""
+    if connection.dialect.name != "sqlite":
+        _ADD_WHOLE.run(
+            connection,
+            [
+                {
+                    "ids": [each.id for each in deliveries],
+                    "sources": [each.source for each in deliveries],
+                    "patient": [int(each.patient) for each in deliveries],
+                    "headers": [each.headers for each in deliveries],
+                    "bodies": [each.body for each in deliveries],
+                    "received_ms": received_ms,
+                }
+            ],
+        )
+        return
     said = [(each.id, each.source, received_ms, int(each.patient)) for each in deliveries]
     numbers: dict[str, int] = dict(_ADD.rows(connection, said))
     bodies = [(numbers[each.id], each.headers, each.body) for each in deliveries]
     bulk_insert(connection, INBOX_BODY, bodies)
 
 
-def waiting(connection: Connection, limit: int) -> list[Waiting]:
-    """The oldest rows nobody has acted on, the patient ones behind all others."""
-    rows = _NEW.rows(connection, patient=0, limit=limit)
-    if len(rows) < limit:
-        rows = [*rows, *_NEW.rows(connection, patient=1, limit=limit - len(rows))]
+def take(connection: Connection, limit: int) -> list[Waiting] | None:
+    """The oldest rows nobody has acted on, the patient ones behind all others, if until this
+    transaction ends we are the only one who acts on rows; None while another is.
+    """
+    ours = None
+    if connection.dialect.name != "sqlite":
+        ours = _TRY_LOCK.later(connection, number=WORKER_LOCK)
+    # A statement of its own: it sees what whoever had the lock before has closed.
+    rows = _NEW.rows(connection, limit=limit)
+    if ours is not None and not ours()[0][0]:
+        return None
     return [_waiting(row) for row in rows]
 
 
@@ -248,6 +276,12 @@ def _waiting(values: Values) -> Waiting:
             headers=orjson.loads(headers),
         )
     return Waiting(seq=seq, attempts=attempts, row=row)
+
+
+def first_new_ms(connection: Connection) -> int | None:
+    """When the row came in that is next; None when nothing waits."""
+    found = _FIRST_NEW.rows(connection)
+    return int(found[0][0]) if found else None
 
 
 def any_new(connection: Connection) -> bool:

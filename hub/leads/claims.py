@@ -1,9 +1,8 @@
 """Competition mode: who tapped, and what that is worth."""
 
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
-from functools import cache, partial
+from functools import partial
 from typing import Final
 
 from sqlalchemy import Connection
@@ -46,11 +45,19 @@ class Claims:
         They are decided, written down and answered in their order, as if each had come alone.
         """
         now_ms = self._desk.clock.wall_ms()
-        endings = race.decide(connection, taps)
+        find: dict[str, Callable[[], Dealer | None]] = {}
+
+        def ask_for(dealers: Collection[str]) -> None:
+            for code in dealers - find.keys():
+                find[code] = self._desk.directory.dealer_later(connection, code)
+
+        endings = race.decide(connection, taps, ask_for)
         won = [each for each in endings if isinstance(each, Won)]
         self._desk.retract_all(connection, {each.lead.id: each.tap.person.id for each in won})
-        self._record_hand_offs(connection, endings, now_ms)
-        self._begin(connection, [(each.lead, each.tap.at_ms) for each in won])
+        hand_offs = [_hand_off(each) for each in won if not each.lead.test]
+        self._desk.facts.append_all(connection, "lead.handoff", hand_offs, now_ms=now_ms)
+        dealers = {code: dealer() for code, dealer in find.items()}
+        self._begin(connection, [(each.lead, each.tap.at_ms) for each in won], dealers.get)
         store.keep_margins(connection, _new_margins(endings))
         timeline.add(connection, [entry for each in endings for entry in _entries(each, now_ms)])
         drafts = [draft for each in endings for draft in self._answers(each)]
@@ -117,7 +124,8 @@ class Claims:
 
     def welcome(self, connection: Connection, lead: Lead, *, key: str, at_ms: int) -> None:
         """Begin a new owner's time: the card for them, their name for the customer."""
-        self._begin(connection, [(lead, at_ms)])
+        find = partial(self._desk.directory.dealer, connection)
+        self._begin(connection, [(lead, at_ms)], find)
         self._desk.outbox.enqueue_all(connection, self._welcome(lead, key=key))
 
     def _welcome(self, lead: Lead, *, key: str) -> list[Draft]:
@@ -134,9 +142,13 @@ class Claims:
             drafts += [] if draft is None else [draft]
         return drafts
 
-    def _begin(self, connection: Connection, owned: Sequence[tuple[Lead, int]]) -> None:
+    def _begin(
+        self,
+        connection: Connection,
+        owned: Sequence[tuple[Lead, int]],
+        find: Callable[[str], Dealer | None],
+    ) -> None:
         """The time in which new owners have to be in touch, each from a moment on."""
-        find = cache(partial(self._desk.directory.dealer, connection))
         half_ms = self._desk.settings.contact_s * 500
         store.await_contact(
             connection,
@@ -160,24 +172,10 @@ class Claims:
             return start_ms + open_ms
         return self._desk.directory.due_ms(connection, dealer, start_ms, open_ms)
 
-    def _record_hand_offs(
-        self, connection: Connection, endings: Sequence[Ending], now_ms: int
-    ) -> None:
-        """The hand-offs as facts of the ledger, with how many had tapped until then."""
-        taps = Counter(
-            timeline.taps(connection, [each.lead.id for each in endings if isinstance(each, Won)])
-        )
-        facts = []
-        for each in endings:
-            if each is None:
-                continue
-            taps[each.lead.id] += 1
-            if isinstance(each, Won) and not each.lead.test:
-                facts.append(_hand_off(each.lead, taps[each.lead.id]))
-        self._desk.facts.append_all(connection, "lead.handoff", facts, now_ms=now_ms)
 
-
-def _hand_off(lead: Lead, taps: int) -> dict[str, object]:
+def _hand_off(won: Won) -> dict[str, object]:
+    """A hand-off as a fact of the ledger, with how many had tapped until then."""
+    lead = won.lead
     return {
         "lead": lead.id,
         "dealer": lead.dealer,
@@ -186,7 +184,7 @@ def _hand_off(lead: Lead, taps: int) -> dict[str, object]:
         "claimed_at": lead.claimed_ms,
         "response_ms": lead.response_ms,
         "ring": lead.ring,
-        "taps": taps,
+        "taps": won.before + 1,
     }
 
 

@@ -1,6 +1,6 @@
 """What leads need of the other features, as far as they need it."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -36,6 +36,10 @@ class Directory(Protocol):
 
     def dealer(self, connection: Connection, code: str) -> Dealer | None:
         """One dealer."""
+        ...
+
+    def dealer_later(self, connection: Connection, code: str) -> Callable[[], Dealer | None]:
+        """The same, asked now and answered later."""
         ...
 
     def region(self, connection: Connection, code: str) -> Region | None:
@@ -101,7 +105,7 @@ class Outgoing(Protocol):
         """The message's id; the same key again is the same message."""
         ...
 
-    def enqueue_all(self, connection: Connection, drafts: Sequence[Draft]) -> Sequence[str]:
+    def enqueue_all(self, connection: Connection, drafts: Sequence[Draft]) -> None:
         """The same for several, said to each person in this order."""
         ...
 
@@ -111,14 +115,14 @@ class Outgoing(Protocol):
 
     def withdraw_all(
         self, connection: Connection, refs: Sequence[str], kinds: Collection[str]
-    ) -> int:
-        """Withhold what has not gone out yet about any of `refs`; how many."""
+    ) -> None:
+        """Withhold what has not gone out yet about any of `refs`."""
         ...
 
     def withdraw(
         self, connection: Connection, *, ref: str, kinds: Collection[str], to: str | None = None
-    ) -> int:
-        """Withhold what has not gone out yet; how many."""
+    ) -> None:
+        """Withhold what has not gone out yet."""
         ...
 
 

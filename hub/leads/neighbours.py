@@ -46,6 +46,10 @@ class RegistryDirectory:
         """One dealer."""
         return self._registry.dealer_in(connection, code)
 
+    def dealer_later(self, connection: Connection, code: str) -> Callable[[], Dealer | None]:
+        """The same, asked now and answered later."""
+        return self._registry.dealer_later(connection, code)
+
     def region(self, connection: Connection, code: str) -> Region | None:
         """One region."""
         return self._registry.region_in(connection, code)

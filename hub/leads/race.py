@@ -1,6 +1,6 @@
 """Who wins: taps decided in their order, and those on several leads by the same few statements."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
@@ -30,6 +30,8 @@ class Won:
 
     tap: Tapped
     lead: Lead
+    before: int
+    """How many had tapped on it until then."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,31 +52,36 @@ _Queue: TypeAlias = list[tuple[int, Tapped]]
 """Taps on one lead with their places in the run."""
 
 
-def decide(connection: Connection, taps: Sequence[Tapped]) -> list[Ending]:
+def decide(
+    connection: Connection,
+    taps: Sequence[Tapped],
+    beside: Callable[[Collection[str]], object] = lambda _dealers: None,
+) -> list[Ending]:
     """Give each lead to the first who may have it; what became of each tap, in their order.
 
-    As if each had come alone: what is written of one lead depends on no other.
+    As if each had come alone: what is written of one lead depends on no other. `beside` is called
+    with the dealers whose people may win, for what is to be asked with the question who does.
     """
     endings: list[Ending] = [None] * len(taps)
     # Before it is looked at how they stand: else who comes first may be told of a round that ends.
     store.lock_all(connection, [tap.lead for tap in taps])
-    standings = store.standings(connection, [(tap.lead, tap.person.id) for tap in taps])
+    standings = store.standings(connection, [(tap.lead, tap.person.id) for tap in taps])()
     queues: dict[str, _Queue] = {}
     for place, tap in enumerate(taps):
         queues.setdefault(tap.lead, []).append((place, tap))
     while queues:
         # Looked at first because seven of eight come too late; what decides is the statement.
         asked = [queue[0][1] for queue in queues.values() if _is_open(standings, queue[0][1])]
-        won = store.claim(connection, [(tap.lead, tap.person.id, tap.at_ms) for tap in asked])
+        offers = [standings[tap.lead, tap.person.id][1] for tap in asked]
+        beside({offer.dealer for offer in offers if offer is not None})
+        claimed = store.claim(connection, [(tap.lead, tap.person.id, tap.at_ms) for tap in asked])
         tried = {tap.lead for tap in asked}
-        standings |= store.standings(
+        now_stand = store.standings(
             connection,
-            [
-                (tap.lead, tap.person.id)
-                for lead in tried
-                for _, tap in queues[lead][1 if lead in won else 0 :]
-            ],
+            [(tap.lead, tap.person.id) for lead in tried for _, tap in queues[lead]],
         )
+        won = claimed()
+        standings |= now_stand()
         queues = {
             lead: left
             for lead, queue in queues.items()
@@ -92,12 +99,14 @@ def _ended(
     queue: _Queue,
     endings: list[Ending],
     standings: dict[tuple[str, str], store.Standings],
-    won: Lead | None,
+    won: tuple[Lead, int] | None,
 ) -> _Queue:
     """Write down what has been decided of the taps on one lead; the others."""
     if won is not None:
         place, tap = queue[0]
-        endings[place] = Won(tap, won)
+        lead, noted = won
+        ended = (each for each in endings[:place] if each is not None)
+        endings[place] = Won(tap, lead, noted + sum(each.tap.lead == lead.id for each in ended))
         queue = queue[1:]
     # Who may not have it leaves it to the next, if it is still to be had.
     open_ = won is None and _is_open(standings, queue[0][1])

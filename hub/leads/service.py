@@ -225,7 +225,7 @@ class Leads:
 
         A lead that cannot be moved is put off and logged; it keeps no other waiting.
         """
-        with self._database.read() as connection:
+        with self._database.look() as connection:
             due = store.due(connection, now_ms, limit)
         for lead in due:
             try:
@@ -239,7 +239,7 @@ class Leads:
 
     def idle(self, now_ms: int) -> bool:
         """Whether nothing is due."""
-        with self._database.read() as connection:
+        with self._database.look() as connection:
             return not store.due(connection, now_ms, 1)
 
     # --- a manager's word ---

@@ -1,6 +1,6 @@
 """All SQL on the tables of leads that decides or changes something."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, fields
 from functools import cache
 from typing import Any, Final, TypeAlias
@@ -11,7 +11,7 @@ from hub.leads.records import Lead, Offer, OfferState, Standing
 from hub.leads.states import CLOSED, OWNED, State
 from hub.leads.tables import LEAD, LEAD_ANSWER, LEAD_OFFER
 from hub.sales.tables import SALE
-from hub.store import Statement, WideStatement, set_columns
+from hub.store import Statement, Values, WideStatement, set_columns
 
 _TRUTHS: Final = frozenset({"human", "test", "reminded", "told", "live"})
 _LEAD_COLUMNS: Final = tuple(field.name for field in fields(Lead))
@@ -170,18 +170,23 @@ _CLAIM: Final = WideStatement(
     f" FROM said JOIN lead_offer AS o ON o.id = ({_NEWEST_OFFER.format('said.id', 'said.rep')})"
     # A state that no index knows: PostgreSQL would begin with all that nobody has.
     " WHERE {meets} AND coalesce(lead.state, '') = 'UNCLAIMED' AND o.round = lead.round"
-    f" AND o.live = 1 RETURNING {', '.join(f'lead.{name}' for name in _LEAD_COLUMNS)}",
+    f" AND o.live = 1 RETURNING {', '.join(f'lead.{name}' for name in _LEAD_COLUMNS)},"
+    " (SELECT count(*) FROM lead_event AS tap WHERE tap.lead = lead.id"
+    " AND tap.kind = 'tap.received')",
     meets=("lead.id", "id"),
 )
 
 
-def claim(connection: Connection, taps: Sequence[tuple[str, str, int]]) -> dict[str, Lead]:
-    """Give unclaimed leads to people who hold live offers of them; those that were given, by id.
+def claim(
+    connection: Connection, taps: Sequence[tuple[str, str, int]]
+) -> Callable[[], dict[str, tuple[Lead, int]]]:
+    """Give unclaimed leads to people who hold live offers of them; those that were given, by id,
+    with how many taps stand on their timelines.
 
-    Each tap a lead, a person and when; one a lead.
+    Each tap a lead, a person and when; one a lead. Asked now, answered later.
     """
-    given = map(as_lead, _CLAIM.rows(connection, taps))
-    return {lead.id: lead for lead in given}
+    rows = _CLAIM.later(connection, taps)
+    return lambda: {lead.id: (lead, taps) for *given, taps in rows() for lead in (as_lead(given),)}
 
 
 _LOCK_ALL: Final = WideStatement(
@@ -200,7 +205,7 @@ def lock_all(connection: Connection, leads: Iterable[str]) -> None:
     writer has them.
     """
     if connection.dialect.name != "sqlite":
-        _LOCK_ALL.rows(connection, [(lead,) for lead in set(leads)])
+        _LOCK_ALL.run(connection, [(lead,) for lead in set(leads)])
 
 
 _STANDINGS: Final = WideStatement(
@@ -217,19 +222,21 @@ _STANDINGS: Final = WideStatement(
 
 def standings(
     connection: Connection, asked: Iterable[tuple[str, str]]
-) -> dict[tuple[str, str], Standings]:
+) -> Callable[[], dict[tuple[str, str], Standings]]:
     """How the races for leads stand and the newest offer a person had, by lead and person.
 
-    Without the leads that there are not.
+    Without the leads that there are not. Asked now, answered later.
     """
-    found: dict[tuple[str, str], Standings] = {}
-    rows = _STANDINGS.rows(connection, list(dict.fromkeys(asked)))
-    for lead, person, state, rep, dealer, claimed_ms, round_, *offered in rows:
-        stands = Standing(
-            id=lead, state=state, rep=rep, dealer=dealer, claimed_ms=claimed_ms, round=round_
-        )
-        found[lead, person] = (stands, None if offered[0] is None else as_offer(offered))
-    return found
+    rows = _STANDINGS.later(connection, list(dict.fromkeys(asked)))
+    return lambda: dict(map(_stands, rows()))
+
+
+def _stands(row: Values) -> tuple[tuple[str, str], Standings]:
+    lead, person, state, rep, dealer, claimed_ms, round_, *offered = row
+    stands = Standing(
+        id=lead, state=state, rep=rep, dealer=dealer, claimed_ms=claimed_ms, round=round_
+    )
+    return (lead, person), (stands, None if offered[0] is None else as_offer(offered))
 
 
 # --- offers ---

@@ -1,7 +1,7 @@
 """Sending what waits: in order for each person, as fast as each number may, once."""
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
@@ -27,6 +27,7 @@ from hub.outbox.messages import (
 )
 from hub.outbox.moves import store as moves
 from hub.outbox.pairs import store as pairs
+from hub.outbox.pairs.store import Pair
 from hub.outbox.rules import Limits
 from hub.outbox.service import Outbox
 from hub.outbox.store import OutboxRow
@@ -166,7 +167,7 @@ class Sender:
         """What was being sent when the sender before us died may have gone."""
         for row in store.sending(connection):
             self._outbox.doubt(connection, row, "interrupted", first=True)
-        moves.news(connection)
+        moves.news(connection)()
         self._lines.clear()
         self._look_again_ms = 0
 
@@ -179,7 +180,7 @@ class Sender:
             self._lines.hear(road, to, now_ms)
         self._look_again_ms = now_ms + LOOK_AGAIN_MS
 
-    def _open_roads(self, connection: Connection) -> dict[Road, str]:
+    def _open_roads(self, shut: Collection[str]) -> dict[Road, str]:
         numbers: dict[Road, str | None] = {Road(role): self._number_for(role) for role in ROLES}
         numbers[MAIL] = MAIL.channel
         return {
@@ -187,19 +188,20 @@ class Sender:
             for road, name in numbers.items()
             if name is not None
             and name in self._gates
+            and name not in shut
             and self._gates[name].open()
-            and self._outbox.numbers.open(connection, name)
         }
 
     def _take(self, connection: Connection) -> _Look:
         now_ms = self._clock.wall_ms()
         late = store.late(connection, now_ms, SWEEP_MAX)
-        for row in late:
-            self._outbox.withhold(connection, row, "too_late")
-        for to, road in moves.news(connection):
+        news = moves.news(connection)
+        shut = self._outbox.numbers.shut(connection)
+        withheld = [self._outbox.withhold(connection, row, "too_late") for row in late()]
+        for to, road in news() + (moves.news(connection)() if withheld else []):
             self._lines.hear(road, to, now_ms)
-        look = _Look(connection, now_ms, len(late))
-        roads = self._open_roads(connection)
+        look = _Look(connection, now_ms, len(withheld))
+        roads = self._open_roads(shut())
         for urgent, threads in ((True, self._threads), (False, self._threads - self._spared)):
             for road, number in roads.items():
                 self._look_at(look, road, number, threads - self._in_flight, urgent=urgent)
@@ -215,25 +217,24 @@ class Sender:
             found = store.fronts(look.connection, road, people, look.now_ms, urgent=urgent)
             turns = [turn(front, look.now_ms) for front in found]
             ours = [row.to for row in turns if isinstance(row, OutboxRow)]
-            busy = pairs.busy(look.connection, number, ours)
+            free = pairs.ours(look.connection, number, ours)
             for line, said in zip(lines, turns, strict=True):
                 if not isinstance(said, OutboxRow):
                     look.said[line] = said
-                elif said.to in busy or said.not_after_ms < look.now_ms:
+                elif said.to not in free or said.not_after_ms < look.now_ms:
                     # They write to us at this moment, and theirs comes first; or it is swept next.
                     look.said[line] = Wait(look.now_ms)
                 else:
-                    wait = self._go(look, said, number)
+                    wait = self._go(look, said, number, free[said.to])
                     if wait is None:
                         return
                     look.said[line] = wait
 
-    def _go(self, look: _Look, row: OutboxRow, number: str) -> Wait | None:
+    def _go(self, look: _Look, row: OutboxRow, number: str, pair: Pair) -> Wait | None:
         """Take a message if the pair allows it, and how long its line waits then; None when the
         number is used up for now.
         """
         gate, now_ms = self._gates[number], look.now_ms
-        pair = pairs.of(look.connection, number, row.to)
         wait_ms = rules.pair_wait_ms(pair.paced_ms, now_ms, gate.limits)
         until_ms = max(now_ms + wait_ms, pair.held_ms)
         if until_ms > now_ms:
@@ -374,16 +375,15 @@ class Sender:
         now_ms = self._clock.wall_ms()
         if not self._recovered:
             return True
-        with self._database.read() as connection:
-            return (
-                moves.any_news(connection)
-                or store.any_late(connection, now_ms)
-                or any(
-                    self._lines.due(road, now_ms, 1, urgent=urgent)
-                    for road in self._open_roads(connection)
-                    for urgent in (True, False)
-                )
-            )
+        with self._database.look() as connection:
+            if moves.any_news(connection) or store.any_late(connection, now_ms):
+                return True
+            shut = self._outbox.numbers.shut(connection)()
+        return any(
+            self._lines.due(road, now_ms, 1, urgent=urgent)
+            for road in self._open_roads(shut)
+            for urgent in (True, False)
+        )
 
     def _hand_out(self) -> None:
         if self._in_flight >= self._threads:
@@ -400,14 +400,19 @@ class Sender:
             self._in_flight -= 1
         self._wake.set()
 
+    def sends(self) -> bool:
+        """Whether of all processes this is the one that does."""
+        return self._recovered
+
     def idle(self) -> bool:
         """Whether nothing is being sent and nothing wants to go through a number that is open."""
         now_ms = self._clock.wall_ms()
         with self._database.read() as connection:
             if store.sending(connection) or store.any_late(connection, now_ms):
                 return False
+            shut = self._outbox.numbers.shut(connection)()
             return not any(
-                store.waiting(connection, road, now_ms) for road in self._open_roads(connection)
+                store.waiting(connection, road, now_ms) for road in self._open_roads(shut)
             )
 
     def stop(self) -> None:

@@ -60,15 +60,17 @@ class Outbox:
 
         The same key again says nothing more and gives the same id.
         """
-        return self.enqueue_all(connection, [draft])[0]
+        self.enqueue_all(connection, [draft])
+        out_id = store.of_key(connection, draft.key)
+        if out_id is None:
+            raise AssertionError("a message that was just stored")
+        return out_id
 
-    def enqueue_all(self, connection: Connection, drafts: Sequence[Draft]) -> list[str]:
+    def enqueue_all(self, connection: Connection, drafts: Sequence[Draft]) -> None:
         """The same for several, said to each person in this order."""
-        added = [(new_id("out"), draft) for draft in drafts]
-        out_ids = store.add(connection, added, self.clock.wall_ms())
+        store.add(connection, [(new_id("out"), draft) for draft in drafts], self.clock.wall_ms())
         for wake in self.on_enqueue:
             wake()
-        return out_ids
 
     def withdraw(
         self,
@@ -77,15 +79,15 @@ class Outbox:
         ref: str,
         kinds: Collection[str] | None = None,
         to: str | None = None,
-    ) -> int:
-        """Do not say what waits about `ref`; how many. None means any kind, any person."""
-        return self._withdraw(connection, [ref], kinds, to)
+    ) -> None:
+        """Do not say what waits about `ref`. None means any kind, any person."""
+        self._withdraw(connection, [ref], kinds, to)
 
     def withdraw_all(
         self, connection: Connection, refs: Sequence[str], kinds: Collection[str]
-    ) -> int:
-        """Do not say what waits about any of `refs`; how many."""
-        return self._withdraw(connection, refs, kinds, None)
+    ) -> None:
+        """Do not say what waits about any of `refs`."""
+        self._withdraw(connection, refs, kinds, None)
 
     def _withdraw(
         self,
@@ -93,11 +95,9 @@ class Outbox:
         refs: Sequence[str],
         kinds: Collection[str] | None,
         to: str | None,
-    ) -> int:
+    ) -> None:
         now_ms = self.clock.wall_ms()
-        return store.withdraw(
-            connection, refs, kinds=kinds, to=to, reason="withdrawn", now_ms=now_ms
-        )
+        store.withdraw(connection, refs, kinds=kinds, to=to, reason="withdrawn", now_ms=now_ms)
 
     def on_status(self, connection: Connection, status: Status) -> Change | None:
         """Take in what the vendor says became of a message; None when it changes nothing.

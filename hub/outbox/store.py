@@ -1,6 +1,6 @@
 """Tables of the outbox and the SQL over them."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import product
@@ -192,10 +192,11 @@ _RELEASE = WideStatement(
     ("recipient", "due_ms"),
     f"UPDATE outbox SET due_ms = said.due_ms FROM said WHERE {_HELD_BEHIND} {_ROADS}",  # noqa: S608 - our own names
     # Person by person; LIMIT keeps PostgreSQL from seeing that both mean the same.
-    postgres="UPDATE outbox SET due_ms = held.until_ms FROM"  # noqa: S608 - our own names
+    postgres=", released AS (UPDATE outbox SET due_ms = held.until_ms FROM"  # noqa: S608 - our own names
     " (SELECT one.seq, said.due_ms AS until_ms FROM said CROSS JOIN LATERAL"
     f" (SELECT seq FROM outbox WHERE {_HELD_BEHIND} LIMIT 1000000) AS one) AS held"
-    f" WHERE outbox.seq = held.seq {_ROADS}",
+    f" WHERE outbox.seq = held.seq {_ROADS}) {moves.TELL}"
+    " SELECT DISTINCT recipient, role, channel FROM released",
 )
 _ON_ITS_WAY = Statement(
     "SELECT 1 FROM outbox WHERE recipient = :recipient AND state IN ('queued', 'sending') LIMIT 1"
@@ -301,16 +302,19 @@ def as_row(values: Sequence[Any]) -> OutboxRow:
     )
 
 
-def add(connection: Connection, drafts: Sequence[tuple[str, Draft]], now_ms: int) -> list[str]:
-    """Store drafts under these ids, in this order, or find those of their keys; their ids."""
-    added = _ADD.rows(connection, [_said(out_id, draft, now_ms) for out_id, draft in drafts])
+def add(connection: Connection, drafts: Sequence[tuple[str, Draft]], now_ms: int) -> None:
+    """Store drafts under these ids, in this order, unless there are messages of their keys."""
+    said = [_said(out_id, draft, now_ms) for out_id, draft in drafts]
     if connection.dialect.name == "sqlite":
-        moves.tell_of(connection, [row[1:] for row in added])
-    new = {row[0] for row in added}
-    return [
-        out_id if out_id in new else str(_OF_KEY.rows(connection, key=draft.key)[0][0])
-        for out_id, draft in drafts
-    ]
+        moves.tell_of(connection, [row[1:] for row in _ADD.rows(connection, said)])
+    else:
+        _ADD.run(connection, said)
+
+
+def of_key(connection: Connection, key: str) -> str | None:
+    """The id of the message with this key."""
+    found = _OF_KEY.rows(connection, key=key)
+    return str(found[0][0]) if found else None
 
 
 def _said(out_id: str, draft: Draft, now_ms: int) -> Sequence[object]:
@@ -389,9 +393,10 @@ def who_waits(connection: Connection) -> list[tuple[str, Road]]:
     return moves.people(_WHO_WAITS.rows(connection))
 
 
-def late(connection: Connection, now_ms: int, limit: int) -> list[OutboxRow]:
-    """What waits and would come too late."""
-    return [as_row(each) for each in _LATE.rows(connection, now_ms=now_ms, limit=limit)]
+def late(connection: Connection, now_ms: int, limit: int) -> Callable[[], list[OutboxRow]]:
+    """What waits and would come too late; asked now, answered later."""
+    rows = _LATE.later(connection, now_ms=now_ms, limit=limit)
+    return lambda: list(map(as_row, rows()))
 
 
 def any_late(connection: Connection, now_ms: int) -> bool:
@@ -423,24 +428,24 @@ def withdraw(
     to: str | None,
     reason: str,
     now_ms: int,
-) -> int:
-    """Withhold what waits about any of `refs`; how many. What has gone is not sent again."""
+) -> None:
+    """Withhold what waits about any of `refs`. What has gone is not sent again."""
     by_kind = [()] if kinds is None else [(kind,) for kind in kinds]
     by_person = () if to is None else (to,)
     said = [(reason, now_ms, ref, *kind, *by_person) for ref, kind in product(refs, by_kind)]
     which = ["ref", *([] if kinds is None else ["kind"]), *([] if to is None else ["recipient"])]
-    stopped = _withdrawal(tuple(which)).rows(connection, said)
-    withheld = [row[1:] for row in stopped if row[0] == "withheld"]
-    moves.tell_of(connection, withheld)
-    return len(withheld)
+    withdrawal = _withdrawal(tuple(which))
+    if connection.dialect.name == "sqlite":
+        stopped = withdrawal.rows(connection, said)
+        moves.tell_of(connection, [row[1:] for row in stopped if row[0] == "withheld"])
+    else:
+        withdrawal.run(connection, said)
 
 
 @cache
 def _withdrawal(which: tuple[str, ...]) -> WideStatement:
     """By these columns, ``ref`` first."""
-    return WideStatement(
-        OUTBOX,
-        ("reason", "at_ms", *which),
+    withdraw = (
         "UPDATE outbox SET"
         " state = CASE WHEN outbox.state = 'queued' THEN 'withheld' ELSE outbox.state END,"
         " reason = CASE WHEN outbox.state = 'queued' THEN said.reason ELSE outbox.reason END,"
@@ -448,7 +453,14 @@ def _withdrawal(which: tuple[str, ...]) -> WideStatement:
         " not_after_ms = CASE WHEN outbox.state = 'queued' THEN outbox.not_after_ms ELSE 0 END"
         " FROM said WHERE {meets} AND outbox.state IN ('queued', 'sending', 'accepted')"
         + "".join(f" AND outbox.{name} = said.{name}" for name in which[1:])
-        + " RETURNING outbox.state, outbox.recipient, outbox.role, outbox.channel",
+        + " RETURNING outbox.state, outbox.recipient, outbox.role, outbox.channel"
+    )
+    return WideStatement(
+        OUTBOX,
+        ("reason", "at_ms", *which),
+        withdraw,
+        postgres=f", stopped AS ({withdraw}) {moves.TELL}"  # noqa: S608 - our own names
+        " SELECT DISTINCT recipient, role, channel FROM stopped WHERE state = 'withheld'",
         meets=("outbox.ref", "ref"),
     )
 
@@ -479,7 +491,10 @@ def blank(connection: Connection, ref: str, recipient: str, now_ms: int) -> int:
 
 def release(connection: Connection, wrote: Mapping[str, int]) -> None:
     """People wrote to us, each at a time: what could only be the first message waits no more."""
-    moves.tell_of(connection, _RELEASE.rows(connection, list(wrote.items())))
+    if connection.dialect.name == "sqlite":
+        moves.tell_of(connection, _RELEASE.rows(connection, list(wrote.items())))
+    else:
+        _RELEASE.run(connection, list(wrote.items()))
 
 
 def count(connection: Connection, name: str) -> None:

@@ -134,7 +134,11 @@ class Registry:
 
     def dealer_in(self, connection: Connection, code: str) -> Dealer | None:
         """The dealer with exactly this code."""
-        return store.one(connection, Dealer, code)
+        return self.dealer_later(connection, code)()
+
+    def dealer_later(self, connection: Connection, code: str) -> Callable[[], Dealer | None]:
+        """The same, asked now and answered later."""
+        return store.one_later(connection, Dealer, code)
 
     def dealers_in(self, connection: Connection) -> list[Dealer]:
         """Every dealer, by code."""
@@ -160,14 +164,19 @@ class Registry:
         self, connection: Connection, phone: str, *, now_ms: int | None = None
     ) -> Person | None:
         """Whose phone (E.164 without ``+``) it is; with `now_ms` only of those who work today."""
-        return self.people_by_phone(connection, [(phone, now_ms)])[0]
+        return self.people_by_phone(connection, [(phone, now_ms)])()[0]
 
     def people_by_phone(
         self, connection: Connection, phones: Sequence[tuple[str, int | None]]
-    ) -> list[Person | None]:
-        """The same for several phones, each at a time of its own."""
-        found = people_store.by_phones(connection, [phone for phone, _ in phones])
-        return [self._today(connection, found.get(phone), now_ms) for phone, now_ms in phones]
+    ) -> Callable[[], list[Person | None]]:
+        """The same for several phones, each at a time of its own; asked now, answered later."""
+        find = people_store.by_phones(connection, [phone for phone, _ in phones])
+
+        def people() -> list[Person | None]:
+            found = find()
+            return [self._today(connection, found.get(phone), now_ms) for phone, now_ms in phones]
+
+        return people
 
     def person_by_bsuid(
         self, connection: Connection, bsuid: str, *, now_ms: int | None = None

@@ -1,6 +1,6 @@
 """Tables of the registry, and all SQL on them."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, fields
 from typing import Any, Final, TypeVar
 
@@ -126,8 +126,13 @@ def _loaded(kind: type[R], row: Sequence[Any]) -> R:
 
 def one(connection: Connection, kind: type[R], code: str) -> R | None:
     """The row with exactly this code."""
-    rows = _ONE[kind].rows(connection, code=code)
-    return _loaded(kind, rows[0]) if rows else None
+    return one_later(connection, kind, code)()
+
+
+def one_later(connection: Connection, kind: type[R], code: str) -> Callable[[], R | None]:
+    """The same, asked now and answered later."""
+    rows = _ONE[kind].later(connection, code=code)
+    return lambda: next((_loaded(kind, row) for row in rows()), None)
 
 
 def by_code(connection: Connection, kind: type[R], codes: Iterable[str]) -> dict[str, R]:

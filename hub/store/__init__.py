@@ -2,8 +2,9 @@
 
 from hub.store.bulk import bulk_insert, bulk_upsert
 from hub.store.database import Database
+from hub.store.pipeline import Values
 from hub.store.schema import BYTES, INT64, METADATA, TEXT
-from hub.store.statement import Statement, Values, WideStatement, set_columns
+from hub.store.statement import Statement, WideStatement, set_columns
 
 __all__ = [
     "BYTES",

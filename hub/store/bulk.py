@@ -7,6 +7,8 @@ from typing import Any
 
 from sqlalchemy import Connection, Table
 
+from hub.store.pipeline import flush
+
 INSERT_BLOCKS = (256, 64, 16, 4, 1)
 """Rows of one statement: few sizes, so that each is compiled once and kept."""
 
@@ -18,6 +20,7 @@ def bulk_insert(connection: Connection, table: Table, rows: Sequence[Sequence[ob
     """
     if not rows:
         return
+    flush(connection)
     driver: Any = connection.connection.driver_connection
     if connection.dialect.name == "sqlite":
         _insert_blocks(driver, table, rows)
@@ -35,6 +38,7 @@ def bulk_upsert(connection: Connection, table: Table, rows: Sequence[Sequence[ob
     """
     if not rows:
         return
+    flush(connection)
     driver: Any = connection.connection.driver_connection
     if connection.dialect.name == "sqlite":
         _insert_blocks(driver, table, rows, behind=_replacing(table))

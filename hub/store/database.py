@@ -22,6 +22,7 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.pool import NullPool, QueuePool
 
 from hub.errors import StoreUnavailable
+from hub.store.pipeline import later, let_begin_and_end_wait, ping_after_rest
 from hub.store.savepoint import savepoint
 
 T = TypeVar("T")
@@ -173,12 +174,10 @@ class Database:
         if not self.is_sqlite:
             # A reader sees one snapshot, as it does on SQLite; else a ledger that grows meanwhile
             # looks broken to whoever compares its parts.
-            engine = create_engine(
-                self.url,
-                pool_size=1 if writer else READ_CONNECTIONS,
-                pool_pre_ping=True,
-                isolation_level="READ COMMITTED" if writer else "REPEATABLE READ",
-            )
+            engine = create_engine(self.url, pool_size=1 if writer else READ_CONNECTIONS)
+            level = "READ COMMITTED" if writer else "REPEATABLE READ"
+            let_begin_and_end_wait(engine, f"BEGIN ISOLATION LEVEL {level}")
+            ping_after_rest(engine)
             if writer:
                 event.listen(engine, "connect", _go_by_indexes)
             return engine
@@ -213,6 +212,15 @@ class Database:
     @contextmanager
     def read(self) -> Generator[Connection]:
         """A connection for reading, one snapshot from its first statement on."""
+        with self.look() as connection:
+            connection.begin()
+            yield connection
+
+    @contextmanager
+    def look(self) -> Generator[Connection]:
+        """A connection for a `Statement` or two that may each see another moment: no transaction
+        is begun for them, which costs more than a small question.
+        """
         try:
             connection = self._reader_engine.connect()
         except DBAPIError as error:
@@ -359,7 +367,7 @@ class Database:
                     self._flushes = flush
                 with connection.begin():
                     if not self.is_sqlite and not flush:
-                        _driver(connection).execute("SET LOCAL synchronous_commit = off")
+                        later(connection, "SET LOCAL synchronous_commit = off")
                     return work(connection)
         except DBAPIError as error:
             if error.connection_invalidated or isinstance(error, OperationalError):
@@ -401,7 +409,6 @@ def _go_by_indexes(driver: Any, _record: object) -> None:
         driver.execute(f"SET {setting} = off")
     driver.execute("SET max_parallel_workers_per_gather = 0")
     driver.execute("SET plan_cache_mode = force_generic_plan")
-    driver.commit()
 
 
 def _driver(connection: Connection) -> Any:

@@ -6,6 +6,8 @@ from typing import Any
 
 from sqlalchemy import Connection
 
+from hub.store.pipeline import flush, forget
+
 
 @contextmanager
 def savepoint(connection: Connection) -> Generator[None]:
@@ -13,11 +15,14 @@ def savepoint(connection: Connection) -> Generator[None]:
 
     SQLAlchemy's own costs a millisecond, ten times what it does.
     """
+    flush(connection)  # what fails of it is not this part
     driver: Any = connection.connection.driver_connection
     driver.execute("SAVEPOINT part")
     try:
         yield
+        flush(connection)
     except BaseException:
+        forget(connection)
         driver.execute("ROLLBACK TO SAVEPOINT part")
         driver.execute("RELEASE SAVEPOINT part")
         raise

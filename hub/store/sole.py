@@ -5,13 +5,16 @@ import os
 import zlib
 from contextlib import ExitStack, suppress
 
-from sqlalchemy import Connection, text
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy import Connection
 
 from hub.store.database import Database
+from hub.store.statement import Statement
 
 LOCK_CLASS = 0x6B69636B
 """First half of every PostgreSQL advisory lock taken here."""
+_ALIVE = Statement("SELECT 1")
+_TRY = Statement("SELECT pg_try_advisory_lock(CAST(:of AS integer), CAST(:number AS integer))")
+_UNLOCK = Statement("SELECT pg_advisory_unlock(CAST(:of AS integer), CAST(:number AS integer))")
 
 
 class Sole:
@@ -48,21 +51,18 @@ class Sole:
         if self._connection is not None:
             try:
                 # A server that restarted has forgotten whose the lock was.
-                self._connection.execute(text("SELECT 1"))
-                self._connection.commit()
-            except DBAPIError:
+                _ALIVE.rows(self._connection)
+            except self._connection.dialect.loaded_dbapi.Error:
                 self.release()
             else:
                 return True
-        connection = self._stack.enter_context(self._database.read())
-        statement = text(f"SELECT pg_try_advisory_lock({LOCK_CLASS}, {self._number})")
-        taken = bool(connection.execute(statement).scalar())
-        connection.commit()
+        connection = self._stack.enter_context(self._database.look())
+        [[taken]] = _TRY.rows(connection, of=LOCK_CLASS, number=self._number)
         if taken:
             self._connection = connection
         else:
             self._stack.close()
-        return taken
+        return bool(taken)
 
     def release(self) -> None:
         """Let another process be the one."""
@@ -70,11 +70,8 @@ class Sole:
             os.close(self._file)
             self._file = None
         if self._connection is not None:
-            with suppress(DBAPIError):
-                self._connection.execute(
-                    text(f"SELECT pg_advisory_unlock({LOCK_CLASS}, {self._number})")
-                )
-                self._connection.commit()
+            with suppress(self._connection.dialect.loaded_dbapi.Error):
+                _UNLOCK.rows(self._connection, of=LOCK_CLASS, number=self._number)
             # Closed for good, not handed back to the pool: whatever happened, it holds no lock.
             self._connection.invalidate()
             self._connection = None

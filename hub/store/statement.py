@@ -1,17 +1,15 @@
 """A small question asked often: SQL text without the cost of building it each time."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import Any
 
 import orjson
 from sqlalchemy import Connection, Table
 
+from hub.store.pipeline import Values, later, later_for_each
 from hub.store.schema import INT64, TEXT
-
-Values = tuple[Any, ...]
-"""A row as the driver gives it."""
 
 
 class Statement:
@@ -31,28 +29,38 @@ class Statement:
 
     def rows(self, connection: Connection, **values: object) -> list[Values]:
         """Every row it finds."""
-        cursor = self._driver(connection).execute(self._text(connection), values)
-        found: list[Values] = cursor.fetchall()
+        if connection.dialect.name != "sqlite":
+            return later(connection, self._postgres, values).rows()
+        found: list[Values] = self._driver(connection).execute(self._sqlite, values).fetchall()
         return found
 
+    def later(self, connection: Connection, **values: object) -> Callable[[], list[Values]]:
+        """Ask now, and give the way to the rows: who looks at them later spares PostgreSQL a way
+        (hub.store.pipeline). Nothing is left undone if nobody looks, unless it is undone as a
+        whole.
+        """
+        if connection.dialect.name != "sqlite":
+            return later(connection, self._postgres, values).rows
+        found: list[Values] = self._driver(connection).execute(self._sqlite, values).fetchall()
+        return lambda: found
+
     def run(self, connection: Connection, values: Sequence[Mapping[str, object]]) -> None:
-        """Run it once for each of `values`."""
+        """Run it once for each of `values`: on PostgreSQL with what is asked next."""
         if not values:
             return
-        if len(values) == 1:
-            # What many rows are worth (a pipeline on PostgreSQL) costs one of them more than it.
-            self._driver(connection).execute(self._text(connection), values[0]).close()
+        if connection.dialect.name != "sqlite":
+            if len(values) == 1:
+                later(connection, self._postgres, values[0])
+            else:
+                later_for_each(connection, self._postgres, values)
             return
         cursor = self._driver(connection).cursor()
-        cursor.executemany(self._text(connection), values)
+        cursor.executemany(self._sqlite, values)
         cursor.close()
 
     @staticmethod
     def _driver(connection: Connection) -> Any:
         return connection.connection.dbapi_connection  # which with both drivers is the driver's own
-
-    def _text(self, connection: Connection) -> str:
-        return self._sqlite if connection.dialect.name == "sqlite" else self._postgres
 
 
 class WideStatement:
@@ -110,9 +118,15 @@ class WideStatement:
         """Every row it finds; of no rows of `said` none. Raises ValueError for a text with a NUL,
         which the one engine cannot keep and the other would end there.
         """
+        return self.later(connection, said)()
+
+    def later(
+        self, connection: Connection, said: Sequence[Sequence[object]]
+    ) -> Callable[[], list[Values]]:
+        """Ask now, and give the way to the rows (see `Statement.later`). Raises as `rows` does."""
         if not said:
-            return []
-        return self._statement.rows(connection, said_rows=_as_json(said))
+            return list
+        return self._statement.later(connection, said_rows=_as_json(said))
 
     def run(self, connection: Connection, said: Sequence[Sequence[object]]) -> None:
         """Run it over all of `said`; without any do nothing. Raises ValueError as `rows` does."""

@@ -83,6 +83,9 @@ class Town:
     def dealers(self, _connection):
         return [self.stores[code] for code in sorted(self.stores)]
 
+    def dealer_later(self, connection, code):
+        return lambda: self.dealer(connection, code)
+
     def dealer(self, _connection, code):
         return self.stores.get(code)
 
@@ -153,14 +156,16 @@ class Remembered:
         return self.drafts.setdefault(draft.key, (out, draft))[0]
 
     def enqueue_all(self, connection, drafts):
-        return [self.enqueue(connection, draft) for draft in drafts]
+        for draft in drafts:
+            self.enqueue(connection, draft)
 
     def newest(self, _connection, *, ref, kind):
         found = [d for _, d in self.drafts.values() if (d.ref, d.kind) == (ref, kind)]
         return orjson.loads(orjson.dumps(found[-1].data)) if found else None
 
     def withdraw_all(self, connection, refs, kinds):
-        return sum(self.withdraw(connection, ref=ref, kinds=kinds) for ref in refs)
+        for ref in refs:
+            self.withdraw(connection, ref=ref, kinds=kinds)
 
     def withdraw(self, _connection, *, ref, kinds, to=None):
         keys = {
@@ -169,7 +174,6 @@ class Remembered:
             if draft.ref == ref and draft.kind in kinds and to in {None, draft.to}
         }
         self.withdrawn |= keys
-        return len(keys)
 
     def said(self, kind, to=None):
         """What was enqueued of a kind."""

@@ -8,7 +8,7 @@ from firmware_sim.chaos.leads import run_leads_seed
 from hub import gateway
 from hub.leads import store
 from hub.leads.timeline import store as timeline
-from hub.outbox import service as outbox
+from hub.outbox import store as outbox_store
 from hub.outbox.messages import Address, Rendered
 from hub.store import Statement
 
@@ -54,9 +54,9 @@ def claim_without_where(monkeypatch):
     seen = store.standings
 
     def always_open(connection, asked):
-        return {
-            of: (replace(lead, state="UNCLAIMED"), offer)
-            for of, (lead, offer) in seen(connection, asked).items()
+        stand = seen(connection, asked)
+        return lambda: {
+            of: (replace(lead, state="UNCLAIMED"), offer) for of, (lead, offer) in stand().items()
         }
 
     monkeypatch.setattr(store, "standings", always_open)
@@ -64,16 +64,15 @@ def claim_without_where(monkeypatch):
 
 def sends_before_it_stores(monkeypatch, hub):
     """The message is out before the transaction that decided it has ended."""
-    enqueue_all = outbox.Outbox.enqueue_all
+    add = outbox_store.add
     channel = hub.leads.sender._channels["brand"]
 
-    def hasty(self, connection, drafts):
-        out_ids = enqueue_all(self, connection, drafts)
-        for out_id in out_ids:
+    def hasty(connection, drafts, now_ms):
+        add(connection, drafts, now_ms)
+        for out_id, _ in drafts:
             channel.send(NOWHERE, Rendered(text="…"), window_open=True, out_id=out_id)
-        return out_ids
 
-    monkeypatch.setattr(outbox.Outbox, "enqueue_all", hasty)
+    monkeypatch.setattr(outbox_store, "add", hasty)
 
 
 def only_the_winner_is_told(monkeypatch):

@@ -31,25 +31,23 @@ _TOLD: Final = tuple(field.name for field in fields(Entry))
 _COUNT: Final = WideStatement(
     LEAD,
     ("id", "events"),
-    "UPDATE lead SET events = lead.events + said.events FROM said WHERE {meets}"
-    " RETURNING lead.id, lead.events",
+    "UPDATE lead SET events = lead.events + said.events FROM said WHERE {meets}",
     meets=("lead.id", "id"),
 )
 _ADD: Final = WideStatement(
     LEAD_EVENT,
-    (*_TOLD, "seq"),
+    _TOLD,
+    # Behind `_COUNT`, whose lead nobody else counts for until this transaction ends.
     f"INSERT INTO lead_event ({', '.join(_TOLD)}, seq)"  # noqa: S608 - our own names
-    f" SELECT {', '.join(_TOLD)}, seq FROM said",
+    f" SELECT {', '.join(f'said.{name}' for name in _TOLD)}, lead.events"
+    " - count(*) OVER (PARTITION BY said.lead)"
+    " + row_number() OVER (PARTITION BY said.lead ORDER BY said.place)"
+    " FROM said CROSS JOIN lead WHERE {meets}",
+    meets=("lead.id", "lead"),
 )
 _EVENTS: Final = Statement(
     "SELECT seq, at_ms, kind, person, dealer, decision, margin_ms, provider_ms, ledger_index,"
     " detail FROM lead_event WHERE lead = :lead ORDER BY seq"
-)
-_TAPS: Final = WideStatement(
-    LEAD_EVENT,
-    ("lead",),
-    "SELECT said.lead, (SELECT count(*) FROM lead_event AS tap WHERE tap.lead = said.lead"
-    " AND tap.kind = 'tap.received') FROM said",
 )
 _RACED: Final = (
     "kind = 'tap.received' AND person IS NOT NULL AND decision IN ('won', 'too_slow', 'expired')"
@@ -91,14 +89,8 @@ def note(
 
 def add(connection: Connection, entries: Sequence[Entry]) -> None:
     """Add to the timelines of leads, in this order. The leads must exist."""
-    of_lead = Counter(entry.lead for entry in entries)
-    counted: dict[str, int] = dict(_COUNT.rows(connection, sorted(of_lead.items())))
-    numbers = {lead: counted[lead] - count for lead, count in of_lead.items()}
-    numbered = []
-    for entry in entries:
-        numbers[entry.lead] += 1
-        numbered.append((*(getattr(entry, name) for name in _TOLD), numbers[entry.lead]))
-    _ADD.run(connection, numbered)
+    _COUNT.run(connection, sorted(Counter(entry.lead for entry in entries).items()))
+    _ADD.run(connection, [tuple(getattr(entry, name) for name in _TOLD) for entry in entries])
 
 
 def events_of(connection: Connection, lead: str) -> list[Happened]:
@@ -106,11 +98,6 @@ def events_of(connection: Connection, lead: str) -> list[Happened]:
     rows: list[Values] = _EVENTS.rows(connection, lead=lead)
     names = tuple(field.name for field in fields(Happened))
     return [Happened(**dict(zip(names, row, strict=True))) for row in rows]
-
-
-def taps(connection: Connection, leads: Sequence[str]) -> dict[str, int]:
-    """How many taps have come in for each of these leads."""
-    return dict(_TAPS.rows(connection, [(lead,) for lead in leads]))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """For whom something has moved: the sender hears from any process whose messages to look at."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import cast
 
 from sqlalchemy import Column, Connection, Table
@@ -40,10 +40,12 @@ def tell_of(connection: Connection, rows: Iterable[Values]) -> None:
     _TELL.run(connection, list(dict.fromkeys(rows)))
 
 
-def news(connection: Connection) -> list[tuple[str, Road]]:
-    """For whom something has moved, in that order; each is said once, to the one sender."""
-    found = sorted(_NEWS.rows(connection), key=lambda row: int(row[3]))
-    return people([row[:3] for row in found])
+def news(connection: Connection) -> Callable[[], list[tuple[str, Road]]]:
+    """For whom something has moved, in that order; each is said once, to the one sender. Asked
+    now, answered later.
+    """
+    rows = _NEWS.later(connection)
+    return lambda: people([row[:3] for row in sorted(rows(), key=lambda row: int(row[3]))])
 
 
 def any_news(connection: Connection) -> bool:

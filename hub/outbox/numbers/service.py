@@ -34,6 +34,10 @@ class Numbers:
         """Whether anything may go through it."""
         return self._clock.wall_ms() >= self.state(connection, number).shut_until_ms
 
+    def shut(self, connection: Connection) -> Callable[[], set[str]]:
+        """Those through which nothing may go; asked now, answered later."""
+        return store.shut(connection, self._clock.wall_ms())
+
     def silent(self, connection: Connection, number: str) -> bool:
         """Whether it may write to nobody first."""
         return self._clock.wall_ms() < self.state(connection, number).silent_until_ms

@@ -1,5 +1,6 @@
 """What the vendor lets our numbers do: its table and the SQL over it."""
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Literal
 
@@ -22,6 +23,7 @@ _NUMBER = Statement(
     "SELECT why, late, since_ms, shut_until_ms, silent_until_ms FROM outbox_number"
     " WHERE number = :number"
 )
+_SHUT = Statement("SELECT number FROM outbox_number WHERE shut_until_ms > :now_ms")
 _KEEP_NUMBER = Statement(
     "INSERT INTO outbox_number (number, why, late, since_ms, shut_until_ms, silent_until_ms)"
     " VALUES (:number, :why, :late, :since_ms, :shut_until_ms, :silent_until_ms)"
@@ -59,6 +61,12 @@ def state(connection: Connection, number: str) -> NumberState:
             silent_until_ms=silent_until_ms,
         )
     return NumberState()
+
+
+def shut(connection: Connection, now_ms: int) -> Callable[[], set[str]]:
+    """Numbers of ours through which nothing goes now; asked now, answered later."""
+    rows = _SHUT.later(connection, now_ms=now_ms)
+    return lambda: {number for (number,) in rows()}
 
 
 def keep(connection: Connection, number: str, kept: NumberState) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import orjson
 from sqlalchemy import Column, Connection, Table
 
-from hub.store import INT64, METADATA, TEXT, Statement, WideStatement
+from hub.store import INT64, METADATA, TEXT, Statement, Values, WideStatement
 
 OUTBOX_PAIR = Table(
     "outbox_pair",
@@ -20,12 +20,16 @@ OUTBOX_PAIR = Table(
 _PAIR = Statement(
     "SELECT opened_ms, paced_ms, held_ms FROM outbox_pair WHERE number = :number AND party = :party"
 )
-_OF_PARTIES = (
-    "SELECT party FROM outbox_pair WHERE number = :number"
-    " AND party IN (SELECT json_array_elements_text(CAST(:parties AS json)))"
+_OF_PARTIES = "SELECT party, opened_ms, paced_ms, held_ms FROM outbox_pair WHERE number = :number"
+_THERE = Statement(
+    f"{_OF_PARTIES} AND party IN (SELECT value FROM json_each(:parties))",  # noqa: S608 - our own names
+    postgres=f"{_OF_PARTIES} AND party = ANY (CAST(:parties AS text[]))",
 )
-_THERE = Statement(_OF_PARTIES)
-_OURS = Statement(f"{_OF_PARTIES} ORDER BY party FOR UPDATE SKIP LOCKED")
+_OURS = Statement(
+    # PostgreSQL alone.
+    f"{_OF_PARTIES} AND party = ANY (CAST(:parties AS text[])) ORDER BY party"
+    " FOR UPDATE SKIP LOCKED"
+)
 _OPENED = WideStatement(
     OUTBOX_PAIR,
     ("number", "party", "opened_ms"),
@@ -64,17 +68,30 @@ class Pair:
     """Nothing goes before: the vendor said that it was too fast."""
 
 
-def busy(connection: Connection, number: str, parties: Sequence[str]) -> set[str]:
-    """Whose pair another transaction is changing; the others are ours until this one ends.
+def ours(connection: Connection, number: str, parties: Sequence[str]) -> dict[str, Pair]:
+    """How people and a number of ours stand, each ours until this transaction ends: without those
+    whose pair another one is changing.
 
-    On SQLite nobody's: there the one writer is. Who waited for them instead would meet somebody who
-    waits for us, and PostgreSQL lets both wait a second before it gives one of them up.
+    On SQLite there is none: there the one writer is. Who waited for them instead would meet
+    somebody who waits for us, and PostgreSQL lets both wait a second before it gives one up.
     """
-    if connection.dialect.name == "sqlite" or not parties:
-        return set()
-    said = {"number": number, "parties": orjson.dumps(list(parties)).decode()}
-    there = {party for (party,) in _THERE.rows(connection, **said)}
-    return there - {party for (party,) in _OURS.rows(connection, **said)}
+    if not parties:
+        return {}
+    new = dict.fromkeys(parties, Pair())
+    if connection.dialect.name == "sqlite":
+        rows = _THERE.rows(connection, number=number, parties=orjson.dumps(list(parties)).decode())
+        return new | dict(map(_pair, rows))
+    there = _THERE.later(connection, number=number, parties=list(parties))
+    free = dict(map(_pair, _OURS.rows(connection, number=number, parties=list(parties))))
+    for party, *_ in there():
+        if party not in free:
+            del new[party]
+    return new | free
+
+
+def _pair(row: Values) -> tuple[str, Pair]:
+    party, *stands = row
+    return party, Pair(*stands)
 
 
 def of(connection: Connection, number: str, party: str) -> Pair:

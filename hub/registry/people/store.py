@@ -1,6 +1,6 @@
 """Tables of the people, and all SQL on them."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
@@ -111,6 +111,9 @@ _OF_PHONES: Final = WideStatement(
 _OF_BSUID: Final = Statement(
     _READ + " JOIN person_bsuid ON person_bsuid.person = person.id WHERE bsuid = :bsuid"
 )
+_BSUID_OF: Final = Statement(
+    "SELECT bsuid FROM person_bsuid WHERE person = :person ORDER BY bsuid DESC LIMIT 1"
+)
 _WHOSE_BSUIDS: Final = WideStatement(
     person_bsuid,
     ("bsuid",),
@@ -138,11 +141,15 @@ def by_id(connection: Connection, id_: str) -> Person | None:
     return _only(_OF_ID.rows(connection, id=id_))
 
 
-def by_phones(connection: Connection, phones: Collection[str]) -> dict[str, Person]:
-    """Whose phones they are, of those that are somebody's."""
-    rows = _OF_PHONES.rows(connection, [(phone,) for phone in set(phones)])
-    people = [_loaded(row) for row in rows]
-    return {found.phone: found for found in people if found.phone is not None}
+def by_phones(connection: Connection, phones: Collection[str]) -> Callable[[], dict[str, Person]]:
+    """Whose phones they are, of those that are somebody's; asked now, answered later."""
+    rows = _OF_PHONES.later(connection, [(phone,) for phone in set(phones)])
+
+    def people() -> dict[str, Person]:
+        found = map(_loaded, rows())
+        return {person.phone: person for person in found if person.phone is not None}
+
+    return people
 
 
 def by_bsuid(connection: Connection, bsuid: str) -> Person | None:
@@ -161,13 +168,8 @@ def whose_bsuids(connection: Connection, bsuids: Collection[str]) -> dict[str, s
 
 def bsuid_of(connection: Connection, id_: str) -> str | None:
     """A WhatsApp id of a person; of several the last by the alphabet, always the same."""
-    query = (
-        select(person_bsuid.c.bsuid)
-        .where(person_bsuid.c.person == id_)
-        .order_by(person_bsuid.c.bsuid.desc())
-        .limit(1)
-    )
-    return connection.execute(query).scalar_one_or_none()
+    found = _BSUID_OF.rows(connection, person=id_)
+    return str(found[0][0]) if found else None
 
 
 def put_bsuid(connection: Connection, bsuid: str, id_: str) -> None:

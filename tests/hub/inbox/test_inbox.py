@@ -328,7 +328,7 @@ def test_who_finds_another_process_at_it_stands_back(postgres_url, clock):
     assert inbox.news()
 
     def while_at_it(connection):
-        assert store.try_lock_work(connection)
+        assert store.take(connection, 1) is not None
         return inbox.step(write)
 
     assert there.write(while_at_it) == 0

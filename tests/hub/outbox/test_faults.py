@@ -134,7 +134,7 @@ class World:
     def may_go(self, connection):
         """The ids of what may go now, found by looking at everything that waits."""
         now_ms = self.clock.wall_ms()
-        if not self.sender._open_roads(connection):
+        if not self.sender._open_roads(self.outbox.numbers.shut(connection)()):
             return set()
         rows = [row for row in self.outbox.of(connection, self.name) if row.not_after_ms >= now_ms]
         found = set()

@@ -17,6 +17,7 @@ from hub.outbox.rules import DOUBT_WAIT_MS, WINDOW_MS, Limits
 from hub.outbox.sender import Sender
 from hub.outbox.service import Change, Outbox
 from hub.store import Database
+from hub.store.pipeline import flush
 from tests.fakes.manual_clock import ManualClock
 from tests.fakes.scripted_channel import PlainWords, ScriptedChannel, draft, texts
 
@@ -448,12 +449,9 @@ def test_what_is_no_longer_true_or_wanted_is_not_said(desk):
         draft("a"), draft("b", kind="card"), draft("c", to="per_b"), draft("d", to="per_gone"),
         draft("e", ref="led_2", to="per_c"),
     )  # fmt: skip
-    withdrawn = desk.database.write(
-        lambda c: desk.outbox.withdraw(c, ref="led_1", kinds=["offer"], to="per_a")
-    )
+    desk.database.write(lambda c: desk.outbox.withdraw(c, ref="led_1", kinds=["offer"], to="per_a"))
     desk.run()
 
-    assert 1 == withdrawn
     assert ["card led_1", "offer led_1"] == sorted(texts(desk.channel.calls))
     assert [
         ("withheld", "withdrawn"), ("accepted", None), ("accepted", None), ("withheld", "erased"),
@@ -621,6 +619,7 @@ def test_whoever_writes_to_us_at_this_moment_is_not_waited_for(postgres_url):
 
     def acts(connection):
         pairs.opened(connection, {("brand", "per_a"): now_ms + 1})
+        flush(connection)
         written.set()
         assert act.wait(30)
 

@@ -91,9 +91,11 @@ def test_the_outbox_says_what_did_not_go_and_why(house, admin):
     assert "Nothing was to be said yet" in admin.text("/outbox")
     for number, state in enumerate(("failed", "withheld", "sending")):
         one = draft(key=f"k/{number}", to="per_1")
+        out_id, why = f"out_{number}", f"because {number}"
+        house.market.do(lambda c, one=one, out_id=out_id: outbox.add(c, [(out_id, one)], START_MS))
         house.market.do(
-            lambda c, one=one, n=number, state=state: outbox.change(
-                c, *outbox.add(c, [(f"out_{n}", one)], START_MS), state=state, reason=f"because {n}"
+            lambda c, out_id=out_id, state=state, why=why: outbox.change(
+                c, out_id, state=state, reason=why
             )
         )
     assert "because 0" in admin.text("/outbox?state=failed")
