@@ -11,6 +11,7 @@ from typing import Literal, TypeAlias
 import orjson
 import structlog
 from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError, OperationalError
 
 from hub.errors import Refused
 from hub.inbox import store
@@ -72,12 +73,7 @@ became of them; of none when they have to be acted on one by one."""
 
 
 class _RowFailed(Exception):
-    """A row of a group could not be acted on."""
-
-    def __init__(self, seq: int) -> None:
-        """`seq`: the row's number; of rows that were acted on together the first's."""
-        super().__init__(seq)
-        self.seq = seq
+    """A row of a group could not be acted on; it knows why."""
 
 
 class Inbox:
@@ -171,9 +167,11 @@ class Inbox:
         try:
             group = partial(self._act, handle=handle, handle_run=handle_run or _one_by_one)
             closed: int = self._database.write(group, shared=True)
-        except _RowFailed as failed:
+        except (_RowFailed, DBAPIError) as failed:
+            if isinstance(failed, OperationalError):
+                raise  # the database is in trouble, no row is to blame
             # Nothing of the group is written. Once more, and this time each can fail alone.
-            log.info("inbox_group_repeated", seq=failed.seq)
+            log.info("inbox_group_repeated", error=type(failed.__cause__ or failed).__name__)
             closed = self._database.write(partial(self._act, handle=handle, handle_run=None))
         self._goes_on = closed > 1
         return closed
@@ -217,7 +215,7 @@ class Inbox:
             except Exception as error:
                 if lost_a_deadlock(error):
                     raise
-                raise _RowFailed(left[0].seq) from error
+                raise _RowFailed from error
             closed += [
                 (row.seq, each) for row, each in zip(left[: len(outcomes)], outcomes, strict=True)
             ]

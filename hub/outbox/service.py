@@ -13,6 +13,7 @@ from hub.outbox.moves import store as moves
 from hub.outbox.numbers.service import Numbers
 from hub.outbox.pairs import store as pairs
 from hub.outbox.store import OutboxRow
+from hub.outbox.withdrawals import store as withdrawals
 from hub.store import Database
 from shared.clock import Clock
 from shared.identifiers import new_id
@@ -97,7 +98,9 @@ class Outbox:
         to: str | None,
     ) -> None:
         now_ms = self.clock.wall_ms()
-        store.withdraw(connection, refs, kinds=kinds, to=to, reason="withdrawn", now_ms=now_ms)
+        withdrawals.withdraw(
+            connection, refs, kinds=kinds, to=to, reason="withdrawn", now_ms=now_ms
+        )
 
     def on_status(self, connection: Connection, status: Status) -> Change | None:
         """Take in what the vendor says became of a message; None when it changes nothing.

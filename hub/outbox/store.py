@@ -1,9 +1,7 @@
 """Tables of the outbox and the SQL over them."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
-from itertools import product
 from typing import Any, cast
 
 import orjson
@@ -418,51 +416,6 @@ def waiting(connection: Connection, road: Road, now_ms: int) -> int:
 def change(connection: Connection, out_id: str, **values: object) -> None:
     """Write `values` into a message's row."""
     set_columns(connection, OUTBOX, out_id, values)
-
-
-def withdraw(
-    connection: Connection,
-    refs: Sequence[str],
-    *,
-    kinds: Collection[str] | None,
-    to: str | None,
-    reason: str,
-    now_ms: int,
-) -> None:
-    """Withhold what waits about any of `refs`. What has gone is not sent again."""
-    by_kind = [()] if kinds is None else [(kind,) for kind in kinds]
-    by_person = () if to is None else (to,)
-    said = [(reason, now_ms, ref, *kind, *by_person) for ref, kind in product(refs, by_kind)]
-    which = ["ref", *([] if kinds is None else ["kind"]), *([] if to is None else ["recipient"])]
-    withdrawal = _withdrawal(tuple(which))
-    if connection.dialect.name == "sqlite":
-        stopped = withdrawal.rows(connection, said)
-        moves.tell_of(connection, [row[1:] for row in stopped if row[0] == "withheld"])
-    else:
-        withdrawal.run(connection, said)
-
-
-@cache
-def _withdrawal(which: tuple[str, ...]) -> WideStatement:
-    """By these columns, ``ref`` first."""
-    withdraw = (
-        "UPDATE outbox SET"
-        " state = CASE WHEN outbox.state = 'queued' THEN 'withheld' ELSE outbox.state END,"
-        " reason = CASE WHEN outbox.state = 'queued' THEN said.reason ELSE outbox.reason END,"
-        " at_ms = CASE WHEN outbox.state = 'queued' THEN said.at_ms ELSE outbox.at_ms END,"
-        " not_after_ms = CASE WHEN outbox.state = 'queued' THEN outbox.not_after_ms ELSE 0 END"
-        " FROM said WHERE {meets} AND outbox.state IN ('queued', 'sending', 'accepted')"
-        + "".join(f" AND outbox.{name} = said.{name}" for name in which[1:])
-        + " RETURNING outbox.state, outbox.recipient, outbox.role, outbox.channel"
-    )
-    return WideStatement(
-        OUTBOX,
-        ("reason", "at_ms", *which),
-        withdraw,
-        postgres=f", stopped AS ({withdraw}) {moves.TELL}"  # noqa: S608 - our own names
-        " SELECT DISTINCT recipient, role, channel FROM stopped WHERE state = 'withheld'",
-        meets=("outbox.ref", "ref"),
-    )
 
 
 def on_its_way(connection: Connection, recipient: str) -> bool:

@@ -11,6 +11,7 @@ On SQLite, which is no way off, everything is done at once.
 
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any, Final
 
 from sqlalchemy import Connection, Engine, event
@@ -69,15 +70,15 @@ class _Many:
 
 
 def later(connection: Connection, sql: str, values: Mapping[str, object] | None = None) -> Question:
-    """Ask with what is asked next, or when its rows are wanted."""
-    return _wait(connection, Question(connection, sql, values))
+    """Ask with what is asked next, or when its rows are wanted; by the values as they are now."""
+    return _wait(connection, Question(connection, sql, None if values is None else dict(values)))
 
 
 def later_for_each(
     connection: Connection, sql: str, values: Sequence[Mapping[str, object]]
 ) -> None:
-    """Run it once for each of `values`, with what is asked next."""
-    _wait(connection, Question(connection, sql, _Many(values)))
+    """Run it once for each of `values` as they are now, with what is asked next."""
+    _wait(connection, Question(connection, sql, _Many([dict(each) for each in values])))
 
 
 def _wait(connection: Connection, question: Question) -> Question:
@@ -96,7 +97,7 @@ def flush(connection: Connection) -> None:
     waiting: list[Question] | None = connection.info.pop(_WAITING, None)
     if not waiting:
         return
-    driver: Any = connection.connection.driver_connection
+    driver = _driver(connection)
     if len(waiting) == 1:
         waiting[0].ask(driver)
         return
@@ -105,9 +106,14 @@ def flush(connection: Connection) -> None:
             question.ask(driver)
 
 
+def _driver(connection: Connection) -> Any:
+    return connection.connection.driver_connection
+
+
 def forget(connection: Connection) -> None:
     """Ask nothing of what waits: what it belonged to is undone."""
-    connection.info.pop(_WAITING, None)
+    if not connection.invalidated:
+        connection.info.pop(_WAITING, None)
 
 
 def let_begin_and_end_wait(engine: Engine, begin: str) -> None:
@@ -127,7 +133,13 @@ def let_begin_and_end_wait(engine: Engine, begin: str) -> None:
     @event.listens_for(engine, "commit")
     def _commit(connection: Connection) -> None:
         later(connection, "COMMIT")  # the driver sees that it has been and sends no other
-        flush(connection)
+        try:
+            flush(connection)
+        except BaseException:
+            # SQLAlchemy takes it that a transaction which could not be committed has ended.
+            with suppress(engine.dialect.loaded_dbapi.Error):
+                _driver(connection).rollback()
+            raise
 
     @event.listens_for(engine, "rollback")
     def _rollback(connection: Connection) -> None:

@@ -11,13 +11,14 @@ from hub.inbox import store
 from hub.inbox.service import (
     DAY_MS,
     GROUP_MS,
+    LEFT_MS,
     STAND_BACK_MS,
     Inbox,
     InboxRow,
     Outcome,
     first_time,
 )
-from hub.store import TEXT, Database
+from hub.store import TEXT, Database, Statement
 from shared.clock import SystemClock
 from tests.fakes.manual_clock import ManualClock
 
@@ -144,6 +145,23 @@ def test_a_statement_that_the_database_refuses_fails_its_row_alone(inbox, databa
     assert [("done", None), ("kept", "failed 3 times: IntegrityError"), ("done", None)] == states(
         inbox
     )
+
+
+def test_what_the_database_refuses_only_at_the_end_fails_its_row_alone(inbox, database):
+    """What needs no answer is asked with the end of the transaction, and may fail there: the row
+    that it belongs to is found all the same, and keeps nobody waiting."""
+    add = Statement("INSERT INTO written_by_a_handler (body) VALUES (:body)")
+
+    def unanswered(connection, row):
+        add.run(connection, [{"body": row.body.decode()}])
+        return DONE
+
+    keep(inbox, "a", "b", "a", "c")
+    for _ in range(5):
+        inbox.step(unanswered)
+
+    assert ["done", "done", "kept", "done"] == [state for state, _ in states(inbox)]
+    assert {"a", "b", "c"} == written(database)
 
 
 def test_a_row_that_fails_once_keeps_its_turn(inbox):
@@ -339,6 +357,55 @@ def test_who_finds_another_process_at_it_stands_back(postgres_url, clock):
     assert not inbox.news()
     here.close()
     there.close()
+
+
+@pytest.mark.postgres
+def test_what_others_act_on_is_left_to_them_while_they_do(postgres_url, clock):
+    """Until a row has waited for long: then they are gone, or cannot follow."""
+    here, there = Database(postgres_url), Database(postgres_url)
+    here.write(WRITTEN.create)
+    inbox = Inbox(here, clock)
+    keep(inbox, "a")
+    clock.advance(LEFT_MS)
+    assert not inbox.others_act()  # nobody was seen yet, however long it waits
+
+    there.write(lambda connection: (store.take(connection, 1), inbox.step(write)))
+    inbox.step(write)
+    assert inbox.others_act()
+    keep(inbox, "b")
+    assert inbox.others_act()
+    clock.advance(LEFT_MS)
+    assert not inbox.others_act()
+    inbox.step(write)
+    keep(inbox, "c")
+    assert not inbox.others_act()
+    here.close()
+    there.close()
+
+
+def test_bodies_that_are_stored_together_stay_what_they_are(inbox, database, clock):
+    """Empty ones, other bytes than text, and those whose neighbours are long."""
+    bodies = [b"", b"\0\xff\\x00", b"x" * 100_000, b'{"a": "\\u0000"}', b"", "é".encode()]
+    deliveries = [
+        store.Delivery(
+            id=f"inb_{number}",
+            source="meta",
+            body=body,
+            headers='{"X-A": "\\u0000"}',
+            patient=number == 1,
+        )
+        for number, body in enumerate(bodies)
+    ]
+
+    def kept(connection):
+        store.lock_numbers(connection)
+        store.add(connection, deliveries, clock.wall_ms())
+        return store.take(connection, 10)
+
+    rows = [each.row for each in database.write(kept)]
+    assert {f"inb_{n}": body for n, body in enumerate(bodies)} == {r.id: r.body for r in rows}
+    assert ["inb_0", "inb_2", "inb_3", "inb_4", "inb_5", "inb_1"] == [row.id for row in rows]
+    assert all(row.headers == {"X-A": "\0"} for row in rows)
 
 
 def test_numbers_are_in_the_order_in_which_rows_appear(inbox, database):

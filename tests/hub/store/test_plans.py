@@ -11,6 +11,7 @@ import pytest
 
 import hub
 from hub.outbox import store as outbox
+from hub.outbox.withdrawals.store import withdrawal_by
 from hub.store import Database, Statement, WideStatement
 
 WHOLE = re.compile(r"SCAN (?!json_each)\w+$")
@@ -28,7 +29,7 @@ def statements() -> Iterator[tuple[str, WideStatement]]:
                 if isinstance(value, WideStatement):
                     yield f"{module.name}.{name}", value
     for which in (("ref",), ("ref", "kind"), ("ref", "recipient"), ("ref", "kind", "recipient")):
-        yield f"withdrawal by {' and '.join(which)}", outbox._withdrawal(which)
+        yield f"withdrawal by {' and '.join(which)}", withdrawal_by(which)
 
 
 def scans(node) -> Iterator[dict[str, str]]:

@@ -1,0 +1,1 @@
+"""What is not to be said any more."""
