@@ -8,6 +8,7 @@ import structlog
 from sqlalchemy.exc import DBAPIError
 
 from hub.errors import StoreUnavailable
+from hub.ledger.sequencer import FACTS_MAX
 from hub.ledger.service import Ledger
 from hub.store import Database
 
@@ -72,8 +73,10 @@ class Worker:
             with self._database.look() as connection:
                 pending = self._ledger.any_pending(connection)
             if pending:
-                done += self._ledger.sequencer.sequence_facts()
-                self._facts_due_s = time.monotonic() + FACTS_ROUND_S
+                placed = self._ledger.sequencer.sequence_facts()
+                if placed < FACTS_MAX:  # else more of them wait
+                    self._facts_due_s = time.monotonic() + FACTS_ROUND_S
+                done += placed
         if self._follows:
             return done + self._ledger.followers.step()
         self._ledger.size()

@@ -1,5 +1,6 @@
 """What the hub says to its journal: plain lines on stderr."""
 
+import logging
 import sys
 
 import structlog
@@ -12,6 +13,8 @@ def configure_logs() -> None:
     variables, which structlog shows wherever the package rich is installed: a customer's phone
     may be among them.
     """
+    # It warns of every question that was not asked because one before it failed.
+    logging.getLogger("psycopg").setLevel(logging.ERROR)
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,

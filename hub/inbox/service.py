@@ -44,8 +44,9 @@ the writer is to be answered within 50 ms. Where more taps come than one core de
 groups answer the vendor sooner and the reps later."""
 STAND_BACK_MS = 50
 """How long who found another process at it does not ask for another turn."""
-LEFT_MS = 100
-"""What has waited for so long is left to no other process."""
+LEFT_MS, FEW = 100, 8
+"""What is next for so long is left to no other process, nor when so few wait: by the time that the
+other has looked they would be decided."""
 ATTEMPTS_MAX = 3
 SEEN_DAYS = 30
 """How long a message is remembered: vendors repeat theirs for 7 days."""
@@ -87,6 +88,8 @@ class Inbox:
         self._waiting_lock = threading.Lock()
         self._stood_back_ms = -STAND_BACK_MS
         self._others_act = False
+        self._left = (0, 0)
+        """Which row was next when we last left it to others, and since when."""
         self._goes_on = False
         """Several rows waited: while we acted on them others will have come."""
         self.listeners: list[Callable[[], object]] = []
@@ -254,15 +257,20 @@ class Inbox:
         return self._clock.mono_ms() - self._stood_back_ms >= STAND_BACK_MS and not self.idle()
 
     def others_act(self) -> bool:
-        """Whether what waits may be left to another process: it was seen at it, and since then no
-        row has waited for long.
+        """Whether what waits may be left to another process: there is a crowd, that process was
+        seen at it, and the next row is another one now and then.
         """
         if not self._others_act:
             return False
         with self._database.look() as connection:
-            first_ms = store.first_new_ms(connection)
-        waited_ms = 0 if first_ms is None else self._clock.wall_ms() - first_ms
-        self._others_act = waited_ms < LEFT_MS
+            waiting = store.first_new(connection, FEW + 1)
+        if len(waiting) <= FEW:
+            self._left = (0, 0)
+            return False
+        now_ms = self._clock.mono_ms()
+        if waiting[0] != self._left[0]:
+            self._left = (waiting[0], now_ms)
+        self._others_act = now_ms - self._left[1] < LEFT_MS
         return self._others_act
 
     def idle(self) -> bool:

@@ -109,7 +109,7 @@ _NEW = Statement(
     " WHERE state = 'new' ORDER BY patient, inbox.seq LIMIT :limit"
 )
 _FIRST_NEW = Statement(
-    "SELECT received_ms FROM inbox WHERE state = 'new' ORDER BY patient, seq LIMIT 1"
+    "SELECT seq FROM inbox WHERE state = 'new' ORDER BY patient, seq LIMIT :limit"
 )
 _ANY_NEW = Statement("SELECT 1 FROM inbox WHERE state = 'new' LIMIT 1")
 _CLOSE = WideStatement(
@@ -275,10 +275,9 @@ def _waiting(values: Values) -> Waiting:
     return Waiting(seq=seq, attempts=attempts, row=row)
 
 
-def first_new_ms(connection: Connection) -> int | None:
-    """When the row came in that is next; None when nothing waits."""
-    found = _FIRST_NEW.rows(connection)
-    return int(found[0][0]) if found else None
+def first_new(connection: Connection, limit: int) -> list[int]:
+    """The numbers of the rows that are next."""
+    return [seq for (seq,) in _FIRST_NEW.rows(connection, limit=limit)]
 
 
 def any_new(connection: Connection) -> bool:

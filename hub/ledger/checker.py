@@ -18,6 +18,7 @@ from hub.ledger.tables import CHECK, CHECK_PASS
 from hub.ledger.tree import newest_checkpoint
 from hub.ledger.verify import Verifier
 from hub.store import Database
+from hub.store.savepoint import savepoint
 from shared.clock import Clock
 from shared.crypto.keys import PublicKey
 
@@ -215,7 +216,7 @@ class Checker:
         def take(connection: Connection) -> bool:
             if row is None:
                 try:
-                    with connection.begin_nested():
+                    with savepoint(connection):
                         connection.execute(
                             insert(CHECK).values(
                                 id=1, holder=self._name, beat=1, checked=0, verified=0

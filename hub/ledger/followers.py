@@ -15,6 +15,7 @@ from sqlalchemy.exc import IntegrityError
 from hub.ledger.batches import LedgerBatch, Recent, read_batches
 from hub.ledger.tables import CURSOR, DEVICE_DEALER
 from hub.store import Database, Statement
+from hub.store.savepoint import savepoint
 from shared.wire.events import Event, Fact, MalformedEvent, parse_event
 
 CURSOR_NAME = "projections"
@@ -199,7 +200,7 @@ class Followers:
             if start or self.position(connection):
                 return False
             try:
-                with connection.begin_nested():
+                with savepoint(connection):
                     connection.execute(insert(CURSOR).values(name=CURSOR_NAME, next_index=end))
             except IntegrityError:  # another process was faster to begin
                 return False

@@ -31,7 +31,7 @@ _USED_S: Final = "when it was used last"
 class Question:
     """A statement and, once it has been asked, its answer."""
 
-    __slots__ = ("_connection", "_cursor", "_sql", "_values")
+    __slots__ = ("_connection", "_cursor", "_rows", "_sql", "_values")
 
     def __init__(
         self, connection: Connection, sql: str, values: "Mapping[str, object] | _Many | None"
@@ -41,13 +41,15 @@ class Question:
         self._sql = sql
         self._values = values
         self._cursor: Any = None
+        self._rows: list[Values] | None = None
 
     def rows(self) -> list[Values]:
         """Every row it finds; with it goes whatever waits. Raises what the driver raises."""
         if self._cursor is None:
             flush(self._connection)
-        found: list[Values] = self._cursor.fetchall()
-        return found
+        if self._rows is None:
+            self._rows = self._cursor.fetchall()
+        return self._rows
 
     def ask(self, driver: Any) -> None:
         """Send it; in a pipeline the answer comes at its end."""
@@ -101,9 +103,15 @@ def flush(connection: Connection) -> None:
     if len(waiting) == 1:
         waiting[0].ask(driver)
         return
-    with driver.pipeline():
-        for question in waiting:
-            question.ask(driver)
+    try:
+        with driver.pipeline():
+            for question in waiting:
+                question.ask(driver)
+    except BaseException:
+        # psycopg may take a plan for kept that was to be made behind what failed. It has no public
+        # word for this but a rollback of everything; the server forgets with our next question.
+        driver._prepared.clear()  # noqa: SLF001
+        raise
 
 
 def _driver(connection: Connection) -> Any:
@@ -132,8 +140,8 @@ def let_begin_and_end_wait(engine: Engine, begin: str) -> None:
 
     @event.listens_for(engine, "commit")
     def _commit(connection: Connection) -> None:
-        later(connection, "COMMIT")  # the driver sees that it has been and sends no other
         try:
+            later(connection, "COMMIT")  # the driver sees that it has been and sends no other
             flush(connection)
         except BaseException:
             # SQLAlchemy takes it that a transaction which could not be committed has ended.
@@ -144,6 +152,10 @@ def let_begin_and_end_wait(engine: Engine, begin: str) -> None:
     @event.listens_for(engine, "rollback")
     def _rollback(connection: Connection) -> None:
         forget(connection)
+
+    @event.listens_for(engine, "savepoint")
+    def _savepoint(_connection: Connection, _name: str) -> None:
+        raise AssertionError("what waits would not be part of it: use hub.store.savepoint")
 
     @event.listens_for(engine, "before_cursor_execute")
     def _before(connection: Connection, *_what: object) -> None:

@@ -30,7 +30,10 @@ class Sole:
         self._stack = ExitStack()
 
     def held(self) -> bool:
-        """Whether we are the one, now; takes the lock when it is free."""
+        """Whether we are the one, now; takes the lock when it is free.
+
+        Raises DBAPIError or StoreUnavailable while PostgreSQL is away.
+        """
         path = self._database.sqlite_path
         if path == ":memory:":
             return True
@@ -56,12 +59,12 @@ class Sole:
                 self.release()
             else:
                 return True
-        connection = self._stack.enter_context(self._database.look())
-        [[taken]] = _TRY.rows(connection, of=LOCK_CLASS, number=self._number)
-        if taken:
-            self._connection = connection
-        else:
-            self._stack.close()
+        with ExitStack() as opened:
+            connection = opened.enter_context(self._database.look())
+            [[taken]] = _TRY.rows(connection, of=LOCK_CLASS, number=self._number)
+            if taken:
+                self._connection = connection
+                self._stack = opened.pop_all()
         return bool(taken)
 
     def release(self) -> None:

@@ -10,6 +10,7 @@ from hub.errors import Refused
 from hub.inbox import store
 from hub.inbox.service import (
     DAY_MS,
+    FEW,
     GROUP_MS,
     LEFT_MS,
     STAND_BACK_MS,
@@ -361,7 +362,15 @@ def test_who_finds_another_process_at_it_stands_back(postgres_url, clock):
 
 @pytest.mark.postgres
 def test_what_others_act_on_is_left_to_them_while_they_do(postgres_url, clock):
-    """Until a row has waited for long: then they are gone, or cannot follow."""
+    """Until the same row has been next for long: then they are gone. By no clock of theirs."""
+
+    def closed_one(connection):
+        rows = store.take(connection, 1) or []
+        store.close(
+            connection, [store.Closed(seq=rows[0].seq, state="done", reason=None, subjects=())]
+        )
+        return rows
+
     here, there = Database(postgres_url), Database(postgres_url)
     here.write(WRITTEN.create)
     inbox = Inbox(here, clock)
@@ -369,16 +378,21 @@ def test_what_others_act_on_is_left_to_them_while_they_do(postgres_url, clock):
     clock.advance(LEFT_MS)
     assert not inbox.others_act()  # nobody was seen yet, however long it waits
 
-    there.write(lambda connection: (store.take(connection, 1), inbox.step(write)))
     inbox.step(write)
+    keep(inbox, *(f"b{number}" for number in range(FEW)))
+    there.write(lambda connection: (store.take(connection, 1), inbox.step(write)))
+    assert not inbox.others_act()  # so few are decided before the other has looked
+    keep(inbox, "d")
     assert inbox.others_act()
-    keep(inbox, "b")
+    clock.advance(LEFT_MS - 1)
     assert inbox.others_act()
+    assert 1 == there.write(lambda c: len(closed_one(c)))
+    keep(inbox, "e")
+    clock.advance(LEFT_MS - 1)
+    assert inbox.others_act()  # they follow
     clock.advance(LEFT_MS)
     assert not inbox.others_act()
-    inbox.step(write)
-    keep(inbox, "c")
-    assert not inbox.others_act()
+    assert not inbox.others_act()  # until they are seen at it again
     here.close()
     there.close()
 

@@ -1,6 +1,7 @@
 """What is asked together: the same transaction, statement by statement, on both engines."""
 
 from contextlib import suppress
+from functools import partial
 
 import pytest
 from sqlalchemy import Column, Table, text
@@ -104,6 +105,65 @@ def test_whatever_else_uses_the_connection_comes_behind_what_waits(notes):
         return seen
 
     assert [1, 3] == notes.write(work)
+
+
+def test_whichever_of_many_fails_with_the_commit_the_next_write_goes_through(notes):
+    """Also where the end of the transaction is what makes all of them go."""
+    for count in range(pipeline.TOGETHER_MAX - 4, pipeline.TOGETHER_MAX + 2):
+
+        def work(connection, count=count):
+            add(connection, *range(count), 0)
+
+        with pytest.raises(IntegrityError):
+            notes.write(work)
+        assert [] == notes.write(ALL.rows)
+
+
+def test_a_part_that_fails_does_not_fail_those_behind_it(notes):
+    """However often each statement was asked: psycopg keeps the plan of one that is asked often,
+    and must not take it for kept when it stood behind what failed."""
+    say = Statement("UPDATE note SET said = :said WHERE n = :n")
+
+    def work(connection, bad):
+        failed = []
+        for number in range(1, 12):
+            try:
+                with savepoint(connection):
+                    add(connection, 0 if number in bad else number)
+                    say.run(connection, [{"n": number, "said": "y"}])
+            except Exception:  # noqa: BLE001 - the driver's own, of either engine
+                failed.append(number)
+        return failed
+
+    for second in range(2, 12):
+        notes.write(lambda c: c.execute(NOTE.delete()))
+        notes.write(lambda c: add(c, 0))
+        fresh = Database(notes.url.render_as_string(hide_password=False))
+        assert [1, second] == fresh.write(partial(work, bad=(1, second)))
+        fresh.close()
+
+
+def test_a_part_of_sqlalchemys_own_is_refused_where_it_would_not_hold(notes):
+    """What waits would belong to the whole transaction."""
+    if notes.is_sqlite:
+        return
+
+    def work(connection):
+        with connection.begin_nested():
+            add(connection, 1)
+
+    with pytest.raises(AssertionError, match=r"hub\.store\.savepoint"):
+        notes.write(work)
+    notes.write(lambda c: add(c, 2))
+    assert [2] == stored(notes)
+
+
+def test_an_answer_may_be_looked_at_twice(notes):
+    """It is the same."""
+    notes.write(lambda c: add(c, 1))
+    with notes.look() as connection:
+        answer = ALL.later(connection)
+        assert [(1,)] == answer() == answer()
 
 
 def test_a_part_that_fails_by_what_waited_is_undone_alone(notes):
