@@ -42,7 +42,7 @@ GROUP_MS = 20
 """After so long a transaction takes up no further row, or run of rows: a delivery that waits for
 the writer is to be answered within 50 ms. Where more taps come than one core decides, shorter
 groups answer the vendor sooner and the reps later."""
-STAND_BACK_MS = 50
+STAND_BACK_MS = 10
 """How long who found another process at it does not ask for another turn."""
 LEFT_MS, FEW = 100, 8
 """What is next for so long is left to no other process, nor when so few wait: by the time that the
