@@ -108,9 +108,9 @@ def flush(connection: Connection) -> None:
             for question in waiting:
                 question.ask(driver)
     except BaseException:
-        # psycopg may take a plan for kept that was to be made behind what failed. It has no public
-        # word for this but a rollback of everything; the server forgets with our next question.
-        driver._prepared.clear()  # noqa: SLF001
+        # psycopg may take a plan for kept that was to be made behind what failed; the server forgets
+        # them all with our next question.
+        driver._prepared.clear()  # noqa: SLF001 - its public word is a rollback of everything
         raise
 
 
