@@ -108,7 +108,7 @@ def flush(connection: Connection) -> None:
             for question in waiting:
                 question.ask(driver)
     except BaseException:
-        # psycopg may take a plan for kept that was to be made behind what failed: all are forgotten,
+        # psycopg may take a plan for kept that stood behind what failed: all are forgotten,
         # by the server with our next question.
         driver._prepared.clear()  # noqa: SLF001 - its public word is a rollback of everything
         raise
