@@ -67,14 +67,14 @@ def main() -> None:
 def run(log: str) -> None:
     """Run the agent until SIGTERM or SIGINT."""
     import signal  # noqa: PLC0415 - see the module's first line
-    import threading  # noqa: PLC0415 - see the module's first line
 
     from edge_agent.agent import Agent  # noqa: PLC0415 - see the module's first line
     from shared.systemd_notify import Notifier  # noqa: PLC0415 - see the module's first line
 
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda _number, _frame: stop.set())
+    # Waited for instead of handled: a handler that sets an Event while the next signal's does waits
+    # for itself, for ever. Blocked in every thread that begins after this.
+    told = {signal.SIGTERM, signal.SIGINT}
+    signal.pthread_sigmask(signal.SIG_BLOCK, told)
     _share_one_heap()
     write = _write_json if log == "json" else _write_text
     _forward_logging(write)
@@ -87,7 +87,7 @@ def run(log: str) -> None:
         agent.start()
     except AgentError as error:
         raise _Failed(str(error)) from error
-    stop.wait()
+    signal.sigwait(told)
     agent.stop()
 
 

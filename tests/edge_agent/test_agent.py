@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -285,3 +286,33 @@ def test_the_program_logs_json_and_ends_on_a_signal(
     assert "agent_ready" in seen
     assert json.loads(rest[-1])["event"] == "agent_stopped"
     assert hub.log.size >= 1
+
+
+def test_however_often_it_is_told_to_stop_it_stops(settings: Path) -> None:
+    """Signals by the hundred, some of them while it acts on one before: none keeps it from its end.
+
+    The kernel tells it once for each thread of a parent that is killed.
+    """
+    process = subprocess.Popen(
+        [sys.executable, "-m", "edge_agent", "run", "--config", str(settings)],
+        stderr=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        text=True,
+    )
+    assert process.stderr is not None
+    for text in process.stderr:
+        if json.loads(text)["event"] == "agent_ready":
+            break
+    said = threading.Thread(target=process.stderr.read)
+    said.start()
+    until_s = time.monotonic() + 20
+    try:
+        while process.poll() is None and time.monotonic() < until_s:
+            process.send_signal(signal.SIGTERM)
+            process.send_signal(signal.SIGINT)
+        assert process.poll() == 0
+    finally:
+        process.kill()
+        process.wait()
+        said.join()
+        process.stderr.close()
