@@ -66,10 +66,10 @@ class Worker:
         """One round; how much it did. 0: nothing is left that this process can do."""
         return sum(timer() for timer in self._timers) + self._round()
 
-    def _round(self, *, facts: bool = True) -> int:
-        """What the ledger has for us; how much it was."""
+    def _round(self, *, at_once: bool = True) -> int:
+        """What the ledger has for us; how much it was. Unless `at_once`, facts in their time."""
         done = 0
-        if self._sequences and facts:
+        if self._sequences and (at_once or time.monotonic() >= self._facts_due_s):
             with self._database.look() as connection:
                 pending = self._ledger.any_pending(connection)
             if pending:
@@ -98,7 +98,7 @@ class Worker:
             self._wake.clear()
             next_s = time.monotonic() + ROUND_S
             try:
-                found = self._round(facts=time.monotonic() >= self._facts_due_s)
+                found = self._round(at_once=False)
                 behind = self._follows and self._ledger.followers.behind
                 due = self._look(behind=behind)
             except (DBAPIError, StoreUnavailable) as error:

@@ -55,7 +55,7 @@ _Queue: TypeAlias = list[tuple[int, Tapped]]
 def decide(
     connection: Connection,
     taps: Sequence[Tapped],
-    beside: Callable[[Collection[str]], object] = lambda _dealers: None,
+    beside: Callable[[Collection[str]], object],
 ) -> list[Ending]:
     """Give each lead to the first who may have it; what became of each tap, in their order.
 

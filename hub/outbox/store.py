@@ -10,7 +10,7 @@ from sqlalchemy import CheckConstraint, Column, Connection, Index, Table, update
 from hub.outbox.messages import Draft, Medium, Outgoing, Road, Role, State
 from hub.outbox.moves import store as moves
 from hub.outbox.rules import PASSED_AT_DOUBTS
-from hub.store import INT64, METADATA, TEXT, Statement, WideStatement, set_columns
+from hub.store import INT64, METADATA, TEXT, Statement, set_columns
 
 OUTBOX = Table(
     "outbox",
@@ -114,19 +114,13 @@ _SAID = (
     *("id", "key", "recipient", "role", "kind", "ref", "data", "created_ms", "not_before_ms"),
     *("not_after_ms", "urgent", "channel"),
 )
-_ADD_SAID = (
+_ADD = moves.Telling(
+    OUTBOX,
+    _SAID,
     f"INSERT INTO outbox ({', '.join(_SAID)}, state, at_ms, due_ms, attempts, doubts, as_template)"  # noqa: S608 - our own names
     f" SELECT {', '.join(_SAID)}, 'queued', created_ms, not_before_ms, 0, 0, 0"
     " FROM said WHERE true ORDER BY place"
-    " ON CONFLICT (key) DO NOTHING RETURNING id, recipient, role, channel"
-)
-_ADD = WideStatement(
-    OUTBOX,
-    _SAID,
-    _ADD_SAID,
-    # One question instead of two, which there is a way to the server and back.
-    postgres=f", added AS ({_ADD_SAID}), told AS ({moves.TELL}"  # noqa: S608 - our own names
-    " SELECT DISTINCT recipient, role, channel FROM added) SELECT id FROM added",
+    " ON CONFLICT (key) DO NOTHING",
 )
 _OF_KEY = Statement("SELECT id FROM outbox WHERE key = :key")
 _OF_ID = _reading("WHERE id = :id")
@@ -184,17 +178,15 @@ _HELD_BEHIND = (
     "outbox.recipient = said.recipient AND state = 'queued'"
     " AND reason IN ('messaging_limit', 'spam') AND outbox.due_ms > said.due_ms"
 )
-_ROADS = "RETURNING outbox.recipient, outbox.role, outbox.channel"
-_RELEASE = WideStatement(
+_RELEASE = moves.Telling(
     OUTBOX,
     ("recipient", "due_ms"),
-    f"UPDATE outbox SET due_ms = said.due_ms FROM said WHERE {_HELD_BEHIND} {_ROADS}",  # noqa: S608 - our own names
+    f"UPDATE outbox SET due_ms = said.due_ms FROM said WHERE {_HELD_BEHIND}",  # noqa: S608 - our own names
     # Person by person; LIMIT keeps PostgreSQL from seeing that both mean the same.
-    postgres=", released AS (UPDATE outbox SET due_ms = held.until_ms FROM"  # noqa: S608 - our own names
+    postgres="UPDATE outbox SET due_ms = held.until_ms FROM"  # noqa: S608 - our own names
     " (SELECT one.seq, said.due_ms AS until_ms FROM said CROSS JOIN LATERAL"
     f" (SELECT seq FROM outbox WHERE {_HELD_BEHIND} LIMIT 1000000) AS one) AS held"
-    f" WHERE outbox.seq = held.seq {_ROADS}) {moves.TELL}"
-    " SELECT DISTINCT recipient, role, channel FROM released",
+    " WHERE outbox.seq = held.seq",
 )
 _ON_ITS_WAY = Statement(
     "SELECT 1 FROM outbox WHERE recipient = :recipient AND state IN ('queued', 'sending') LIMIT 1"
@@ -302,11 +294,7 @@ def as_row(values: Sequence[Any]) -> OutboxRow:
 
 def add(connection: Connection, drafts: Sequence[tuple[str, Draft]], now_ms: int) -> None:
     """Store drafts under these ids, in this order, unless there are messages of their keys."""
-    said = [_said(out_id, draft, now_ms) for out_id, draft in drafts]
-    if connection.dialect.name == "sqlite":
-        moves.tell_of(connection, [row[1:] for row in _ADD.rows(connection, said)])
-    else:
-        _ADD.run(connection, said)
+    _ADD.run(connection, [_said(out_id, draft, now_ms) for out_id, draft in drafts])
 
 
 def of_key(connection: Connection, key: str) -> str | None:
@@ -444,10 +432,7 @@ def blank(connection: Connection, ref: str, recipient: str, now_ms: int) -> int:
 
 def release(connection: Connection, wrote: Mapping[str, int]) -> None:
     """People wrote to us, each at a time: what could only be the first message waits no more."""
-    if connection.dialect.name == "sqlite":
-        moves.tell_of(connection, _RELEASE.rows(connection, list(wrote.items())))
-    else:
-        _RELEASE.run(connection, list(wrote.items()))
+    _RELEASE.run(connection, list(wrote.items()))
 
 
 def count(connection: Connection, name: str) -> None:

@@ -36,8 +36,7 @@ class Statement:
 
     def later(self, connection: Connection, **values: object) -> Callable[[], list[Values]]:
         """Ask now, and give the way to the rows: who looks at them later spares PostgreSQL a way
-        (hub.store.pipeline). Nothing is left undone if nobody looks, unless it is undone as a
-        whole.
+        (hub.store.pipeline). In a write it is done whether or not anybody looks.
         """
         if connection.dialect.name != "sqlite":
             return later(connection, self._postgres, values).rows

@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pytest
 from click.testing import CliRunner
@@ -262,11 +262,8 @@ def test_wrong_usage_is_exit_code_two(settings: Path) -> None:
     assert "unknown key nonsense" in done.output
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_the_program_logs_json_and_ends_on_a_signal(
-    settings: Path, hub: SmallHub, number: signal.Signals
-) -> None:
-    """One JSON object a line on stderr; SIGTERM and SIGINT end it with exit code 0."""
+def running(settings: Path) -> tuple[subprocess.Popen[str], IO[str]]:
+    """The program, and what it says."""
     process = subprocess.Popen(
         [sys.executable, "-m", "edge_agent", "run", "--config", str(settings)],
         stderr=subprocess.PIPE,
@@ -274,15 +271,24 @@ def test_the_program_logs_json_and_ends_on_a_signal(
         text=True,
     )
     assert process.stderr is not None
+    return process, process.stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_the_program_logs_json_and_ends_on_a_signal(
+    settings: Path, hub: SmallHub, number: signal.Signals
+) -> None:
+    """One JSON object a line on stderr; SIGTERM and SIGINT end it with exit code 0."""
+    process, stderr = running(settings)
     seen: list[str] = []
-    for text in process.stderr:
+    for text in stderr:
         seen.append(json.loads(text)["event"])
         if "batch_receipted" in seen:
             break
     process.send_signal(number)
-    rest = process.stderr.read().splitlines()
+    rest = stderr.read().splitlines()
     assert process.wait(20) == 0
-    process.stderr.close()
+    stderr.close()
     assert "agent_ready" in seen
     assert json.loads(rest[-1])["event"] == "agent_stopped"
     assert hub.log.size >= 1
@@ -293,17 +299,11 @@ def test_however_often_it_is_told_to_stop_it_stops(settings: Path) -> None:
 
     The kernel tells it once for each thread of a parent that is killed.
     """
-    process = subprocess.Popen(
-        [sys.executable, "-m", "edge_agent", "run", "--config", str(settings)],
-        stderr=subprocess.PIPE,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        text=True,
-    )
-    assert process.stderr is not None
-    for text in process.stderr:
+    process, stderr = running(settings)
+    for text in stderr:
         if json.loads(text)["event"] == "agent_ready":
             break
-    said = threading.Thread(target=process.stderr.read)
+    said = threading.Thread(target=stderr.read)
     said.start()
     until_s = time.monotonic() + 20
     try:
@@ -315,4 +315,4 @@ def test_however_often_it_is_told_to_stop_it_stops(settings: Path) -> None:
         process.kill()
         process.wait()
         said.join()
-        process.stderr.close()
+        stderr.close()

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from sqlalchemy import text
 
 from hub.inbox.service import InboxRow
+from hub.store import pipeline
 from tests.fakes.manual_clock import ManualClock
 from tests.fakes.one_dealer import open_network
 
@@ -51,6 +52,10 @@ TABLES = {
 """What may differ is left out: ids that are drawn, numbers that a rolled back insert took."""
 LEADS = 3
 START_MS = 1_800_000_000_000
+
+
+WAYS_MAX = 6
+"""To PostgreSQL and back for a run of taps, however many and whoever wins (decision 0019)."""
 
 
 class Undone(Exception):
@@ -211,3 +216,34 @@ def test_taps_behind_each_other_are_a_run(town):
     assert 1 == runs
     decisions = [row[6] for row in left["lead_event"] if row[3] == "tap.received"]
     assert (LEADS, LEADS * 2) == (decisions.count("won"), decisions.count("too_slow"))
+
+
+@pytest.mark.postgres
+def test_a_run_of_taps_and_a_delivery_go_few_ways(tmp_path, postgres_url, monkeypatch):
+    """What needs no answer of its own goes with the next question."""
+    town = Town(tmp_path, postgres_url)
+    leads, ways, flush = town.hub.leads, 0, pipeline.flush
+
+    def counted(connection):
+        nonlocal ways
+        ways += bool(connection.info.get(pipeline._WAITING))
+        flush(connection)
+
+    monkeypatch.setattr(pipeline, "flush", counted)
+    taps = [(lead, rep) for lead in town.leads for rep in REPS]
+    for number, (lead, rep) in enumerate(taps):
+        row = delivery(
+            number,
+            rep,
+            pressed(f"CLAIM_{lead}"),
+            wamid=1000 + number,
+            at_ms=town.clock.wall_ms(),
+        )
+        ways = 0
+        leads.inbox.keep("whatsapp", row.body, {})
+        assert 2 == ways
+    ways = 0
+    assert len(taps) == leads.decide()
+    assert ways <= WAYS_MAX
+    assert LEADS == len(town.rows("SELECT id FROM lead WHERE state = 'CLAIMED'"))
+    town.hub.close()

@@ -3,9 +3,11 @@
 import queue
 import sqlite3
 import threading
+from types import SimpleNamespace
 
 from hub.errors import StoreUnavailable
-from hub.jobs import Loop, Worker
+from hub.jobs import FACTS_ROUND_S, Loop, Worker
+from hub.ledger.sequencer import FACTS_MAX
 from hub.store.database import connect_sqlite
 from tests.fakes.hub_boxes import running
 from tests.fakes.manual_clock import ManualClock
@@ -30,6 +32,33 @@ def test_the_worker_goes_on_when_the_database_can_be_opened_again(tmp_path, sqli
         assert refused.wait(timeout=30)
         assert went_on.wait(timeout=30)
         worker.stop()
+
+
+def test_facts_that_come_one_by_one_share_a_round_and_a_backlog_waits_for_none(
+    tmp_path, sqlite_url, monkeypatch
+):
+    """Four rounds of facts a second; more than one round's worth of them goes on at once."""
+    now = SimpleNamespace(s=1_000.0)
+    monkeypatch.setattr("hub.jobs.time", SimpleNamespace(monotonic=lambda: now.s))
+    with running(tmp_path, sqlite_url, clock=ManualClock()) as hub:
+        worker = Worker(hub.database, hub.ledger, sequences=True)
+
+        def come(count):
+            facts = [{"x": number} for number in range(count)]
+            hub.database.write(lambda c: hub.ledger.append_all(c, "test.fact", facts, now_ms=1))
+
+        def pending_after_a_round():
+            worker._round(at_once=False)
+            with hub.database.read() as connection:
+                return hub.ledger.pending(connection)
+
+        come(FACTS_MAX + 1)
+        assert [1, 0] == [pending_after_a_round(), pending_after_a_round()]
+        come(1)
+        now.s += FACTS_ROUND_S - 0.01
+        assert 1 == pending_after_a_round()
+        now.s += 0.02
+        assert 0 == pending_after_a_round()
 
 
 def looping(step, **waits):

@@ -30,6 +30,40 @@ _NEWS = Statement("DELETE FROM outbox_moved RETURNING recipient, role, channel, 
 _ANY = Statement("SELECT 1 FROM outbox_moved LIMIT 1")
 
 
+class Telling(WideStatement):
+    """A change of messages that tells whose have moved: on PostgreSQL in the same question."""
+
+    def __init__(
+        self,
+        table: Table,
+        columns: Sequence[str],
+        change: str,
+        *,
+        moved: str = "true",
+        postgres: str | None = None,
+        meets: tuple[str, str] | None = None,
+    ) -> None:
+        """`change` has no RETURNING; `moved` says of a changed row, as it is then, whether what it
+        waits for has. See `WideStatement` for the rest.
+        """
+        returning = f" RETURNING {', '.join(f'{table.name}.{name}' for name in _ROAD)}, {moved}"
+        super().__init__(
+            table,
+            columns,
+            f"{change}{returning} AS moved",
+            postgres=f", changed AS ({postgres or change}{returning} AS moved) {TELL}"  # noqa: S608 - our own names
+            f" SELECT DISTINCT {', '.join(_ROAD)} FROM changed WHERE moved",
+            meets=meets,
+        )
+
+    def run(self, connection: Connection, said: Sequence[Sequence[object]]) -> None:
+        """Run it over all of `said` and tell of it. Raises ValueError as `rows` does."""
+        if connection.dialect.name == "sqlite":
+            tell_of(connection, [row[:-1] for row in self.rows(connection, said) if row[-1]])
+        else:
+            super().run(connection, said)
+
+
 def tell(connection: Connection, to: str, road: Road) -> None:
     """One of a person's messages has moved."""
     _TELL.run(connection, [(to, road.role, road.channel)])

@@ -8,7 +8,6 @@ from sqlalchemy import Connection
 
 from hub.outbox.moves import store as moves
 from hub.outbox.store import OUTBOX
-from hub.store import WideStatement
 
 
 def withdraw(
@@ -25,32 +24,22 @@ def withdraw(
     by_person = () if to is None else (to,)
     said = [(reason, now_ms, ref, *kind, *by_person) for ref, kind in product(refs, by_kind)]
     which = ["ref", *([] if kinds is None else ["kind"]), *([] if to is None else ["recipient"])]
-    withdrawal = withdrawal_by(tuple(which))
-    if connection.dialect.name == "sqlite":
-        stopped = withdrawal.rows(connection, said)
-        moves.tell_of(connection, [row[1:] for row in stopped if row[0] == "withheld"])
-    else:
-        withdrawal.run(connection, said)
+    withdrawal_by(tuple(which)).run(connection, said)
 
 
 @cache
-def withdrawal_by(which: tuple[str, ...]) -> WideStatement:
+def withdrawal_by(which: tuple[str, ...]) -> moves.Telling:
     """What withholds messages by these columns, ``ref`` first."""
-    withdraw = (
+    return moves.Telling(
+        OUTBOX,
+        ("reason", "at_ms", *which),
         "UPDATE outbox SET"
         " state = CASE WHEN outbox.state = 'queued' THEN 'withheld' ELSE outbox.state END,"
         " reason = CASE WHEN outbox.state = 'queued' THEN said.reason ELSE outbox.reason END,"
         " at_ms = CASE WHEN outbox.state = 'queued' THEN said.at_ms ELSE outbox.at_ms END,"
         " not_after_ms = CASE WHEN outbox.state = 'queued' THEN outbox.not_after_ms ELSE 0 END"
         " FROM said WHERE {meets} AND outbox.state IN ('queued', 'sending', 'accepted')"
-        + "".join(f" AND outbox.{name} = said.{name}" for name in which[1:])
-        + " RETURNING outbox.state, outbox.recipient, outbox.role, outbox.channel"
-    )
-    return WideStatement(
-        OUTBOX,
-        ("reason", "at_ms", *which),
-        withdraw,
-        postgres=f", stopped AS ({withdraw}) {moves.TELL}"  # noqa: S608 - our own names
-        " SELECT DISTINCT recipient, role, channel FROM stopped WHERE state = 'withheld'",
+        + "".join(f" AND outbox.{name} = said.{name}" for name in which[1:]),
+        moved="outbox.state = 'withheld'",
         meets=("outbox.ref", "ref"),
     )
